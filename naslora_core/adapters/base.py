@@ -1,0 +1,83 @@
+"""What every adapter is: a frozen layer and a low-rank branch beside it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.config import AdapterConfig, SearchConfig
+from naslora_core.errors import MergeError
+from naslora_core.registry import Registry
+
+
+class Adapter(nn.Module):
+    """h = W0 x + scaling * lora_B branch(lora_A x), with W0 frozen.
+
+    `lora_B` starts at zero, so a fresh adapter is its base layer bit for bit (LoRA, arXiv:2106.09685).
+    Adapters hold their layer, they never subclass it.
+
+    Args:
+        base_layer: the layer to adapt, (..., in_features) to (..., out_features).
+        rank: channels of the branch.
+        lora_alpha: numerator of `scaling` = lora_alpha / rank.
+    """
+
+    def __init__(self, base_layer: nn.Linear, rank: int, lora_alpha: float) -> None:
+        super().__init__()
+        self.base_layer = base_layer.requires_grad_(False)
+        self.rank = rank
+        self.scaling = lora_alpha / rank
+        self.lora_A = nn.Parameter(torch.empty(rank, base_layer.in_features))
+        self.lora_B = nn.Parameter(torch.zeros(base_layer.out_features, rank))
+        nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, H, W, in_features) to (B, H, W, out_features).
+
+        SAM is channels-last here. In a windowed block B counts windows and (H, W) is the window grid, so a
+        spatial operation never sees beyond its window.
+        """
+        z = nn.functional.linear(x, self.lora_A)
+        return self.base_layer(x) + nn.functional.linear(self.branch(z), self.lora_B) * self.scaling
+
+    def branch(self, z: Tensor) -> Tensor:
+        """Map the projected tokens, (B, H, W, rank), to the same shape."""
+        raise TypeError(f"{type(self).__name__} must define branch()")
+
+    def branch_kernel(self) -> Tensor:
+        """Return the branch as one convolution, (rank, rank, k, k).
+
+        Raises:
+            MergeError: if the branch is not linear and translation-invariant.
+        """
+        raise MergeError(f"{type(self).__name__} is not a convolution; it cannot be folded")
+
+    def arch_parameters(self) -> list[nn.Parameter]:
+        """Return the architecture parameters, which stage 2 of the search updates."""
+        return []
+
+    def adapter_parameters(self) -> list[nn.Parameter]:
+        """Return the weights that stage 1 updates: all but the base layer's and the architecture's."""
+        others = {id(p) for p in (*self.base_layer.parameters(), *self.arch_parameters())}
+        return [parameter for parameter in self.parameters() if id(parameter) not in others]
+
+    def delta_weight(self) -> Tensor:
+        """Return the update a merge adds to the frozen weight, (out_features, in_features).
+
+        Exactly zero right after construction.
+
+        Raises:
+            MergeError: if the branch looks at neighbouring tokens, which no weight of a linear layer can do.
+
+        Source: arXiv:2106.09685, section 4.1.
+        """
+        kernel = self.branch_kernel()
+        if kernel.shape[-1] != 1:
+            raise MergeError(
+                f"a {kernel.shape[-1]}x{kernel.shape[-1]} convolution does not fit into a linear layer's weight; "
+                "use merge.mode fold"
+            )
+        return self.scaling * self.lora_B @ kernel[:, :, 0, 0] @ self.lora_A
+
+
+ADAPTERS: Registry[Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]] = Registry("adapter method")

@@ -1,0 +1,25 @@
+"""Plain LoRA, the baseline."""
+
+from torch import Tensor, nn
+
+from naslora_core.adapters.base import ADAPTERS, Adapter
+from naslora_core.config import AdapterConfig, SearchConfig
+from naslora_core.ops.base import identity_kernel
+
+
+class LoRALayer(Adapter):
+    """h = W0 x + scaling * lora_B lora_A x (arXiv:2106.09685, Eq. 3)."""
+
+    def branch(self, z: Tensor) -> Tensor:
+        """Return `z` itself."""
+        return z
+
+    def branch_kernel(self) -> Tensor:
+        """Return the identity, (rank, rank, 1, 1)."""
+        return identity_kernel(self.rank).to(self.lora_A)
+
+
+@ADAPTERS.register("lora")
+def build_lora(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> LoRALayer:
+    """Wrap a layer with LoRA; the search settings have no meaning here."""
+    return LoRALayer(base_layer, adapter.rank, adapter.lora_alpha)

@@ -1,0 +1,168 @@
+"""The settings of a run: `params.yaml`, checked once and then trusted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from naslora_core.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """A group of settings that refuses unknown keys and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Section):
+    """Which SAM is adapted, and in which precision it computes."""
+
+    name: Literal["sam_tiny", "vit_b", "vit_l", "vit_h"]
+    checkpoint: Path
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class QualityConfig(Section):
+    """What the data gate accepts. Shares are fractions of a mask's pixels or of the pairs."""
+
+    min_pairs: PositiveInt
+    min_side_px: PositiveInt
+    min_foreground_share: Share
+    max_foreground_share: Share
+    max_empty_mask_share: Share
+
+
+class AdapterConfig(Section):
+    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685)."""
+
+    method: Literal["none", "lora", "nas_lora"]
+    rank: PositiveInt
+    lora_alpha: PositiveFloat
+    target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class SearchConfig(Section):
+    """How the architecture parameters are searched (stage 2 of arXiv:2512.03499)."""
+
+    space: str | tuple[str, ...]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    arch_every_steps: PositiveInt
+    arch_split: Annotated[float, Field(ge=0, lt=1)]
+    arch_lr: PositiveFloat
+    arch_weight_decay: Annotated[float, Field(ge=0)]
+
+
+class TrainConfig(Section):
+    """How the weights are trained (stage 1 of arXiv:2512.03499)."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    decoder_lr: PositiveFloat
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    clip_norm: PositiveFloat
+    augment: bool
+
+
+class MergeConfig(Section):
+    """How the adapter becomes part of the model, and how much that may cost."""
+
+    mode: Literal["fold"]
+    max_metric_drop: Share
+
+
+class EvaluateConfig(Section):
+    """How predictions become masks, and how many examples the report shows."""
+
+    threshold: Share
+    gallery_size: PositiveInt
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    domains: Annotated[tuple[DomainName, ...], Field(min_length=1)]
+    model: ModelConfig
+    quality: QualityConfig
+    adapter: AdapterConfig
+    search: SearchConfig
+    train: TrainConfig
+    merge: MergeConfig
+    evaluate: EvaluateConfig
+
+
+def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
+    """Read and check `params.yaml`.
+
+    Args:
+        path: the YAML file.
+        overrides: settings that replace those of the file, as "train.lr=0.001"; values are YAML.
+
+    Raises:
+        ConfigError: if the file is missing or not YAML, or a key is unknown, absent or out of range.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path} not found; run from the project's root folder, where params.yaml lies")
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold settings by name, found {type(content).__name__}")
+    for override in overrides:
+        _apply_override(content, override)
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise ConfigError(f"'{override}' is not a setting; write key=value, for example train.epochs=10")
+    *parents, leaf = key.strip().split(".")
+    section: Any = content
+    for parent in parents:
+        section = section.get(parent) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or leaf not in section:
+        raise ConfigError(f"unknown parameter '{key}'; known: {', '.join(_leaf_names(content))}")
+    try:
+        section[leaf] = YAML(typ="safe").load(value)
+    except YAMLError as error:
+        raise ConfigError(f"the value of '{override}' is not valid YAML: {error}") from error
+
+
+def _leaf_names(content: dict[str, Any], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in content.items():
+        names += _leaf_names(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return names
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    problems = []
+    for detail in error.errors():
+        key = ".".join(str(part) for part in detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"unknown parameter '{key}'; known there: {_siblings(detail['loc'])}")
+        elif detail["type"] == "missing":
+            problems.append(f"parameter '{key}' is missing")
+        else:
+            problems.append(f"parameter '{key}' is {detail['input']!r}: {detail['msg']}")
+    return f"{path}: " + "; ".join(problems) + ". Correct it and run again."
+
+
+def _siblings(location: tuple[int | str, ...]) -> str:
+    section: Any = Params
+    for part in location[:-1]:
+        section = section.model_fields[str(part)].annotation
+    return ", ".join(section.model_fields)

@@ -1,0 +1,1 @@
+"""Make an adapter part of its model, and certify what that changed."""

@@ -1,0 +1,1 @@
+"""Segment Anything: the models, their checkpoints and the prompt-free segmenter."""

@@ -1,0 +1,80 @@
+"""Build a SAM of any size from segment-anything's own modules."""
+
+from functools import partial
+
+import torch
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from torch import nn
+
+from naslora_core.errors import ConfigError
+from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+
+__all__ = ["Sam", "build_sam", "normalise"]
+
+
+def build_sam(name: str) -> Sam:
+    """Build a SAM with random weights; its state dict has upstream's keys.
+
+    Args:
+        name: a key of `MODEL_SPECS`.
+
+    Raises:
+        ConfigError: if there is no model of that name.
+
+    Source: arXiv:2304.02643; the modules are segment-anything 1.0's.
+    """
+    if name not in MODEL_SPECS:
+        raise ConfigError(f"unknown model '{name}'; known: {', '.join(MODEL_SPECS)}")
+    spec = MODEL_SPECS[name]
+    return Sam(
+        image_encoder=_image_encoder(spec),
+        prompt_encoder=PromptEncoder(
+            embed_dim=spec.embed_channels,
+            image_embedding_size=(spec.grid_size, spec.grid_size),
+            input_image_size=(spec.image_size, spec.image_size),
+            mask_in_chans=16,
+        ),
+        mask_decoder=MaskDecoder(
+            num_multimask_outputs=3,
+            transformer=TwoWayTransformer(
+                depth=2,
+                embedding_dim=spec.embed_channels,
+                mlp_dim=spec.decoder_mlp_dim,
+                num_heads=spec.decoder_heads,
+            ),
+            transformer_dim=spec.embed_channels,
+            iou_head_depth=3,
+            iou_head_hidden_dim=spec.iou_head_hidden_dim,
+        ),
+    ).eval()
+
+
+def _image_encoder(spec: ModelSpec) -> ImageEncoderViT:
+    encoder = ImageEncoderViT(
+        img_size=spec.image_size,
+        patch_size=spec.patch_size,
+        embed_dim=spec.encoder_width,
+        depth=spec.encoder_depth,
+        num_heads=spec.encoder_heads,
+        mlp_ratio=4,
+        out_chans=spec.embed_channels,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        use_rel_pos=spec.use_rel_pos,
+        window_size=spec.window_size,
+        global_attn_indexes=spec.global_attn_indexes,
+    )
+    # Upstream starts the position embedding at zero, from which a short pre-training hardly leaves.
+    nn.init.trunc_normal_(encoder.pos_embed, std=0.02)
+    return encoder
+
+
+def normalise(sam: Sam, images: torch.Tensor) -> torch.Tensor:
+    """Return images as SAM's encoder expects them.
+
+    Args:
+        images: (B, 3, H, W), RGB in 0..255, any dtype.
+
+    Returns:
+        (B, 3, H, W) float32, zero mean and unit variance by SAM's constants.
+    """
+    return (images.float() - sam.pixel_mean) / sam.pixel_std

@@ -1,0 +1,116 @@
+"""Read and write SAM weights: strictly, and without unpickling anything but tensors."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from segment_anything.modeling import Sam
+from torch import Tensor, nn
+
+from naslora_core.config import ModelConfig
+from naslora_core.errors import CheckpointError
+from naslora_core.files import atomic_file
+from naslora_core.sam.build import build_sam
+from naslora_core.sam.specs import MODEL_SPECS
+
+
+def load_base(model: ModelConfig) -> Sam:
+    """Build the configured SAM and load its pre-trained weights.
+
+    Returns:
+        The model in evaluation mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, renamed or made for another model.
+    """
+    spec = MODEL_SPECS[model.name]
+    if not model.checkpoint.is_file():
+        expected = "the file that ships with this project"
+        if spec.file_prefix:
+            expected = f"{spec.file_prefix}*.pth from github.com/facebookresearch/segment-anything"
+        raise CheckpointError(
+            f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}. "
+            "For sam_tiny run 'dvc pull models/sam_tiny.safetensors.dvc'."
+        )
+    _check_official_hash(model.checkpoint, spec.file_prefix)
+    sam = build_sam(model.name)
+    load_strictly(sam, read_weights(model.checkpoint), model.checkpoint)
+    return sam
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from safetensors, or from a .pth file holding nothing but tensors.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    # A damaged pickle can raise almost anything.
+    except Exception as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the notes stored beside the tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error
+
+
+def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    """Load weights that must match the module's key for key and shape for shape.
+
+    Raises:
+        CheckpointError: naming the first keys that are missing, unexpected or of another shape.
+    """
+    expected = module.state_dict()
+    missing = sorted(expected.keys() - weights.keys())
+    unexpected = sorted(weights.keys() - expected.keys())
+    reshaped = [key for key in expected.keys() & weights.keys() if expected[key].shape != weights[key].shape]
+    if missing or unexpected or reshaped:
+        raise CheckpointError(
+            f"{source} does not fit this model: {len(missing)} keys missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(reshaped)} of another shape {sorted(reshaped)[:3]}. "
+            "Set model.name to the model these weights were made for."
+        )
+    module.load_state_dict(weights)
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and notes as one safetensors file, atomically."""
+    contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
+    with atomic_file(path) as temporary:
+        save_file(contiguous, temporary, metadata=dict(metadata))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_official_hash(path: Path, file_prefix: str) -> None:
+    # The authors' files carry the first six digits of their SHA-256 in their names: sam_vit_b_01ec64.pth.
+    expected = path.stem.removeprefix(file_prefix)
+    if not file_prefix or not path.name.startswith(file_prefix) or len(expected) != 6:
+        return
+    found = file_sha256(path)
+    if not found.startswith(expected):
+        raise CheckpointError(
+            f"{path} is damaged: its SHA-256 begins with {found[:6]}, its name says {expected}; fetch it again"
+        )

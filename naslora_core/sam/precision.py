@@ -1,0 +1,36 @@
+"""Decide in which number format a model computes."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from naslora_core.errors import ConfigError
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Say whether the processor computes in bfloat16 itself instead of imitating it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported()
+    return False
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which matrix products run in the chosen precision; weights stay float32.
+
+    Args:
+        precision: "fp32", "bf16", or "auto" for bf16 where `has_fast_bf16`.
+
+    Raises:
+        ConfigError: if `precision` is none of these.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ConfigError(f"model.precision is '{precision}'; use auto, fp32 or bf16")
+    enabled = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def best_device() -> torch.device:
+    """Return the accelerator if torch sees one it can use, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

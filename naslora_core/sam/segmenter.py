@@ -1,0 +1,73 @@
+"""SAM without prompts: one image in, one foreground mask out."""
+
+import torch
+import torch.nn.functional as F
+from segment_anything.modeling import Sam
+from torch import Tensor, nn
+
+from naslora_core.sam.build import normalise
+from naslora_core.sam.decode import decode_masks
+
+
+class PromptFreeSegmenter(nn.Module):
+    """Segment the foreground with SAM's single-mask token and its "no mask" embedding as the only prompt.
+
+    Upstream's `Sam.forward` is under no_grad; this one is differentiable. The masks are those that
+    `SamPredictor.predict(multimask_output=False)` gives without prompts.
+    """
+
+    def __init__(self, sam: Sam) -> None:
+        super().__init__()
+        self.sam = sam
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square input, in pixels."""
+        return int(self.sam.image_encoder.img_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return mask logits.
+
+        Args:
+            images: (B, 3, S, S), RGB in 0..255, padded at the right and bottom.
+
+        Returns:
+            low_res_masks, (B, 1, S / 4, S / 4), float32.
+        """
+        embeddings = self.sam.image_encoder(normalise(self.sam, images))
+        prompts = self.sam.prompt_encoder
+        channels, height, width = embeddings.shape[1:]
+        masks, _ = decode_masks(
+            self.sam.mask_decoder,
+            embeddings,
+            prompts.get_dense_pe(),
+            embeddings.new_zeros(len(images), 0, channels),
+            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(images), -1, height, width),
+        )
+        return masks[:, :1].float()
+
+    def upscale(self, low_res_masks: Tensor) -> Tensor:
+        """Return logits (B, 1, S, S) at the size of the input."""
+        size = (self.image_size, self.image_size)
+        return F.interpolate(low_res_masks, size=size, mode="bilinear", align_corners=False)
+
+
+def freeze_all_but_decoder(sam: Sam) -> None:
+    """Freeze the encoders and let the mask decoder learn (arXiv:2512.03499).
+
+    The head that predicts the quality of several masks has no part in prompt-free use and stays frozen.
+    """
+    sam.requires_grad_(False)
+    sam.mask_decoder.requires_grad_(True)
+    sam.mask_decoder.iou_prediction_head.requires_grad_(False)
+
+
+def count_parameters(module: nn.Module, trainable_only: bool = False) -> int:
+    """Return the number of parameters of a module."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable_only)
+
+
+def predict_low_res(segmenter: PromptFreeSegmenter, images: Tensor, batch_size: int = 8) -> Tensor:
+    """Return logits (N, 1, S / 4, S / 4) of uint8 images (N, 3, S, S), in float32 and batch by batch."""
+    with torch.no_grad():
+        return torch.cat([segmenter(batch) for batch in images.split(batch_size)])

@@ -1,0 +1,75 @@
+"""The sizes of every SAM this project can adapt. Imports nothing heavy."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Dimensions of one SAM (arXiv:2304.02643, Appendix A).
+
+    Attributes:
+        image_size: side of the square input, in pixels.
+        window_size: side of the attention window of most blocks, in patches.
+        global_attn_indexes: blocks that attend to the whole image grid instead.
+        embed_channels: channels of the image embeddings, the prompts and the mask decoder.
+        file_prefix: how the authors' checkpoint file is called; empty if there is none.
+    """
+
+    image_size: int
+    patch_size: int
+    encoder_width: int
+    encoder_depth: int
+    encoder_heads: int
+    window_size: int
+    global_attn_indexes: tuple[int, ...]
+    use_rel_pos: bool
+    embed_channels: int
+    decoder_heads: int
+    decoder_mlp_dim: int
+    iou_head_hidden_dim: int
+    file_prefix: str = ""
+
+    @property
+    def grid_size(self) -> int:
+        """Side of the image grid, in patches."""
+        return self.image_size // self.patch_size
+
+
+def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...], prefix: str) -> ModelSpec:
+    return ModelSpec(
+        image_size=1024,
+        patch_size=16,
+        encoder_width=width,
+        encoder_depth=depth,
+        encoder_heads=heads,
+        window_size=14,
+        global_attn_indexes=global_blocks,
+        use_rel_pos=True,
+        embed_channels=256,
+        decoder_heads=8,
+        decoder_mlp_dim=2048,
+        iou_head_hidden_dim=256,
+        file_prefix=prefix,
+    )
+
+
+MODEL_SPECS = {
+    "sam_tiny": ModelSpec(
+        image_size=256,
+        patch_size=16,
+        encoder_width=192,
+        encoder_depth=8,
+        encoder_heads=6,
+        window_size=8,
+        global_attn_indexes=(1, 3, 5, 7),
+        # Relative positions cost a quarter of the training speed at this size and the absolute ones suffice.
+        use_rel_pos=False,
+        embed_channels=128,
+        decoder_heads=4,
+        decoder_mlp_dim=256,
+        iou_head_hidden_dim=128,
+    ),
+    "vit_b": _official(768, 12, 12, (2, 5, 8, 11), "sam_vit_b_"),
+    "vit_l": _official(1024, 24, 16, (5, 11, 17, 23), "sam_vit_l_"),
+    "vit_h": _official(1280, 32, 16, (7, 15, 23, 31), "sam_vit_h_"),
+}

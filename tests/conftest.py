@@ -1,0 +1,46 @@
+"""For all tests: nothing leaves this machine, and nothing is written outside temporary folders."""
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Refuse connections to anything but this machine."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            assert isinstance(address, tuple)
+            host = str(address[0])
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise ConnectionError(f"a test tried to reach {host}; tests use no network")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", local_only)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the files and habits of dvc, prefect and git out of the user's own."""
+    home: Path = tmp_path_factory.mktemp("tools")
+    settings = {
+        "DVC_SITE_CACHE_DIR": home / "dvc",
+        "DVC_GLOBAL_CONFIG_DIR": home / "dvc-config",
+        "DVC_NO_ANALYTICS": "1",
+        "PREFECT_HOME": home / "prefect",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "GIT_CONFIG_GLOBAL": home / "gitconfig",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, str(value))
+        yield

@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torch import nn
+
+from naslora_core.adapters import ADAPTERS
+from naslora_core.adapters.lora import LoRALayer
+from naslora_core.adapters.nas_lora import NASLoRALayer
+from naslora_core.config import AdapterConfig, SearchConfig
+from naslora_core.errors import InjectionError, MergeError
+from naslora_core.inject import find_adapters, inject
+from naslora_core.sam.build import build_sam
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.setup import add_adapters
+
+
+@pytest.fixture(params=list(ADAPTERS))
+def layer(request, adapter, search):
+    torch.manual_seed(1)
+    return ADAPTERS[request.param](nn.Linear(6, 9), adapter, search)
+
+
+def test_a_fresh_adapter_is_its_base_layer_bit_for_bit_and_a_trained_one_is_not(layer):
+    x = torch.randn(2, 5, 5, 6)
+    assert torch.equal(layer(x), layer.base_layer(x))
+    nn.init.normal_(layer.lora_B)
+    assert not torch.allclose(layer(x), layer.base_layer(x))
+
+
+def test_the_first_step_reaches_lora_b_and_the_second_everything_else(layer):
+    x = torch.randn(2, 5, 5, 6)
+    optimizer = torch.optim.SGD([*layer.adapter_parameters(), *layer.arch_parameters()], lr=0.1)
+    before = {name: value.clone() for name, value in layer.named_parameters()}
+    for _ in range(2):
+        optimizer.zero_grad()
+        layer(x).square().mean().backward()
+        optimizer.step()
+    changed = {name for name, value in layer.named_parameters() if not torch.equal(value, before[name])}
+    assert changed == {name for name in before if not name.startswith("base_layer.")}
+
+
+def test_lora_adds_the_product_of_its_factors():
+    layer = LoRALayer(nn.Linear(6, 9), rank=2, lora_alpha=8)
+    nn.init.normal_(layer.lora_B)
+    x = torch.randn(1, 3, 3, 6)
+    expected = layer.base_layer(x) + 4 * x @ layer.lora_A.T @ layer.lora_B.T
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer.delta_weight(), 4 * layer.lora_B @ layer.lora_A)
+
+
+def test_nas_lora_follows_the_formula_of_the_paper():
+    torch.manual_seed(0)
+    layer = NASLoRALayer(nn.Linear(6, 9), rank=4, lora_alpha=4, space=("skip_connect", "conv_3x3", "avg_pool_3x3"))
+    nn.init.normal_(layer.lora_B)
+    nn.init.normal_(layer.cell.alphas)
+    x = torch.randn(2, 7, 7, 6)
+    z = (x @ layer.lora_A.T).permute(0, 3, 1, 2)
+    exponentials = layer.cell.alphas.exp()
+    mixture = sum(e / exponentials.sum() * op(z) for e, op in zip(exponentials, layer.cell.ops, strict=True))
+    torch.testing.assert_close(layer(x), layer.base_layer(x) + mixture.permute(0, 2, 3, 1) @ layer.lora_B.T)
+
+
+def test_a_spatial_cell_has_no_weight_to_merge():
+    layer = NASLoRALayer(nn.Linear(6, 9), rank=4, lora_alpha=4, space=("skip_connect", "conv_3x3"))
+    with pytest.raises(MergeError, match="3x3 convolution does not fit"):
+        layer.delta_weight()
+
+
+def test_an_injected_sam_answers_as_before_bit_for_bit(adapter, search, images):
+    torch.manual_seed(2)
+    sam = build_sam("sam_tiny")
+    segmenter = PromptFreeSegmenter(sam)
+    with torch.no_grad():
+        before = segmenter(images)
+        adapters = add_adapters(sam, adapter, search, seed=0)
+        assert torch.equal(segmenter(images), before)
+        nn.init.normal_(adapters["image_encoder.blocks.3.attn.qkv"].lora_B)
+        assert not torch.allclose(segmenter(images), before)
+    assert len(adapters) == len(sam.image_encoder.blocks) == len(find_adapters(sam))
+
+
+def test_only_adapters_and_mask_decoder_learn(adapter, search):
+    sam = build_sam("sam_tiny")
+    add_adapters(sam, adapter, search, seed=0)
+    learning = {name for name, parameter in sam.named_parameters() if parameter.requires_grad}
+    allowed = ("lora_A", "lora_B", "cell.")
+    assert learning
+    assert all(name.startswith("mask_decoder.") or any(part in name for part in allowed) for name in learning)
+    assert not any("base_layer" in name or "iou_prediction_head" in name for name in learning)
+
+
+def test_a_target_that_matches_nothing_is_refused_and_changes_nothing(search):
+    sam = build_sam("sam_tiny")
+    keys = list(sam.state_dict())
+    adapter = AdapterConfig(method="lora", rank=2, lora_alpha=2, target_modules=("attn.qkv", "attn.query"))
+    with pytest.raises(InjectionError, match=r"\['attn.query'\] match no layer.*attn.qkv"):
+        add_adapters(sam, adapter, search, seed=0)
+    assert list(sam.state_dict()) == keys
+
+
+def test_a_target_that_is_not_linear_is_refused():
+    module = nn.Sequential(nn.Conv2d(1, 1, 1))
+    with pytest.raises(InjectionError, match="Conv2d; only linear"):
+        inject(module, ["0"], lambda layer: LoRALayer(layer, 1, 1))
+
+
+def test_the_same_seed_gives_the_same_adapters(adapter, search: SearchConfig):
+    first, second = (add_adapters(build_sam("sam_tiny"), adapter, search, seed=7) for _ in range(2))
+    name = "image_encoder.blocks.0.attn.qkv"
+    assert torch.equal(first[name].lora_A, second[name].lora_A)

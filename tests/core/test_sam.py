@@ -1,0 +1,94 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import SamPredictor, sam_model_registry
+from segment_anything.modeling import Sam
+
+from naslora_core.config import ModelConfig
+from naslora_core.errors import CheckpointError, ConfigError
+from naslora_core.sam.build import build_sam, normalise
+from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
+from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+
+
+def test_vit_b_has_exactly_upstreams_parameters():
+    with torch.device("meta"):
+        ours, upstream = build_sam("vit_b"), sam_model_registry["vit_b"]()
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in upstream.state_dict().items()}
+
+
+def test_a_batch_is_decoded_as_upstream_decodes_its_images_one_by_one():
+    torch.manual_seed(0)
+    sam = build_sam("sam_tiny")
+    embeddings = torch.randn(3, 128, 16, 16)
+    points = torch.tensor([[[30.0, 40.0]], [[200.0, 10.0]], [[5.0, 250.0]]])
+    sparse, dense = sam.prompt_encoder((points, torch.ones(3, 1)), None, None)
+    image_pe = sam.prompt_encoder.get_dense_pe()
+    with torch.no_grad():
+        masks, quality = decode_masks(sam.mask_decoder, embeddings, image_pe, sparse, dense)
+        for row in range(3):
+            part = slice(row, row + 1)
+            expected = sam.mask_decoder.predict_masks(embeddings[part], image_pe, sparse[part], dense[part])
+            torch.testing.assert_close(masks[part], expected[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(quality[part], expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_segmenter_gives_the_logits_of_sam_predictor_without_prompts(images):
+    torch.manual_seed(0)
+    sam: Sam = build_sam("sam_tiny")
+    predictor = SamPredictor(sam)
+    predictor.set_image(images[0].permute(1, 2, 0).numpy())
+    low_res = predictor.predict(multimask_output=False)[2]
+    with torch.no_grad():
+        ours = PromptFreeSegmenter(sam)(images[:1])[0].numpy()
+    assert np.abs(ours).max() > 1e-3
+    np.testing.assert_allclose(ours, low_res, rtol=1e-4, atol=1e-4)
+
+
+def test_normalising_agrees_with_sams_own_preprocessing(images):
+    sam = build_sam("sam_tiny")
+    torch.testing.assert_close(normalise(sam, images), sam.preprocess(images))
+
+
+def test_an_unknown_model_lists_the_known():
+    with pytest.raises(ConfigError, match="unknown model 'vit_x'; known: sam_tiny, vit_b"):
+        build_sam("vit_x")
+
+
+def test_a_base_is_loaded_strictly(model, tmp_path):
+    weights = read_weights(model.checkpoint)
+    key = "mask_decoder.iou_token.weight"
+    assert torch.equal(load_base(model).state_dict()[key], weights[key])
+    del weights[key]
+    save_weights(tmp_path / "part.safetensors", weights, {})
+    with pytest.raises(CheckpointError, match="1 keys missing .*iou_token.*model.name"):
+        load_base(model.model_copy(update={"checkpoint": tmp_path / "part.safetensors"}))
+
+
+def test_a_missing_base_says_what_is_expected(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\*.pth"):
+        load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", precision="fp32"))
+
+
+def test_an_official_file_with_wrong_content_is_recognised(tmp_path):
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    torch.save({}, path)
+    with pytest.raises(CheckpointError, match="its name says 01ec64"):
+        load_base(ModelConfig(name="vit_b", checkpoint=path, precision="fp32"))
+
+
+def test_code_in_a_weight_file_is_never_run(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return (marker.touch, ())
+
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Payload()))
+    with pytest.raises(CheckpointError, match="evil.pth cannot be read"):
+        read_weights(path)
+    assert not marker.exists()

@@ -1,0 +1,1 @@
+"""Pre-train a small SAM on procedural scenes, so that there is something worth adapting."""

@@ -1,0 +1,109 @@
+"""Run a SAM on prompted scenes, and compare its masks with the objects."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from naslora_core.pretraining.scenes import PromptedScenes
+from naslora_core.sam.build import Sam, normalise
+from naslora_core.sam.decode import decode_masks
+
+
+@dataclass(frozen=True)
+class PromptedMasks:
+    """What a SAM answers to R prompts with its T mask tokens.
+
+    Attributes:
+        low_res_masks: (R, T, h, w), mask logits; token 0 is the single answer, the others are three guesses.
+        iou_predictions: (R, T).
+    """
+
+    low_res_masks: Tensor
+    iou_predictions: Tensor
+
+
+def answer_points(sam: Sam, image_embeddings: Tensor, points: Tensor) -> PromptedMasks:
+    """Decode one foreground point a row.
+
+    Args:
+        image_embeddings: (B, C, h, w).
+        points: (B, P, 2), XY pixels of the model's input; row r of the answer is scene r // P.
+    """
+    coordinates = points.flatten(0, 1)[:, None]
+    labels = torch.ones(coordinates.shape[:2], device=points.device)
+    return _answer(sam, image_embeddings, points.shape[1], *sam.prompt_encoder((coordinates, labels), None, None))
+
+
+def answer_boxes(sam: Sam, image_embeddings: Tensor, boxes: Tensor) -> PromptedMasks:
+    """Decode one box a row; boxes are (B, P, 4), XYXY pixels."""
+    return _answer(sam, image_embeddings, boxes.shape[1], *sam.prompt_encoder(None, boxes.flatten(0, 1), None))
+
+
+def _answer(sam: Sam, image_embeddings: Tensor, prompts: int, sparse: Tensor, dense: Tensor) -> PromptedMasks:
+    repeated = image_embeddings.repeat_interleave(prompts, dim=0)
+    masks, quality = decode_masks(sam.mask_decoder, repeated, sam.prompt_encoder.get_dense_pe(), sparse, dense)
+    return PromptedMasks(masks.float(), quality.float())
+
+
+def encode(sam: Sam, images: Tensor) -> Tensor:
+    """Return image embeddings (B, C, h, w) of uint8 images (B, 3, S, S)."""
+    return sam.image_encoder(normalise(sam, images))
+
+
+def prompt_loss(answer: PromptedMasks, masks: Tensor) -> Tensor:
+    """Return the loss of one kind of prompt.
+
+    The single answer learns from every prompt; of the three guesses only the best does, so that they
+    specialise. Mask loss: 20 focal + dice; quality loss: squared error of the predicted IoU.
+
+    Args:
+        masks: (R, S, S) bool, the prompted objects.
+
+    Source: arXiv:2304.02643, Appendix A, "Training algorithm" (here without iterative prompts).
+    """
+    size = answer.low_res_masks.shape[-2:]
+    target = F.interpolate(masks[:, None].float(), size=size, mode="area").expand_as(answer.low_res_masks)
+    losses = 20 * _focal(answer.low_res_masks, target) + _dice(answer.low_res_masks, target)
+    with torch.no_grad():
+        found = answer.low_res_masks > 0
+        wanted = target > 0.5
+        iou = (found & wanted).sum((-2, -1)) / (found | wanted).sum((-2, -1)).clamp(min=1)
+    quality = F.mse_loss(answer.iou_predictions, iou)
+    return losses[:, 0].mean() + losses[:, 1:].amin(dim=1).mean() + quality
+
+
+def _focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+    # |target - p| ** gamma is focal loss's weight when the target is a share of a pixel, not 0 or 1.
+    error = (target - logits.sigmoid()).abs()
+    return (error**gamma * F.binary_cross_entropy_with_logits(logits, target, reduction="none")).mean((-2, -1))
+
+
+def _dice(logits: Tensor, target: Tensor) -> Tensor:
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum((-2, -1))
+    return 1 - (2 * overlap + 1) / (probability.sum((-2, -1)) + target.sum((-2, -1)) + 1)
+
+
+def mask_iou(low_res_masks: Tensor, masks: Tensor) -> Tensor:
+    """Return the IoU of every token's mask with its object, (R, T), at the objects' resolution.
+
+    Args:
+        low_res_masks: (R, T, h, w), logits.
+        masks: (R, S, S) bool, none of them empty.
+    """
+    found = F.interpolate(low_res_masks, size=masks.shape[-2:], mode="bilinear", align_corners=False) > 0
+    wanted = masks[:, None]
+    return (found & wanted).sum((-2, -1)) / (found | wanted).sum((-2, -1))
+
+
+def scene_loss(sam: Sam, scenes: PromptedScenes) -> Tensor:
+    """Return the loss of a batch: the first half of the prompts as points, the second as boxes."""
+    half = scenes.masks.shape[1] // 2
+    embeddings = encode(sam, scenes.images)
+    by_point = answer_points(sam, embeddings, scenes.points[:, :half])
+    by_box = answer_boxes(sam, embeddings, scenes.boxes[:, half:])
+    return prompt_loss(by_point, scenes.masks[:, :half].flatten(0, 1)) + prompt_loss(
+        by_box, scenes.masks[:, half:].flatten(0, 1)
+    )

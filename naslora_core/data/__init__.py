@@ -1,0 +1,1 @@
+"""Images and their masks: how they lie on disk, are split, brought in, generated and made ready."""

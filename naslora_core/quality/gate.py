@@ -1,0 +1,89 @@
+"""The gate itself: measured pairs in, verdict out. Severity decides, not the overall flag of the engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from naslora_core.config import QualityConfig
+from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset import fingerprint, read_dataset
+from naslora_core.data.splits import SPLITS
+from naslora_core.progress import Progress, silent
+from naslora_core.quality.engine import Outcome, run_suite
+from naslora_core.quality.expectations import Check, build_suite
+from naslora_core.quality.measure import measure_pairs
+from naslora_core.quality.verdict import Failure, FileProblem, Verdict
+
+
+def check_dataset(root: Path, quality: QualityConfig, progress: Progress = silent) -> tuple[Verdict, pd.DataFrame]:
+    """Read, measure and judge the dataset in `root`; changes nothing.
+
+    Returns:
+        The verdict, and the table it was made from (see `measure_pairs`).
+
+    Raises:
+        DataError: if there is no dataset to judge: no card, no image, a wrong splits.csv.
+    """
+    dataset = read_dataset(root)
+    table = measure_pairs(dataset, progress)
+    verdict = judge(table, build_suite(quality, dataset.card), dataset.card)
+    return verdict.model_copy(update={"dataset_sha256": fingerprint(dataset)}), table
+
+
+def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard) -> Verdict:
+    """Return the verdict on a table of measurements.
+
+    It passes if every check of the suite was made and none of severity critical failed. A suite without
+    checks, a check that got lost or one that could not be made (a missing column) is a critical failure.
+    """
+    outcomes = run_suite(table, suite) if suite else []
+    made = [outcome for outcome in outcomes if not outcome.error]
+    failures = [_failure(outcome, table) for outcome in made if not outcome.success]
+    failures += _not_made(suite, outcomes)
+    order = {check.name: place for place, check in enumerate(suite)}
+    failures.sort(key=lambda failure: (failure.severity, order.get(failure.expectation, -1)))
+    splits = table["split"] if "split" in table else pd.Series(dtype=str)
+    return Verdict(
+        dataset=card.name,
+        passed=not any(failure.severity == "critical" for failure in failures),
+        pairs=len(table),
+        pairs_per_split={split: int((splits == split).sum()) for split in SPLITS},
+        expectations_expected=len(suite),
+        expectations_run=len(made),
+        failures=tuple(failures),
+    )
+
+
+def _failure(outcome: Outcome, table: pd.DataFrame) -> Failure:
+    check, explain = outcome.check, outcome.check.explain
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in table.iloc[row].items()} for row in outcome.rows]
+    files = [FileProblem(file=_file(row, check), problem=explain(row)) for row in rows] if explain else []
+    return Failure(
+        expectation=check.name,
+        description=check.description,
+        severity=check.severity,
+        count=len(files),
+        files=tuple(files),
+        observed="" if explain else check.found(table),
+    )
+
+
+def _file(row: dict[str, Any], check: Check) -> str:
+    return str(row.get(check.file) or row.get("image") or row.get("mask") or row.get("name"))
+
+
+def _not_made(suite: Sequence[Check], outcomes: Sequence[Outcome]) -> list[Failure]:
+    if not suite:
+        return [_lost("suite", "the data was checked", "there was no expectation to check it against")]
+    errors = {outcome.check.name: outcome.error for outcome in outcomes}
+    return [
+        _lost(check.name, f"the check '{check.name}' was made", errors.get(check.name) or "it got lost")
+        for check in suite
+        if errors.get(check.name, "it got lost")
+    ]
+
+
+def _lost(name: str, description: str, reason: str) -> Failure:
+    return Failure(expectation=name, description=description, severity="critical", count=0, files=(), observed=reason)

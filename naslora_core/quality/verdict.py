@@ -1,0 +1,105 @@
+"""The gate's answer: passed or not, and which files are to blame, for people and for programs."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class FileProblem(BaseModel):
+    """A file, relative to the dataset's folder, and what is wrong with it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    problem: str
+
+
+class Failure(BaseModel):
+    """An expectation that does not hold; `files` is empty where it is about the dataset as a whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    expectation: str
+    description: str
+    severity: Literal["critical", "warning"]
+    count: int
+    files: tuple[FileProblem, ...]
+    observed: str = ""
+
+
+class Verdict(BaseModel):
+    """What the gate found. Holds no time, so that the same data gives the same verdict to the byte."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    passed: bool
+    pairs: int
+    pairs_per_split: dict[str, int]
+    expectations_expected: int
+    expectations_run: int
+    failures: tuple[Failure, ...]
+    dataset_sha256: str = ""
+
+    def of_severity(self, severity: str) -> tuple[Failure, ...]:
+        """Return the failures that are "critical", or those that are a "warning"."""
+        return tuple(failure for failure in self.failures if failure.severity == severity)
+
+    def summary(self) -> str:
+        """Return the verdict in one line."""
+        splits = ", ".join(f"{count} {split}" for split, count in self.pairs_per_split.items())
+        critical, warnings = (len(self.of_severity(severity)) for severity in ("critical", "warning"))
+        found = f"{critical} critical, " if critical else ""
+        found += f"{warnings} warning{'' if warnings == 1 else 's'}"
+        word = "passed" if self.passed else "REJECTED"
+        checked = f"{self.expectations_run} of {self.expectations_expected} expectations checked"
+        return f"{self.dataset} {word}: {self.pairs} pairs ({splits}), {checked}, {found}"
+
+    def message(self, rest: str = "", limit: int = 10) -> str:
+        """Return the verdict with the files that failed, and what is wrong with each.
+
+        Args:
+            rest: where all files are listed, shown if some are left out here.
+            limit: how many files each critical failure names, and warnings no more than 3; 0 names all.
+        """
+        lines = [self.summary()]
+        for failure in self.of_severity("critical"):
+            lines += _describe(failure, limit or failure.count, rest, self.pairs)
+        for failure in self.of_severity("warning"):
+            lines += _describe(failure, min(limit, 3) or failure.count, rest, self.pairs)
+        if not self.passed:
+            lines.append("Mend or remove these files and run again; nothing was trained on them.")
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """Return the verdict as a document, with the first 50 files of each failure."""
+        lines = [f"# Data check: {self.dataset}", "", self.summary(), ""]
+        for failure in self.failures:
+            lines += [f"## {failure.severity}: {failure.description}", ""]
+            lines += [failure.observed, ""] if failure.observed else []
+            if failure.files:
+                lines += [
+                    f"{failure.count} of {self.pairs} pairs.",
+                    "",
+                    "| file | problem |",
+                    "| --- | --- |",
+                ]
+                lines += [f"| `{entry.file}` | {entry.problem} |" for entry in failure.files[:50]]
+                lines += ["", "All rows are in measurements.csv.", ""] if failure.count > 50 else [""]
+        if not self.failures:
+            lines += ["Every expectation holds.", ""]
+        return "\n".join(lines).rstrip() + "\n"
+
+
+def _describe(failure: Failure, limit: int, rest: str, pairs: int) -> list[str]:
+    label = "error" if failure.severity == "critical" else "warning"
+    count = f"; {failure.count} of {pairs} pairs do not comply" if failure.files else ""
+    lines = [f"  {label}: expected that {failure.description}{count}"]
+    if failure.observed:
+        lines.append(f"      {failure.observed}")
+    shown = failure.files[:limit]
+    lines += [f"      {entry.file}: {entry.problem}" for entry in shown]
+    if len(shown) < failure.count and failure.files:
+        where = f"; all are in {rest}" if rest else ""
+        lines.append(f"      … and {failure.count - len(shown)} more{where}")
+    return lines

@@ -1,0 +1,1 @@
+"""What drives the stages: the `naslora` command, the DVC runner and the Prefect flows."""

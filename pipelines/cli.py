@@ -1,0 +1,60 @@
+"""The `naslora` command. Imports nothing heavy: each command loads what it needs when it runs."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from naslora_core.errors import NasLoraError
+from pipelines.cli_data import data_app
+from pipelines.cli_doctor import doctor
+from pipelines.cli_flows import flows_app
+from pipelines.cli_predict import predict
+from pipelines.cli_pretrain import pretrain
+from pipelines.cli_run import run
+from pipelines.cli_stage import stage
+
+app = typer.Typer(
+    name="naslora",
+    help="Adapt Segment Anything to your own images with NAS-LoRA.",
+    epilog="Start with: naslora doctor",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(data_app, name="data")
+app.command(epilog="Example: naslora run --domain leaf_lesions")(run)
+app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --run lr3 --set train.lr=0.003")(stage)
+app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
+app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
+app.add_typer(flows_app, name="flows")
+app.command(epilog="Example: naslora doctor")(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"naslora {version('naslora')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; an error becomes one message and exit code 1."""
+    try:
+        app()
+    except (NasLoraError, OSError) as error:
+        # A full disk or a forbidden file has a number and explains itself; anything else is a fault to trace.
+        if isinstance(error, OSError) and error.errno is None:
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,47 @@
+"""`naslora run`: the pipeline, from changed data to models in service."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from naslora_core.errors import PipelineError
+
+
+def run(
+    domain: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this domain; may be given several times.", show_default="all"),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Run every stage, even if nothing has changed.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Longest wait for another run to end, in seconds.")] = 60,
+) -> None:
+    """Run what has changed: check the data, train, merge, evaluate, put the models into service."""
+    from naslora_core.evaluation.headline import format_headline
+    from pipelines.project import project_root
+    from pipelines.reproduce import Request, reproduce
+    from stages.runner import ConsoleProgress
+
+    root = project_root()
+    request = Request(root, tuple(domain or ()), force, wait, typer.echo, ConsoleProgress())
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        outcome = reproduce(request)
+    except KeyboardInterrupt as error:
+        raise PipelineError("interrupted; naslora run goes on with the stage that was stopped") from error
+    done = f"\nRan: {', '.join(outcome.rerun)}" if outcome.rerun else "Nothing has changed, nothing was run."
+    typer.echo(done)
+    if outcome.promoted:
+        typer.echo(f"In service, in {root / 'serving'}: {', '.join(outcome.promoted)}")
+    typer.echo("\n" + format_headline(outcome.headline))
+    if outcome.report.is_file():
+        typer.echo(f"\nReport: {outcome.report}")
+    first = outcome.headline[0].domain
+    typer.echo(f"Next: naslora predict <images> --domain {first} --out masks")
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    # Leave through the exception handlers, which end dvc and the stage it runs.
+    sys.exit(128 + signum)

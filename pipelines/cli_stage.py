@@ -1,0 +1,66 @@
+"""`naslora stage`: try one stage with other settings, beside the pipeline."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_NOT_STAGES = {"__init__", "paths", "runner"}
+
+
+def stage_names() -> list[str]:
+    """Return the names of all stages: the modules of the package `stages`, sorted."""
+    import stages
+
+    folder = Path(stages.__path__[0])
+    return sorted(file.stem for file in folder.glob("*.py") if file.stem not in _NOT_STAGES)
+
+
+def stage(
+    name: Annotated[str, typer.Argument(help="validate, preprocess, search-train, merge, evaluate or report.")],
+    domain: Annotated[str | None, typer.Option(help="Which folder of data/; all stages but report need it.")] = None,
+    run: Annotated[str, typer.Option(help="Name of the trial; outputs go to runs/RUN.")] = "trial",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Replace a parameter: key=value; may be repeated.")
+    ] = None,
+) -> None:
+    """Run one stage with other settings; the pipeline's own outputs stay as they are.
+
+    Inputs are those of the same trial where it has them, else those of the pipeline.
+    """
+    from naslora_core.config import load_params
+    from naslora_core.errors import ConfigError
+    from pipelines.project import project_root
+    from stages.paths import StagePaths
+    from stages.runner import require_domain
+
+    module = name.replace("-", "_")
+    if module not in (known := stage_names()):
+        raise ConfigError(f"unknown stage '{name}'; known: {', '.join(known)}")
+    paths = StagePaths(project_root(), run)
+    load_params(paths.params, settings or ())
+    if domain:
+        require_domain(paths, domain)
+    options = ["--domain", domain] if domain else []
+    for setting in settings or ():
+        options += ["--set", setting]
+    command = [sys.executable, "-m", f"stages.{module}", "--run", run, *options]
+    code = subprocess.run(command, cwd=paths.root, check=False).returncode
+    if code != 0:
+        raise typer.Exit(code)
+    typer.echo(f"Outputs: {paths.output(module, domain)}")
+    typer.echo(f"Next: {_next_step(module, domain, run)}")
+
+
+def _next_step(module: str, domain: str | None, run: str) -> str:
+    following = {
+        "validate": "preprocess",
+        "preprocess": "search-train",
+        "search_train": "merge",
+        "merge": "evaluate",
+    }
+    if module in following:
+        return f"naslora stage {following[module]} --domain {domain} --run {run}"
+    return "to keep these settings, write them into params.yaml and start naslora run"

@@ -1,0 +1,34 @@
+"""Judge the working data of several domains before anything is built on it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from naslora_core.config import QualityConfig
+from naslora_core.errors import DataError
+from naslora_core.files import atomic_file
+from naslora_core.progress import Progress
+from naslora_core.quality.gate import check_dataset
+from stages.paths import StagePaths
+
+
+def check_domains(
+    root: Path, quality: QualityConfig, domains: Sequence[str], say: Callable[[str], None], progress: Progress
+) -> None:
+    """Judge every domain, tell each verdict, and stop if one is bad.
+
+    Raises:
+        DataError: with the verdicts of all domains that failed; their measurements lie in .naslora/gate.
+    """
+    rejected = []
+    for domain in domains:
+        say(f"data check · {domain}")
+        verdict, table = check_dataset(StagePaths(root).data(domain), quality, progress)
+        if verdict.passed:
+            say("  " + verdict.message().replace("\n", "\n  "))
+            continue
+        measurements = root / ".naslora" / "gate" / f"{domain}.csv"
+        with atomic_file(measurements) as temporary:
+            table.to_csv(temporary, index=False)
+        rejected.append(verdict.message(rest=str(measurements.relative_to(root))))
+    if rejected:
+        raise DataError("\n".join(rejected))

@@ -1,0 +1,73 @@
+"""One pipeline run at a time: DVC itself lets two runs break each other."""
+
+import fcntl
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from naslora_core.errors import PipelineError
+
+_POLL_S = 0.2
+
+
+@contextmanager
+def exclusive(root: Path, wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the project for one run; the lock ends with the process, however that ends.
+
+    Args:
+        root: the project's folder.
+        wait_s: longest wait, in seconds, for a run that is under way.
+        say: told once, with the other run's identity, that there is a wait.
+
+    Raises:
+        PipelineError: if the other run still holds the project after `wait_s`; names it.
+    """
+    path = root / ".naslora" / "run.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        _acquire(file, wait_s, say)
+        # A dvc that outlives a killed naslora inherits the lock, so no second run starts beside it.
+        os.set_inheritable(file.fileno(), True)
+        _write_holder(file, f"{_command_line()} (process {os.getpid()}, since {datetime.now():%H:%M:%S})")
+        try:
+            yield
+        finally:
+            _write_holder(file, "")
+
+
+def _acquire(file: IO[str], wait_s: float, say: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + wait_s
+    waiting = False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another run"
+            if time.monotonic() >= deadline:
+                raise PipelineError(
+                    f"the project is busy: {holder} holds it, waited {wait_s:.0f} s; "
+                    "let it finish or stop it, then run again"
+                ) from error
+            if not waiting:
+                say(f"waiting up to {wait_s:.0f} s for {holder}")
+                waiting = True
+        time.sleep(_POLL_S)
+
+
+def _write_holder(file: IO[str], holder: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(holder)
+    file.flush()
+
+
+def _command_line() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

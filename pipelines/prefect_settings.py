@@ -1,0 +1,18 @@
+"""How Prefect behaves here. To be set before Prefect is imported; imports nothing itself."""
+
+import os
+from pathlib import Path
+
+# Prefect 3.8 phones home twice: the server by its own setting, the client unless DO_NOT_TRACK is set.
+TELEMETRY_OFF = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+
+def use_project_settings(root: Path) -> None:
+    """Turn telemetry off; where the user has no server, let Prefect write into the project only."""
+    os.environ.update(TELEMETRY_OFF)
+    if "PREFECT_API_URL" in os.environ:
+        return
+    os.environ.setdefault("PREFECT_HOME", str(root / ".naslora" / "prefect"))
+    # The temporary server needs 10 s on two idle cores; the default limit of 20 s fails on busy ones.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")

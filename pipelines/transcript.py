@@ -1,0 +1,58 @@
+"""Read what `dvc repro` prints: say what moves, and explain what failed."""
+
+import re
+from collections.abc import Callable
+
+_RUNNING = re.compile(r"Running stage '(?P<stage>[^'@]+)(?:@(?P<domain>[^']+))?':")
+_CACHED = re.compile(r"Stage '(?P<stage>[^'@]+)(?:@(?P<domain>[^']+))?' is cached")
+_PROGRESS = re.compile(r"  .*\d+/\d+$")
+
+
+class Transcript:
+    """Follow the output of `dvc repro` line by line.
+
+    Args:
+        say: gets a line for each stage that starts, and for each progress a stage reports.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._stage = ""
+        self._message: list[str] = []
+        self._dvc_errors: list[str] = []
+        self._last = ""
+
+    def add(self, line: str) -> None:
+        """Take in one line, without its newline."""
+        if match := _RUNNING.match(line):
+            self._start(match)
+        elif match := _CACHED.match(line):
+            self._say(f"{_title(match)}: outputs taken from the cache")
+        elif line.startswith("ERROR: "):
+            self._dvc_errors.append(line.removeprefix("ERROR: "))
+        elif line.startswith("error: "):
+            self._message = [line.removeprefix("error: ")]
+        elif self._message and not self._dvc_errors:
+            self._message.append(line)
+        elif _PROGRESS.match(line):
+            self._say(line)
+        elif line.strip() and not self._dvc_errors:
+            self._last = line.strip()
+
+    def explain(self) -> str:
+        """Return why dvc failed: the stage's own message, else its last words, else those of dvc."""
+        if self._stage and self._message:
+            return f"{self._stage} failed: " + "\n".join(self._message).rstrip()
+        if self._stage and any("failed to run" in error for error in self._dvc_errors):
+            return f"{self._stage} failed: {self._last}"
+        return "dvc repro failed: " + ("; ".join(self._dvc_errors) or self._last or "it printed nothing")
+
+    def _start(self, match: re.Match[str]) -> None:
+        self._stage = _title(match)
+        self._message = []
+        self._last = ""
+        self._say(self._stage)
+
+
+def _title(match: re.Match[str]) -> str:
+    return match["stage"] + (f" · {match['domain']}" if match["domain"] else "")

@@ -1,0 +1,64 @@
+"""Where the stages find their inputs and put their outputs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from naslora_core.errors import ConfigError, PipelineError
+
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class StagePaths:
+    """The folders of the pipeline, or of one ad-hoc run beside it.
+
+    Args:
+        root: the project's folder, where params.yaml lies.
+        run: name of an ad-hoc run, whose outputs go to runs/<run> and never touch the pipeline's own;
+            None is the pipeline itself.
+
+    Raises:
+        ConfigError: if `run` could not be the name of one folder.
+    """
+
+    root: Path
+    run: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.run is not None and not _RUN_NAME.fullmatch(self.run):
+            raise ConfigError(f"'{self.run}' cannot name a run; use letters, digits, dots, dashes, underscores")
+
+    @property
+    def params(self) -> Path:
+        """The file with every setting."""
+        return self.root / "params.yaml"
+
+    def data(self, domain: str) -> Path:
+        """Return the folder of a domain's images and masks."""
+        return self.root / "data" / domain
+
+    def domains(self) -> list[str]:
+        """Return the names of all domains there is data for, sorted."""
+        return sorted(card.parent.name for card in (self.root / "data").glob("[!.]*/dataset.yaml"))
+
+    def output(self, stage: str, domain: str | None = None) -> Path:
+        """Return the folder that `stage` writes; None is for stages that cover all domains."""
+        top = self.root / "artifacts" if self.run is None else self.root / "runs" / self.run
+        return top / stage if domain is None else top / stage / domain
+
+    def source(self, stage: str, domain: str | None = None) -> Path:
+        """Return the folder `stage` has written: that of the ad-hoc run if there is one, else the pipeline's.
+
+        Raises:
+            PipelineError: if the stage has not run yet.
+        """
+        own = self.output(stage, domain)
+        if own.is_dir():
+            return own
+        shared = StagePaths(self.root).output(stage, domain)
+        if not shared.is_dir():
+            wanted = "" if domain is None else f" for domain '{domain}'"
+            only = "" if domain is None else f" --domain {domain}"
+            raise PipelineError(f"{shared} not found: stage '{stage}' has not run{wanted}; start naslora run{only}")
+        return shared

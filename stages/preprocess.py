@@ -1,0 +1,33 @@
+"""Stage preprocess: turn checked images and masks into arrays of the model's size."""
+
+import json
+
+from naslora_core.config import Params
+from naslora_core.data.dataset import fingerprint, read_dataset
+from naslora_core.data.preprocess import preprocess
+from naslora_core.errors import DataError
+from naslora_core.progress import Progress
+from naslora_core.sam.specs import MODEL_SPECS
+from stages.paths import StagePaths
+from stages.runner import run_stage
+
+
+def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
+    """Write images.npy, masks.npy and manifest.json.
+
+    Raises:
+        DataError: if the data was not accepted by stage validate, or has changed since.
+    """
+    verdict_file = paths.source("validate", domain) / "verdict.json"
+    verdict = json.loads(verdict_file.read_text(encoding="utf-8"))
+    dataset = read_dataset(paths.data(domain))
+    if not verdict["passed"]:
+        raise DataError(f"{verdict_file} rejects the data; mend what naslora data check {domain} names")
+    if verdict["dataset_sha256"] != fingerprint(dataset):
+        raise DataError(f"{dataset.root} has changed since {verdict_file} was written; run stage validate again")
+    image_size = MODEL_SPECS[params.model.name].image_size
+    preprocess(dataset, image_size, paths.output("preprocess", domain), progress)
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,29 @@
+"""Stage report: one page over all domains of params.yaml."""
+
+from naslora_core.config import Params
+from naslora_core.evaluation.report.page import write_report
+from naslora_core.evaluation.report.sources import Folders, read_results
+from naslora_core.files import atomic_directory
+from naslora_core.progress import Progress
+from stages.paths import StagePaths
+from stages.runner import run_stage
+
+
+def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
+    """Write index.html and the charts as PNG; `domain` is empty, the page covers all of `params.domains`."""
+    results = [read_results(name, _folders(paths, name)) for name in params.domains]
+    with atomic_directory(paths.output("report")) as folder:
+        write_report(folder, results, params, paths.run, progress)
+
+
+def _folders(paths: StagePaths, domain: str) -> Folders:
+    return Folders(
+        validate=paths.source("validate", domain),
+        search_train=paths.source("search_train", domain),
+        merge=paths.source("merge", domain),
+        evaluate=paths.source("evaluate", domain),
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main, needs_domain=False)

@@ -1,0 +1,185 @@
+"""A project in miniature: real DVC, real images, and stages that take no time."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+REPOSITORY = Path(__file__).parents[2]
+DOMAINS = ("discs", "squares")
+
+STAGE = """
+import hashlib, json, os, pathlib, sys, time
+stage, domain = sys.argv[1], (sys.argv[2:] or [""])[0]
+out = pathlib.Path("artifacts", stage, domain)
+out.mkdir(parents=True, exist_ok=True)
+with open(".naslora/executed", "a") as file:
+    file.write(f"{stage}@{domain}\\n" if domain else f"{stage}\\n")
+data = pathlib.Path("data", domain)
+if stage == "validate":
+    files = sorted(path for path in data.rglob("*") if path.is_file())
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    (out / "verdict.json").write_text(digest)
+if stage == "merge":
+    if pathlib.Path("slow").exists():
+        pathlib.Path("slow").write_text(str(os.getpid()))
+        time.sleep(120)
+    if pathlib.Path("broken").exists():
+        print("  epoch 1/2", file=sys.stderr)
+        print("error: the loss became infinite in epoch 1;\\nlower train.lr", file=sys.stderr)
+        sys.exit(1)
+    if pathlib.Path("crash").exists():
+        raise ZeroDivisionError("division by zero")
+    verdict = pathlib.Path("artifacts/validate", domain, "verdict.json")
+    (out / "model.safetensors").write_bytes(verdict.read_bytes())
+if stage == "evaluate":
+    digest = pathlib.Path("artifacts/merge", domain, "model.safetensors").read_bytes()
+    score = int(digest[:4], 16) / 0xFFFF
+    names = ("dice", "iou", "s_measure")
+    scores = {model: dict.fromkeys(names, score) for model in ("base", "adapted", "merged")}
+    bounds = {model: {name: {"mean": score, "low": 0, "high": 1} for name in names} for model in scores}
+    (out / "metrics.json").write_text(json.dumps(scores))
+    (out / "summary.json").write_text(json.dumps({"images": 3, "models": bounds}))
+if stage == "report":
+    domains = sorted(path.name for path in pathlib.Path("artifacts/evaluate").iterdir())
+    (out / "index.html").write_text(",".join(domains))
+"""
+
+DVC_YAML = """
+stages:
+  validate:
+    matrix: {domain: "${domains}"}
+    cmd: python stage.py validate ${item.domain}
+    deps: ["data/${item.domain}"]
+    params: [quality]
+    outs: ["artifacts/validate/${item.domain}/verdict.json"]
+  merge:
+    matrix: {domain: "${domains}"}
+    cmd: python stage.py merge ${item.domain}
+    deps: ["artifacts/validate/${item.domain}/verdict.json", "${model.checkpoint}"]
+    params: [merge]
+    outs: ["artifacts/merge/${item.domain}/model.safetensors"]
+  evaluate:
+    matrix: {domain: "${domains}"}
+    cmd: python stage.py evaluate ${item.domain}
+    deps: ["artifacts/merge/${item.domain}/model.safetensors"]
+    outs: ["artifacts/evaluate/${item.domain}/metrics.json", "artifacts/evaluate/${item.domain}/summary.json"]
+  report:
+    cmd: python stage.py report
+    deps: [artifacts/evaluate]
+    params: [domains]
+    outs: ["artifacts/report"]
+"""
+
+CARD = """
+name: {name}
+title: {name} on grey
+classes: [{name}]
+mask_threshold: 128
+split: {{kind: random, seed: 1, train: 0.5, validation: 0.25, test: 0.25}}
+licence: CC0-1.0
+citation: none
+source: drawn
+"""
+
+
+class Project:
+    """The project's folder, with questions tests ask."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def executed(self) -> list[str]:
+        """The stages that ran since the last call, sorted; DVC does not know of this record."""
+        record = self.root / ".naslora" / "executed"
+        lines = record.read_text().split() if record.exists() else []
+        record.unlink(missing_ok=True)
+        return sorted(lines)
+
+    def snapshot(self, *folders: str) -> dict[str, bytes]:
+        """The content of every file in the folders."""
+        files = [path for folder in folders for path in (self.root / folder).rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in files}
+
+    def touch_image(self, domain: str, name: str = "image_03") -> None:
+        """Change one image a little."""
+        path = self.root / "data" / domain / "images" / f"{name}.png"
+        pixels = np.array(Image.open(path))
+        pixels[0, 0] = 255 - pixels[0, 0]
+        Image.fromarray(pixels).save(path)
+
+    def edit_params(self, section: str, **changes: object) -> None:
+        """Change settings of a section; "" is the top of the file."""
+        editor = YAML()
+        params = editor.load((self.root / "params.yaml").read_text())
+        (params[section] if section else params).update(changes)
+        editor.dump(params, self.root / "params.yaml")
+
+    def naslora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command as a user does."""
+        return subprocess.run(
+            [*NASLORA, *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=120
+        )
+
+
+NASLORA = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+
+
+def write_domain(root: Path, seed: int) -> None:
+    """Draw sixteen images with one bright blob each."""
+    rng = np.random.default_rng(seed)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    rows, columns = np.mgrid[:48, :48]
+    for index in range(16):
+        row, column, radius = rng.integers(14, 34), rng.integers(14, 34), rng.integers(6, 12)
+        blob = (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+        image = rng.normal(90, 20, (48, 48, 3)) + 80 * blob[..., None]
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / "images" / f"image_{index:02}.png")
+        Image.fromarray(np.where(blob, 255, 0).astype(np.uint8)).save(root / "masks" / f"image_{index:02}.png")
+    (root / "dataset.yaml").write_text(CARD.format(name=root.name))
+
+
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project that has run once; do not change it."""
+    root = tmp_path_factory.mktemp("project")
+    (root / "stage.py").write_text(STAGE)
+    (root / "dvc.yaml").write_text(DVC_YAML)
+    shutil.copy(REPOSITORY / ".dvcignore", root / ".dvcignore")
+    editor = YAML()
+    params = editor.load((REPOSITORY / "params.yaml").read_text())
+    params["domains"] = list(DOMAINS)
+    params["model"]["checkpoint"] = "models/base.safetensors"
+    editor.dump(params, root / "params.yaml")
+    (root / "models").mkdir()
+    (root / "models" / "base.safetensors").write_bytes(b"weights")
+    for seed, domain in enumerate(DOMAINS):
+        write_domain(root / "data" / domain, seed)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    subprocess.run([*dvc, "add", "--quiet", "data"], cwd=root, check=True)
+    project = Project(root)
+    first = project.naslora("run")
+    assert first.returncode == 0, first.stdout + first.stderr
+    (root / "first_run.txt").write_text(first.stdout)
+    return project
+
+
+@pytest.fixture
+def project(finished_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Return a copy of the finished project, as working folder, with an empty record of what ran."""
+    root = tmp_path / "project"
+    shutil.copytree(finished_project.root, root, copy_function=shutil.copy2)
+    copy = Project(root)
+    copy.executed()
+    monkeypatch.chdir(root)
+    yield copy
+    os.chdir("/")

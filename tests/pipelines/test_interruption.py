@@ -1,0 +1,112 @@
+"""Ctrl-C, SIGTERM and two runs at once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from naslora_core.errors import PipelineError
+from pipelines import dvc
+from pipelines.lock import exclusive
+
+HOLD = """
+import os, pathlib, subprocess, time
+from pipelines.lock import exclusive
+with exclusive(pathlib.Path({root!r}), 0, print):
+"""
+HELD = " print('held', flush=True)\n time.sleep({seconds})"
+
+
+def start_slow_run(project) -> tuple[subprocess.Popen[str], int]:
+    """Start a run that hangs in a stage; returns it and the process id of the stage."""
+    project.edit_params("merge", max_metric_drop=0.5)
+    marker = project.root / "slow"
+    marker.touch()
+    naslora = subprocess.Popen(
+        [sys.executable, "-c", "from pipelines.cli import main; main()", "run"],
+        cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 100
+    while not (pid := marker.read_text()):
+        assert naslora.poll() is None, naslora.communicate()[0]
+        assert time.monotonic() < deadline, "the stage did not start"
+        time.sleep(0.1)
+    return naslora, int(pid)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_interrupting_a_run_ends_the_stage_and_frees_the_project(project, sent):
+    before = project.snapshot("serving")
+    naslora, stage = start_slow_run(project)
+    assert is_alive(stage)
+    naslora.send_signal(sent)
+    printed = naslora.communicate(timeout=40)[0]
+    assert naslora.returncode == (1 if sent == signal.SIGINT else 128 + sent)
+    assert not is_alive(stage)
+    assert "Traceback" not in printed
+    if sent == signal.SIGINT:
+        assert "error: interrupted" in printed
+    assert project.snapshot("serving") == before
+    assert dvc.status(project.root).domains == ("discs", "squares")
+    with exclusive(project.root, 0, print):
+        pass
+
+
+def test_a_second_run_is_told_who_holds_the_project(tmp_path):
+    said: list[str] = []
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD.format(root=str(tmp_path)) + HELD.format(seconds=60)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(PipelineError, match=rf"process {holder.pid}, since \d\d:"):
+            exclusive(tmp_path, 0.5, said.append).__enter__()
+        assert len(said) == 1
+        assert f"process {holder.pid}" in said[0]
+    finally:
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.communicate()
+    with exclusive(tmp_path, 0, said.append):
+        pass
+    assert len(said) == 1
+
+
+def test_waiting_ends_when_the_other_run_does(tmp_path):
+    code = HOLD.format(root=str(tmp_path)) + HELD.format(seconds=1)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        said: list[str] = []
+        with exclusive(tmp_path, 30, said.append):
+            assert "waiting up to 30 s" in said[0]
+
+
+def test_dvc_that_outlives_its_parent_keeps_the_project_locked(tmp_path):
+    code = HOLD.format(root=str(tmp_path)) + (
+        " child = subprocess.Popen(['sleep', '60'], close_fds=False, start_new_session=True)\n"
+        " print(child.pid, flush=True)\n os.kill(os.getpid(), 9)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.wait()
+        try:
+            with pytest.raises(PipelineError, match="the project is busy"):
+                exclusive(tmp_path, 0, print).__enter__()
+        finally:
+            os.kill(child, signal.SIGKILL)

@@ -1,0 +1,101 @@
+"""What every stage does before and after its own work."""
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from naslora_core.errors import DataError
+from stages.runner import ConsoleProgress, run_stage
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    shutil.copy(PARAMS, tmp_path / "params.yaml")
+    (tmp_path / "data" / "leaf").mkdir(parents=True)
+    (tmp_path / "data" / "leaf" / "dataset.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+
+
+def never(domain, params, paths, progress):
+    pytest.fail("the stage ran")
+
+
+def failure(capsys, main, *arguments):
+    with pytest.raises(SystemExit) as caught:
+        run_stage(main, arguments=arguments)
+    assert caught.value.code == 1
+    return capsys.readouterr().err
+
+
+def test_a_stage_gets_domain_settings_and_paths():
+    seen = {}
+
+    def main(domain, params, paths, progress):
+        seen.update(domain=domain, lr=params.train.lr, output=paths.output("merge", domain))
+
+    run_stage(main, arguments=["--domain", "leaf", "--run", "lr3", "--set", "train.lr=0.5"])
+    assert seen == {"domain": "leaf", "lr": 0.5, "output": Path("runs/lr3/merge/leaf")}
+
+
+def test_a_stage_over_all_domains_takes_no_domain():
+    seen = []
+    run_stage(lambda domain, *rest: seen.append(domain), needs_domain=False, arguments=[])
+    assert seen == [""]
+
+
+def test_an_error_of_the_stage_becomes_one_message(capsys):
+    def main(domain, params, paths, progress):
+        raise DataError("masks/7.png is cut short; replace it")
+
+    assert failure(capsys, main, "--domain", "leaf") == "error: masks/7.png is cut short; replace it\n"
+
+
+def test_a_full_disk_is_one_message_and_a_fault_keeps_its_traceback(capsys):
+    def full(domain, params, paths, progress):
+        raise OSError(28, "No space left on device", "model.safetensors")
+
+    assert "No space left on device: 'model.safetensors'" in failure(capsys, full, "--domain", "leaf")
+
+    def faulty(domain, params, paths, progress):
+        raise OSError("broken data stream")
+
+    with pytest.raises(OSError, match="broken data stream"):
+        run_stage(faulty, arguments=["--domain", "leaf"])
+
+
+def test_an_unknown_domain_is_answered_with_those_there_are(capsys):
+    printed = failure(capsys, never, "--domain", "laef")
+    assert "unknown domain 'laef'" in printed
+    assert "domains with data: leaf" in printed
+
+
+def test_settings_cannot_change_the_outputs_of_the_pipeline(capsys):
+    assert "--set needs --run" in failure(capsys, never, "--domain", "leaf", "--set", "train.lr=0.5")
+
+
+def test_progress_in_a_file_is_rare_but_always_has_the_end():
+    stream = io.StringIO()
+    progress = ConsoleProgress(stream, interval_s=60)
+    for done in range(1, 101):
+        progress(done, 100, "epoch")
+    assert stream.getvalue() == "  epoch  100/100\n"
+
+
+def test_progress_in_a_file_comes_again_after_the_interval():
+    stream = io.StringIO()
+    progress = ConsoleProgress(stream, interval_s=0)
+    progress(1, 2, "epoch")
+    progress(2, 2, "epoch")
+    assert stream.getvalue() == "  epoch  1/2\n  epoch  2/2\n"
+
+
+def test_progress_on_a_terminal_rewrites_its_line():
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    progress = ConsoleProgress(stream)
+    progress(2, 2, "epoch")
+    assert stream.getvalue() == "\r\x1b[2K  epoch  2/2\n"

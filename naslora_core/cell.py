@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from naslora_core.ops import OPS
+from naslora_core.ops import OPS, Primitive
 from naslora_core.ops.base import convolve, pad_kernel
 
 
@@ -33,7 +33,7 @@ class MixedOp(nn.Module):
 
     def mixed_kernel(self) -> Tensor:
         """Return sum_i softmax(alphas)_i K_i, (C, C, k, k) with the k of the largest operation."""
-        kernels = [op.as_kernel() for op in self.ops]
+        kernels = [op.as_kernel() for op in self.ops if isinstance(op, Primitive)]
         size = max(kernel.shape[-1] for kernel in kernels)
         padded = torch.stack([pad_kernel(kernel, size) for kernel in kernels])
         return torch.einsum("n,noihw->oihw", self.op_weights, padded)

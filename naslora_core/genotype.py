@@ -21,15 +21,15 @@ def describe_architecture(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str
         are empty.
     """
     searched = {name: layer for name, layer in adapters.items() if isinstance(layer, NASLoRALayer)}
-    layers = []
+    layers: list[dict[str, Any]] = []
     for name, layer in searched.items():
-        weights = dict(zip(layer.cell.space, layer.cell.op_weights.tolist(), strict=True))
+        weights: dict[str, float] = dict(zip(layer.cell.space, layer.cell.op_weights.tolist(), strict=True))
         layers.append(
             {
                 "layer": name,
                 "window": _window(sam, name),
                 "weights": {primitive: round(weight, 6) for primitive, weight in weights.items()},
-                "argmax": max(weights, key=lambda primitive: weights[primitive]),
+                "argmax": max(weights, key=weights.__getitem__),
             }
         )
     space = next(iter(searched.values())).cell.space if searched else ()

@@ -32,6 +32,7 @@ def stage(
     """
     from naslora_core.config import load_params
     from naslora_core.errors import ConfigError
+    from pipelines.dvc import environment
     from pipelines.project import project_root
     from stages.paths import StagePaths
     from stages.runner import require_domain
@@ -47,7 +48,7 @@ def stage(
     for setting in settings or ():
         options += ["--set", setting]
     command = [sys.executable, "-m", f"stages.{module}", "--run", run, *options]
-    code = subprocess.run(command, cwd=paths.root, check=False).returncode
+    code = subprocess.run(command, cwd=paths.root, env=environment(), check=False).returncode
     if code != 0:
         raise typer.Exit(code)
     typer.echo(f"Outputs: {paths.output(module, domain)}")

@@ -108,7 +108,9 @@ def default_remote(root: Path) -> str:
 def environment() -> dict[str, str]:
     """Return the environment for dvc: its stages find the Python that runs this, activated or not."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
+    # Where other work shares the cores, torch's threads lose most of their time spinning for each other.
+    patient = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
 
 
 def _read_setting(root: Path, name: str) -> str:

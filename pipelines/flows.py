@@ -12,6 +12,7 @@ os.environ.update(TELEMETRY_OFF)
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from naslora_core.errors import PipelineError
@@ -30,7 +31,11 @@ def as_task(function: Callable[Arguments, Result]) -> Callable[Arguments, Result
     return task(function, name=name, cache_policy=NO_CACHE)  # type: ignore[call-overload]
 
 
-@flow(name="retrain", flow_run_name="retrain {domains}", log_prints=False)
+def _run_name() -> str:
+    return ", ".join(flow_run.parameters["domains"]) or "all domains"
+
+
+@flow(name="retrain", flow_run_name=_run_name)
 def retrain(root: str, domains: tuple[str, ...] = (), force: bool = False) -> State[Any]:
     """Bring the pipeline up to date; ends as "Skipped" if nothing has changed.
 

@@ -45,7 +45,7 @@ class Outcome:
     """What a run has led to.
 
     Args:
-        rerun: the domains that had changed, or the stage if it was one for all; empty if nothing was to be done.
+        rerun: the domains that had changed, or the stage for all of them; empty if nothing was to be done.
         promoted: the domains whose model in serving/ was replaced.
         headline: scores of the chosen domains.
         report: the page with all results; it may be missing while other domains have not run.

@@ -61,7 +61,8 @@ class PromptedSceneDataset(Dataset[PromptedScenes]):
 
     def __getitem__(self, index: int) -> PromptedScenes:
         rng = np.random.default_rng(index)
-        scenes, number = [], index * self._batch_size * 2
+        scenes: list[tuple[Tensor, ...]] = []
+        number = index * self._batch_size * 2
         while len(scenes) < self._batch_size:
             scene = self._generator.draw(number)
             number += 1

@@ -113,7 +113,8 @@ def _box_around(shape: BoolArray, margin: int) -> tuple[slice, slice]:
 
 
 def _blurred(mask: Image.Image, radius: float) -> FloatArray:
-    return np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)[..., None] / 255
+    blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)
+    return np.divide(blurred, 255, dtype=np.float32)[..., None]
 
 
 def _relief(rng: np.random.Generator, mask: Image.Image) -> FloatArray:
@@ -146,7 +147,8 @@ def _photograph(rng: np.random.Generator, image: FloatArray) -> NDArray[np.uint8
         image = image * (1 + rng.uniform(0.05, 0.35) * smooth_field(rng, side, side)[..., None])
     if rng.random() < 0.3:
         squares = np.linspace(-1, 1, side, dtype=np.float32) ** 2
-        image = image * (1 - rng.uniform(0.1, 0.3) * np.add.outer(squares, squares)[..., None])
+        distance = np.asarray(np.add.outer(squares, squares), dtype=np.float32)
+        image = image * (1 - rng.uniform(0.1, 0.3) * distance[..., None])
     noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] * rng.uniform(0, 0.03)
     picture = Image.fromarray((np.clip(image + noise, 0, 1) * 255).astype(np.uint8))
     if rng.random() < 0.35:

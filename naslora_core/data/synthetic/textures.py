@@ -73,7 +73,7 @@ def smooth_field(rng: np.random.Generator, height: int, width: int, waves: int =
         # cos(a + b) as two outer products costs a vector's worth of cosines, not an image's.
         field += np.outer(np.cos(along_rows), np.cos(along_columns))
         field -= np.outer(np.sin(along_rows), np.sin(along_columns))
-    return field / waves
+    return np.asarray(field / waves, dtype=np.float32)
 
 
 def _standardise(field: NDArray[np.floating]) -> FloatArray:

@@ -123,7 +123,7 @@ def _case(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _data_uri(picture: Image.Image) -> dict[str, Any]:
     buffer = io.BytesIO()
     # Full colour resolution: subsampled, the thin outlines would bleed.
-    picture.save(buffer, format="JPEG", quality=88, subsampling=0, optimize=True)
+    picture.save(buffer, format="JPEG", quality=88, subsampling=0)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
     return {"uri": f"data:image/jpeg;base64,{encoded}", "width": picture.width, "height": picture.height}
 

@@ -1,11 +1,16 @@
 """For all tests: nothing leaves this machine, and nothing is written outside temporary folders."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Before torch is loaded: on shared cores its threads would lose most of their time spinning for each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,7 +42,7 @@ def test_training_changes_adapters_alphas_and_decoder_and_nothing_else(model, ad
 
 
 def test_one_batch_overfits(model, adapter, search, train, prepared):
-    plain = train.model_copy(update={"epochs": 12, "batch_size": 5, "augment": False})
+    plain = train.model_copy(update={"epochs": 25, "batch_size": 5, "augment": False})
     run, segmenter, _ = make_run(model, adapter, search, plain, prepared)
     before = mean_dice(segmenter, prepared, "fp32")
     record = run.run()

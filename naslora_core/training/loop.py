@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,7 @@ class SearchAndTrain:
         searching = self._arch is not None and epoch >= self._search.warmup_epochs
         losses: list[float] = []
         arch_losses: list[float] = []
-        for index, batch in enumerate(islice(self._weight_batches.one_pass(), steps)):
+        for index, batch in enumerate(self._weight_batches.one_pass()):
             step = epoch * steps + index
             set_learning_rate(self._weights, step, steps * self._train.epochs, self._train.warmup_steps)
             losses.append(self._step(self._weights, batch))

@@ -21,10 +21,14 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Which SAM is adapted, and in which precision it computes."""
+    """Which SAM is adapted, at which image size, and in which precision it computes.
+
+    `image_size` is the side of the square input in pixels; "native" is what the model was trained with.
+    """
 
     name: Literal["sam_tiny", "vit_b", "vit_l", "vit_h"]
     checkpoint: Path
+    image_size: Literal["native"] | PositiveInt
     precision: Literal["auto", "fp32", "bf16"]
 
 
@@ -41,28 +45,63 @@ class QualityConfig(Section):
 class AdapterConfig(Section):
     """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685)."""
 
-    method: Literal["none", "lora", "nas_lora"]
+    method: Literal["none", "lora", "nas_lora", "nas_pc_lora"]
     rank: PositiveInt
     lora_alpha: PositiveFloat
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class SearchConfig(Section):
-    """How the architecture parameters are searched (stage 2 of arXiv:2512.03499)."""
+    """What the cell may become, and how its architecture is searched (stage 2 of arXiv:2512.03499).
+
+    Attributes:
+        space: a named search space, or a list of operations.
+        nodes: of the cell beside its input; 1 is the paper's formula.
+        partial_channel_k: one k-th of the channels goes through the operations; for nas_pc_lora.
+        share_alphas: one set of alphas for all layers instead of one for each.
+        alphas: "searched"; or, to see what a search is worth, frozen at "uniform" or "random".
+        warmup_epochs: epochs at the start in which the alphas rest.
+        alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs".
+        arch_every: one turn of stage 2 after this many of stage 1.
+        arch_split: share of the training images held out for stage 2; 0 gives both stages all of them.
+        arch_schedule: whether `arch_lr` stays or falls to zero along half a cosine.
+        temperature: by which the alphas are divided after warm-up.
+        final_temperature: the same in the last epoch; between them it changes geometrically.
+        pointwise_pressure: what spatial operations lose in alpha late in training, after which they are
+            removed, so that an exact merge costs nothing; 0 keeps them.
+    """
 
     space: str | tuple[str, ...]
+    nodes: PositiveInt
+    partial_channel_k: PositiveInt
+    share_alphas: bool
+    alphas: Literal["searched", "uniform", "random"]
     warmup_epochs: Annotated[int, Field(ge=0)]
-    arch_every_steps: PositiveInt
+    alternate: Literal["steps", "epochs"]
+    arch_every: PositiveInt
     arch_split: Annotated[float, Field(ge=0, lt=1)]
     arch_lr: PositiveFloat
+    arch_schedule: Literal["constant", "cosine"]
     arch_weight_decay: Annotated[float, Field(ge=0)]
+    temperature: PositiveFloat
+    final_temperature: PositiveFloat
+    pointwise_pressure: Annotated[float, Field(ge=0)]
 
 
 class TrainConfig(Section):
-    """How the weights are trained (stage 1 of arXiv:2512.03499)."""
+    """How the weights are trained (stage 1 of arXiv:2512.03499).
+
+    Attributes:
+        loss: "ce_dice" is cross-entropy plus Dice, for any number of classes; "structure" is PraNet's loss,
+            for one class.
+        structure_weights_bce: weight the cross-entropy of the structure loss at edges, as its authors' formula
+            says; false repeats what their code, and that of Conv-LoRA, computes.
+    """
 
     epochs: PositiveInt
     batch_size: PositiveInt
+    loss: Literal["ce_dice", "structure"]
+    structure_weights_bce: bool
     lr: PositiveFloat
     decoder_lr: PositiveFloat
     weight_decay: Annotated[float, Field(ge=0)]
@@ -72,10 +111,19 @@ class TrainConfig(Section):
 
 
 class MergeConfig(Section):
-    """How the adapter becomes part of the model, and how much that may cost."""
+    """How the adapter becomes part of the model, and how much that may cost.
 
-    mode: Literal["fold"]
+    Attributes:
+        mode: "auto" takes the first of exact, calibrated and fold that stays within `max_metric_drop`.
+        max_metric_drop: largest loss of validation Dice, 0..1.
+        calibration_images: training images whose activations a calibrated merge is fitted to.
+        ridge: regularisation of that fit, relative to the mean square of the activations.
+    """
+
+    mode: Literal["auto", "exact", "fold", "calibrated"]
     max_metric_drop: Share
+    calibration_images: PositiveInt
+    ridge: PositiveFloat
 
 
 class EvaluateConfig(Section):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from naslora_core.adapters.base import Adapter
 from naslora_core.errors import InjectionError
@@ -55,3 +55,13 @@ def inject(
 def find_adapters(module: nn.Module) -> dict[str, Adapter]:
     """Return the adapters in a model by the name of the layer they replaced."""
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, Adapter)}
+
+
+def adapter_state(module: nn.Module) -> dict[str, Tensor]:
+    """Return everything in a model that belongs to its adapters and not to its base layers, by state-dict key."""
+    adapters = find_adapters(module)
+    return {
+        key: value
+        for key, value in module.state_dict().items()
+        if any(key.startswith(f"{name}.") and not key.startswith(f"{name}.base_layer.") for name in adapters)
+    }

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from naslora_core.cell import EdgeKernels, MixedOp
+from naslora_core.cell.kernels import as_matrix
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import MergeError
 from naslora_core.registry import Registry
@@ -38,19 +40,24 @@ class Adapter(nn.Module):
         spatial operation never sees beyond its window.
         """
         z = nn.functional.linear(x, self.lora_A)
-        return self.base_layer(x) + nn.functional.linear(self.branch(z), self.lora_B) * self.scaling
+        # Scaling the small matrix instead of the large result saves a pass over it, forward and backward.
+        return self.base_layer(x) + nn.functional.linear(self.branch(z), self.lora_B * self.scaling)
 
     def branch(self, z: Tensor) -> Tensor:
         """Map the projected tokens, (B, H, W, rank), to the same shape."""
         raise TypeError(f"{type(self).__name__} must define branch()")
 
-    def branch_kernel(self) -> Tensor:
-        """Return the branch as one convolution, (rank, rank, k, k).
+    def branch_kernels(self) -> EdgeKernels:
+        """Return the branch as the kernels of a cell, each (rank, rank, k, k).
 
         Raises:
-            MergeError: if the branch is not linear and translation-invariant.
+            MergeError: if the branch is not made of convolutions.
         """
-        raise MergeError(f"{type(self).__name__} is not a convolution; it cannot be folded")
+        raise MergeError(f"{type(self).__name__} is not made of convolutions; use merge.mode calibrated")
+
+    def mixed_ops(self) -> dict[str, MixedOp]:
+        """Return the searched mixtures of operations, by edge; empty where nothing is searched."""
+        return {}
 
     def arch_parameters(self) -> list[nn.Parameter]:
         """Return the architecture parameters, which stage 2 of the search updates."""
@@ -71,13 +78,7 @@ class Adapter(nn.Module):
 
         Source: arXiv:2106.09685, section 4.1.
         """
-        kernel = self.branch_kernel()
-        if kernel.shape[-1] != 1:
-            raise MergeError(
-                f"a {kernel.shape[-1]}x{kernel.shape[-1]} convolution does not fit into a linear layer's weight; "
-                "use merge.mode fold"
-            )
-        return self.scaling * self.lora_B @ kernel[:, :, 0, 0] @ self.lora_A
+        return self.scaling * self.lora_B @ as_matrix(self.branch_kernels()) @ self.lora_A
 
 
 ADAPTERS: Registry[Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]] = Registry("adapter method")

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from naslora_core.adapters.base import ADAPTERS, Adapter
+from naslora_core.cell import EdgeKernels
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.ops.base import identity_kernel
 
@@ -14,9 +15,9 @@ class LoRALayer(Adapter):
         """Return `z` itself."""
         return z
 
-    def branch_kernel(self) -> Tensor:
+    def branch_kernels(self) -> EdgeKernels:
         """Return the identity, (rank, rank, 1, 1)."""
-        return identity_kernel(self.rank).to(self.lora_A)
+        return {(0, 1): identity_kernel(self.rank).to(self.lora_A)}
 
 
 @ADAPTERS.register("lora")

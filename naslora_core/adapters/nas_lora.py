@@ -1,43 +1,47 @@
 """NAS-LoRA: LoRA with a searchable cell between its two projections."""
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 
 from naslora_core.adapters.base import ADAPTERS, Adapter
-from naslora_core.cell import MixedOp
+from naslora_core.cell import Cell, EdgeKernels, MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.ops import resolve_space
 
 
 class NASLoRALayer(Adapter):
-    """h = W0 x + scaling * lora_B sum_i softmax(alphas)_i O_i(lora_A x) (arXiv:2512.03499).
+    """h = W0 x + scaling * lora_B cell(lora_A x) (arXiv:2512.03499).
 
     Args:
         base_layer: the layer to adapt.
         rank: channels of the cell.
         lora_alpha: numerator of `scaling`.
-        space: names of the candidate operations.
+        cell: maps (B, rank, H, W) to the same shape.
     """
 
-    def __init__(self, base_layer: nn.Linear, rank: int, lora_alpha: float, space: Sequence[str]) -> None:
+    def __init__(self, base_layer: nn.Linear, rank: int, lora_alpha: float, cell: Cell) -> None:
         super().__init__(base_layer, rank, lora_alpha)
-        self.cell = MixedOp(rank, space)
+        self.cell = cell
 
     def branch(self, z: Tensor) -> Tensor:
         """Run the cell on (B, H, W, rank); its operations see (B, rank, H, W)."""
         return self.cell(z.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
-    def branch_kernel(self) -> Tensor:
-        """Return the mixed kernel of the cell, (rank, rank, k, k)."""
-        return self.cell.mixed_kernel()
+    def branch_kernels(self) -> EdgeKernels:
+        """Return the cell's edges as kernels, (rank, rank, k, k)."""
+        return self.cell.edge_kernels()
+
+    def mixed_ops(self) -> dict[str, MixedOp]:
+        """Return the mixtures of the cell's edges."""
+        return self.cell.mixed_ops()
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """Return the alphas of the cell."""
-        return [self.cell.alphas]
+        """Return the alphas of the cell, and its betas."""
+        return self.cell.arch_parameters()
 
 
 @ADAPTERS.register("nas_lora")
 def build_nas_lora(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> NASLoRALayer:
     """Wrap a layer with NAS-LoRA over the configured search space."""
-    return NASLoRALayer(base_layer, adapter.rank, adapter.lora_alpha, resolve_space(search.space))
+    space = resolve_space(search.space)
+    cell = Cell(search.nodes, lambda: MixedOp(adapter.rank, space))
+    return NASLoRALayer(base_layer, adapter.rank, adapter.lora_alpha, cell)

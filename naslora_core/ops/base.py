@@ -1,4 +1,4 @@
-"""What every candidate operation is, and where it is registered."""
+"""What a candidate operation is, what it declares to a merge, and where it is registered."""
 
 from collections.abc import Callable
 
@@ -10,28 +10,63 @@ from naslora_core.registry import Registry
 
 
 class Primitive(nn.Module):
-    """A linear, translation-invariant map of `channels` feature maps, (B, C, H, W) to the same shape.
+    """A map of `channels` feature maps, (B, C, H, W) to the same shape; nothing more is promised.
 
-    Outside the grid everything is zero. A primitive is its kernel: `as_kernel` says what it computes, and
-    a weighted sum of primitives is one convolution with the weighted sum of their kernels.
+    What a merge may do with an operation is said by its class: `PointwisePrimitive`, `LinearPrimitive`,
+    or only this one.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the operation to (B, C, H, W)."""
+        raise TypeError(f"{type(self).__name__} must define forward()")
+
+
+class LinearPrimitive(Primitive):
+    """A linear, translation-invariant map; outside the grid everything is zero.
+
+    Such an operation is its kernel, and a weighted sum of several is one convolution with the weighted sum
+    of their kernels.
+
+    Attributes:
+        dilation: distance between two taps, in tokens.
+    """
+
+    dilation = 1
+
+    def taps(self) -> Tensor:
+        """Return the numbers the kernel is made of, (C_out, C_in, k, k) with odd k, without the gaps."""
+        raise TypeError(f"{type(self).__name__} must say what it computes by taps()")
+
     def as_kernel(self) -> Tensor:
-        """Return the kernel, (C_out, C_in, k, k) with odd k; k = 1 is a pointwise map, which merges exactly."""
-        raise TypeError(f"{type(self).__name__} must say what it computes by as_kernel()")
+        """Return the kernel, (C_out, C_in, k, k) with odd k."""
+        return dilate(self.taps(), self.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operation to (B, C, H, W)."""
         return convolve(x, self.as_kernel())
 
 
+class PointwisePrimitive(LinearPrimitive):
+    """A linear map of one token's channels: its kernel has k = 1, so it merges into a weight exactly."""
+
+
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:
     """Convolve (B, C, H, W) with an odd kernel (C_out, C, k, k), zero-padded to keep H and W."""
     return F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+
+
+def dilate(kernel: Tensor, dilation: int) -> Tensor:
+    """Return the kernel (..., k, k) with zeros between its taps, (..., dilation * (k - 1) + 1, same)."""
+    if dilation == 1:
+        return kernel
+    side = dilation * (kernel.shape[-1] - 1) + 1
+    spread = kernel.new_zeros(*kernel.shape[:-2], side, side)
+    spread[..., ::dilation, ::dilation] = kernel
+    return spread
 
 
 def identity_kernel(channels: int) -> Tensor:
@@ -42,7 +77,7 @@ def identity_kernel(channels: int) -> Tensor:
 def pad_kernel(kernel: Tensor, size: int) -> Tensor:
     """Return the same map as a kernel of side `size`, with zeros around it."""
     margin = (size - kernel.shape[-1]) // 2
-    return F.pad(kernel, (margin, margin, margin, margin))
+    return F.pad(kernel, (margin, margin, margin, margin)) if margin else kernel
 
 
 OPS: Registry[Callable[[int], Primitive]] = Registry("operation")

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from naslora_core.errors import ConfigError
 from naslora_core.ops.base import OPS
 
+# `darts` are the eight primitives of DARTS (arXiv:1806.09055). `paper` is ours to choose: NAS-LoRA's abstract names
+# kinds of operations, its list could not be read.
 SPACES: dict[str, tuple[str, ...]] = {
     "linear": (
         "none",
@@ -15,6 +17,28 @@ SPACES: dict[str, tuple[str, ...]] = {
         "dw_conv_3x3",
         "dil_conv_3x3",
         "avg_pool_3x3",
+    ),
+    "darts": (
+        "none",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+    ),
+    "paper": (
+        "none",
+        "skip_connect",
+        "avg_pool_3x3",
+        "max_pool_3x3",
+        "conv_3x3",
+        "conv_5x5",
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
     ),
 }
 

@@ -22,7 +22,7 @@ def base_file(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def model(base_file) -> ModelConfig:
-    return ModelConfig(name="sam_tiny", checkpoint=base_file, precision="fp32")
+    return ModelConfig(name="sam_tiny", checkpoint=base_file, image_size="native", precision="fp32")
 
 
 @pytest.fixture
@@ -33,14 +33,37 @@ def adapter() -> AdapterConfig:
 @pytest.fixture
 def search() -> SearchConfig:
     return SearchConfig(
-        space="linear", warmup_epochs=1, arch_every_steps=1, arch_split=0.4, arch_lr=0.05, arch_weight_decay=0
+        space="linear",
+        nodes=1,
+        partial_channel_k=2,
+        share_alphas=False,
+        alphas="searched",
+        warmup_epochs=1,
+        alternate="steps",
+        arch_every=1,
+        arch_split=0.4,
+        arch_lr=0.05,
+        arch_schedule="constant",
+        arch_weight_decay=0,
+        temperature=1,
+        final_temperature=1,
+        pointwise_pressure=0,
     )
 
 
 @pytest.fixture
 def train() -> TrainConfig:
     return TrainConfig(
-        epochs=2, batch_size=3, lr=0.005, decoder_lr=0.001, weight_decay=0.01, warmup_steps=1, clip_norm=1, augment=True
+        epochs=2,
+        batch_size=3,
+        loss="ce_dice",
+        structure_weights_bce=False,
+        lr=0.005,
+        decoder_lr=0.001,
+        weight_decay=0.01,
+        warmup_steps=1,
+        clip_norm=1,
+        augment=True,
     )
 
 

@@ -4,10 +4,9 @@ from torch import nn
 
 from naslora_core.adapters import ADAPTERS
 from naslora_core.adapters.lora import LoRALayer
-from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
-from naslora_core.errors import InjectionError, MergeError
-from naslora_core.inject import find_adapters, inject
+from naslora_core.errors import ConfigError, InjectionError, MergeError
+from naslora_core.inject import adapter_state, find_adapters, inject
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.setup import add_adapters
@@ -47,22 +46,49 @@ def test_lora_adds_the_product_of_its_factors():
     torch.testing.assert_close(layer.delta_weight(), 4 * layer.lora_B @ layer.lora_A)
 
 
-def test_nas_lora_follows_the_formula_of_the_paper():
+def test_nas_lora_follows_the_formula_of_the_paper(adapter, search):
     torch.manual_seed(0)
-    layer = NASLoRALayer(nn.Linear(6, 9), rank=4, lora_alpha=4, space=("skip_connect", "conv_3x3", "avg_pool_3x3"))
+    chosen = search.model_copy(update={"space": ("skip_connect", "conv_3x3", "max_pool_3x3")})
+    layer = ADAPTERS["nas_lora"](nn.Linear(6, 9), adapter.model_copy(update={"lora_alpha": adapter.rank}), chosen)
+    edge = layer.mixed_ops()["0_1"]
     nn.init.normal_(layer.lora_B)
-    nn.init.normal_(layer.cell.alphas)
+    nn.init.normal_(edge.alphas)
     x = torch.randn(2, 7, 7, 6)
     z = (x @ layer.lora_A.T).permute(0, 3, 1, 2)
-    exponentials = layer.cell.alphas.exp()
-    mixture = sum(e / exponentials.sum() * op(z) for e, op in zip(exponentials, layer.cell.ops, strict=True))
+    exponentials = edge.alphas.exp()
+    mixture = sum(e / exponentials.sum() * op(z) for e, op in zip(exponentials, edge.ops, strict=True))
     torch.testing.assert_close(layer(x), layer.base_layer(x) + mixture.permute(0, 2, 3, 1) @ layer.lora_B.T)
 
 
-def test_a_spatial_cell_has_no_weight_to_merge():
-    layer = NASLoRALayer(nn.Linear(6, 9), rank=4, lora_alpha=4, space=("skip_connect", "conv_3x3"))
-    with pytest.raises(MergeError, match="3x3 convolution does not fit"):
+def test_nas_pc_lora_sends_one_kth_of_the_rank_through_the_operations(adapter, search):
+    layer = ADAPTERS["nas_pc_lora"](nn.Linear(6, 9), adapter, search.model_copy(update={"partial_channel_k": 4}))
+    assert layer.mixed_ops()["0_1"].ops[2].weight.shape == (1, 1, 1, 1)
+    assert layer.branch_kernels()[0, 1].shape == (4, 4, 5, 5)
+
+
+def test_a_rank_that_cannot_be_divided_is_refused(adapter, search):
+    with pytest.raises(ConfigError, match=r"adapter.rank 4 must be a multiple of search.partial_channel_k 3"):
+        ADAPTERS["nas_pc_lora"](nn.Linear(6, 9), adapter, search.model_copy(update={"partial_channel_k": 3}))
+
+
+def test_a_spatial_cell_has_no_weight_to_merge_and_a_pointwise_one_has(adapter, search):
+    layer = ADAPTERS["nas_lora"](nn.Linear(6, 9), adapter, search)
+    nn.init.normal_(layer.lora_B)
+    with pytest.raises(MergeError, match="5x5 convolution does not fit"):
         layer.delta_weight()
+    layer.mixed_ops()["0_1"].pressure.fill_(float("inf"))
+    x = torch.randn(1, 3, 3, 6)
+    torch.testing.assert_close(layer(x), layer.base_layer(x) + x @ layer.delta_weight().T)
+
+
+def test_the_state_of_adapters_is_all_but_their_base_layers(adapted_sam):
+    sam, adapters = adapted_sam
+    state = adapter_state(sam)
+    for name in adapters:
+        assert f"{name}.lora_A" in state
+        assert f"{name}.cell.edges.0_1.pressure" in state
+    assert not any("base_layer" in key for key in state)
+    assert len(state) < len(sam.state_dict())
 
 
 def test_an_injected_sam_answers_as_before_bit_for_bit(adapter, search, images):

@@ -4,8 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from naslora_core.adapters import Adapter
-from naslora_core.adapters.nas_lora import NASLoRALayer
+from naslora_core.cell import MixedOp
 from naslora_core.sam.build import Sam
+
+
+def searched_edges(adapters: Mapping[str, Adapter]) -> dict[str, MixedOp]:
+    """Return every searched mixture of operations by the name of its layer.
+
+    Where a cell has several edges, the edge follows: "image_encoder.blocks.0.attn.qkv:0_1".
+    """
+    edges: dict[str, MixedOp] = {}
+    for name, layer in adapters.items():
+        mixed = layer.mixed_ops()
+        edges |= {name if len(mixed) == 1 else f"{name}:{edge}": op for edge, op in mixed.items()}
+    return edges
 
 
 def describe_architecture(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
@@ -17,22 +29,22 @@ def describe_architecture(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str
 
     Returns:
         {"space": [primitive, ...], "layers": [{"layer", "window", "weights": {primitive: share}, "argmax"}]};
-        window is "8x8" or "image": what the layer's operations can see. Without a search both lists
-        are empty.
+        layer is named as by `searched_edges`; window is "8x8" or "image": what the layer's operations can see.
+        Without a search both lists are empty.
     """
-    searched = {name: layer for name, layer in adapters.items() if isinstance(layer, NASLoRALayer)}
+    edges = searched_edges(adapters)
     layers: list[dict[str, Any]] = []
-    for name, layer in searched.items():
-        weights: dict[str, float] = dict(zip(layer.cell.space, layer.cell.op_weights.tolist(), strict=True))
+    for name, op in edges.items():
+        weights: dict[str, float] = dict(zip(op.space, op.op_weights.tolist(), strict=True))
         layers.append(
             {
                 "layer": name,
-                "window": _window(sam, name),
+                "window": _window(sam, name.partition(":")[0]),
                 "weights": {primitive: round(weight, 6) for primitive, weight in weights.items()},
                 "argmax": max(weights, key=weights.__getitem__),
             }
         )
-    space = next(iter(searched.values())).cell.space if searched else ()
+    space = next(iter(edges.values())).space if edges else ()
     return {"space": list(space), "layers": layers}
 
 

@@ -7,6 +7,7 @@ from naslora_core.files import atomic_directory, write_json
 from naslora_core.genotype import describe_architecture
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import file_sha256, load_base
+from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.precision import best_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.training.history import AlphaRecord, EpochRecord, write_records
@@ -25,6 +26,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     prepared = paths.source("preprocess", domain)
     training, validation = load_prepared(prepared, "train"), load_prepared(prepared, "validation")
     sam = load_base(params.model)
+    set_class_count(sam, len(training.classes))
     total = count_parameters(sam)
     adapters = add_adapters(sam, params.adapter, params.search, params.seed)
     segmenter = PromptFreeSegmenter(sam.to(best_device()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, read_card
 from naslora_core.data.pixels import IMAGE_SUFFIXES, read_image, read_mask
-from naslora_core.data.splits import SPLITS_FILE, assign_splits, read_splits
+from naslora_core.data.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
 from naslora_core.errors import DataError
 
 __all__ = [
@@ -31,12 +31,20 @@ IMAGES_FOLDER, MASKS_FOLDER = "images", "masks"
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its mask; None where the partner is missing."""
+    """An image and its mask; None where the partner is missing.
+
+    Images of one `group`, a patient's or a video's, are alike; by default each is a group of its own.
+    """
 
     name: str
     image: Path | None
     mask: Path | None
     split: str
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.name)
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,9 @@ def read_dataset(root: Path) -> Dataset:
         )
     names = sorted(images.keys() | masks.keys())
     splits = assign_splits(names, read_splits(root), card.split)
-    return Dataset(root, card, tuple(Pair(n, images.get(n), masks.get(n), splits[n]) for n in names))
+    groups = read_groups(root)
+    pairs = tuple(Pair(n, images.get(n), masks.get(n), splits[n], groups.get(n, "")) for n in names)
+    return Dataset(root, card, pairs)
 
 
 def list_images(folder: Path) -> dict[str, Path]:
@@ -97,10 +107,10 @@ def list_images(folder: Path) -> dict[str, Path]:
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """Return a sha256 of all that makes the dataset: card, names, splits and the bytes of every file."""
+    """Return a sha256 of all that makes the dataset: card, names, splits, groups and the bytes of every file."""
     digest = hashlib.sha256(dataset.card.model_dump_json().encode())
     for pair in dataset.pairs:
-        digest.update(f"\n{pair.name}\0{pair.split}".encode())
+        digest.update(f"\n{pair.name}\0{pair.split}\0{pair.group}".encode())
         for path in (pair.image, pair.mask):
             digest.update(b"\0" if path is None else hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

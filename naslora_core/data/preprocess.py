@@ -1,7 +1,7 @@
 """Images made ready for SAM once, so that training reads plain memory-mapped arrays."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,18 @@ from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.progress import Progress, silent
 
+# SAM's mean colour, which its encoder sees as zero: upstream pads with zeros after normalising.
+PADDING_RGB = (124, 116, 104)
+
 
 @dataclass(frozen=True)
 class PreparedData:
     """One split, ready to train on; writing to the arrays never changes the files.
 
-    `images`: (N, S, S, 3) uint8 RGB, zero outside the image; `masks`: (N, S, S) uint8, 0 or 1;
-    `input_sizes`: (H, W) of the image within the square, from its upper left corner; `original_sizes`:
-    (H, W) of the file.
+    `images`: (N, S, S, 3) uint8 RGB, `PADDING_RGB` outside the image; `masks`: (N, S, S) uint8, class ids,
+    0 is the background; `input_sizes`: (H, W) of the image within the square, from its upper left corner;
+    `original_sizes`: (H, W) of the file; `groups`: which images belong together, by default each to itself;
+    `classes`: names of the ids from 1 on.
     """
 
     images: np.ndarray
@@ -30,6 +34,12 @@ class PreparedData:
     input_sizes: list[tuple[int, int]]
     original_sizes: list[tuple[int, int]]
     names: list[str]
+    groups: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ("foreground",)
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", self.names)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,15 +63,21 @@ def preprocess(dataset: Dataset, image_size: int, output: Path, progress: Progre
         for row, pair in enumerate(pairs):
             image, mask = _read_pair(dataset, pair)
             height, width = resized_shape(image.shape[0], image.shape[1], image_size)
+            images[row] = PADDING_RGB
             images[row, :height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
             masks[row, :height, :width] = resize(mask, (height, width), Image.Resampling.NEAREST)
-            items.append({"name": pair.name, "split": pair.split, "image": dataset.relative(pair.image),
-                          "mask": dataset.relative(pair.mask), "original_size": list(image.shape[:2]),
-                          "input_size": [height, width]})  # fmt: skip
+            items.append({"name": pair.name, "split": pair.split, "group": pair.group,
+                          "image": dataset.relative(pair.image), "mask": dataset.relative(pair.mask),
+                          "original_size": list(image.shape[:2]), "input_size": [height, width]})  # fmt: skip
             progress(row + 1, len(pairs), f"preprocess {dataset.card.name}")
         images.flush()
         masks.flush()
-        manifest = {"image_size": image_size, "dataset_sha256": fingerprint(dataset), "items": items}
+        manifest = {
+            "image_size": image_size,
+            "dataset_sha256": fingerprint(dataset),
+            "classes": list(dataset.card.classes),
+            "items": items,
+        }
         write_json(folder / "manifest.json", manifest)
 
 
@@ -89,6 +105,8 @@ def load_prepared(folder: Path, split: str) -> PreparedData:
         input_sizes=[(item["input_size"][0], item["input_size"][1]) for item in items],
         original_sizes=[(item["original_size"][0], item["original_size"][1]) for item in items],
         names=[item["name"] for item in items],
+        groups=[item.get("group", item["name"]) for item in items],
+        classes=tuple(manifest.get("classes", ("foreground",))),
     )
 
 

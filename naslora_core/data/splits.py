@@ -44,26 +44,21 @@ def assign_splits(names: Iterable[str], listed: Mapping[str, str], rule: SplitRu
 
 
 def read_splits(root: Path) -> dict[str, str]:
-    """Read `splits.csv` of the dataset in `root`; empty if there is none.
+    """Read the split of every name in `splits.csv` of the dataset in `root`; empty if there is none.
 
     Raises:
         DataError: for a wrong header, an unknown split or a name that is listed twice.
     """
-    path = root / SPLITS_FILE
-    if not path.is_file():
-        return {}
-    splits: dict[str, str] = {}
-    try:
-        # utf-8-sig: spreadsheet programs put a byte order mark before the header.
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            if rows.fieldnames != ["name", "split"]:
-                raise DataError(f"{path} begins with {rows.fieldnames}; the first line must be name,split")
-            for row in rows:
-                _add(splits, row, f"{path} line {rows.line_num}")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8: {error}; correct it") from error
-    return splits
+    return {name: row["split"] for name, row in _read_rows(root).items()}
+
+
+def read_groups(root: Path) -> dict[str, str]:
+    """Read the optional third column of `splits.csv`, group; names without one are left out.
+
+    Raises:
+        DataError: as `read_splits`.
+    """
+    return {name: row["group"] for name, row in _read_rows(root).items() if row.get("group")}
 
 
 def write_splits(root: Path, splits: Mapping[str, str]) -> None:
@@ -77,15 +72,35 @@ def write_splits(root: Path, splits: Mapping[str, str]) -> None:
         writer.writerows(sorted(splits.items()))
 
 
-def _add(splits: dict[str, str], row: dict[str, str], place: str) -> None:
+def _read_rows(root: Path) -> dict[str, dict[str, str]]:
+    path = root / SPLITS_FILE
+    if not path.is_file():
+        return {}
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        # utf-8-sig: spreadsheet programs put a byte order mark before the header.
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if reader.fieldnames not in (["name", "split"], ["name", "split", "group"]):
+                raise DataError(
+                    f"{path} begins with {reader.fieldnames}; the first line must be name,split or name,split,group"
+                )
+            for row in reader:
+                _check(row, rows, f"{path} line {reader.line_num}")
+                rows[row["name"]] = row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}; correct it") from error
+    return rows
+
+
+def _check(row: dict[str, str], earlier: Mapping[str, dict[str, str]], place: str) -> None:
     name, split = row["name"], row["split"]
     if split not in SPLITS:
         meant = difflib.get_close_matches(split or "", SPLITS, n=1)
         hint = f"did you mean '{meant[0]}'? " if meant else ""
         raise DataError(f"{place}: '{split}' is not a split; {hint}use {', '.join(SPLITS)}")
-    if name in splits:
+    if name in earlier:
         raise DataError(f"{place}: '{name}' is listed a second time; keep one of the lines")
-    splits[name] = split
 
 
 def _split_of_newcomer(name: str, rule: SplitRule) -> str:

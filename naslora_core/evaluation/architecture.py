@@ -17,7 +17,7 @@ class Layer:
     """Weights of the primitives in one adapted layer.
 
     Args:
-        name: module path in the model.
+        name: module path in the model; of a cell with several edges also the edge, "blocks.0.attn.qkv:0_1".
         window: "image" where the layer sees the whole image grid, else the size of the window it sees.
         weights: softmax weight by primitive.
     """
@@ -51,10 +51,11 @@ def normalised_entropy(weights: np.ndarray) -> float:
 
 
 def layer_label(layer: Layer) -> str:
-    """Return a short name: the block's number and what the layer sees."""
-    numbers = [part for part in layer.name.split(".") if part.isdigit()]
-    name = f"block {numbers[0]}" if numbers else layer.name
-    return f"{name} · {layer.window}"
+    """Return a short name: the block's number, what the layer sees and, of a larger cell, the edge."""
+    module, _, edge = layer.name.partition(":")
+    numbers = [part for part in module.split(".") if part.isdigit()]
+    name = f"block {numbers[0]}" if numbers else module
+    return " · ".join([name, layer.window, *([edge.replace("_", "→")] if edge else [])])
 
 
 def describe_architecture(layers: Sequence[Layer], space: Sequence[str]) -> str:

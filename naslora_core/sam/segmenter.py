@@ -1,4 +1,4 @@
-"""SAM without prompts: one image in, one foreground mask out."""
+"""SAM without prompts: one image in, one mask per class out."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,15 @@ from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from naslora_core.sam.build import normalise
+from naslora_core.sam.classes import class_count
 from naslora_core.sam.decode import decode_masks
 
 
 class PromptFreeSegmenter(nn.Module):
-    """Segment the foreground with SAM's single-mask token and its "no mask" embedding as the only prompt.
+    """Segment with one mask token per class and SAM's "no mask" embedding as the only prompt.
 
-    Upstream's `Sam.forward` is under no_grad; this one is differentiable. The masks are those that
-    `SamPredictor.predict(multimask_output=False)` gives without prompts.
+    Upstream's `Sam.forward` is under no_grad; this one is differentiable. With one class the masks are those
+    that `SamPredictor.predict(multimask_output=False)` gives without prompts.
     """
 
     def __init__(self, sam: Sam) -> None:
@@ -25,14 +26,19 @@ class PromptFreeSegmenter(nn.Module):
         """Side of the square input, in pixels."""
         return int(self.sam.image_encoder.img_size)
 
+    @property
+    def classes(self) -> int:
+        """Number K of classes without the background."""
+        return class_count(self.sam)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Return mask logits.
+        """Return mask logits; the background's logit is 0, so the softmax runs over [0, logits].
 
         Args:
             images: (B, 3, S, S), RGB in 0..255, padded at the right and bottom.
 
         Returns:
-            low_res_masks, (B, 1, S / 4, S / 4), float32.
+            low_res_masks, (B, K, S / 4, S / 4), float32.
         """
         embeddings = self.sam.image_encoder(normalise(self.sam, images))
         prompts = self.sam.prompt_encoder
@@ -44,12 +50,18 @@ class PromptFreeSegmenter(nn.Module):
             embeddings.new_zeros(len(images), 0, channels),
             prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(images), -1, height, width),
         )
-        return masks[:, :1].float()
+        return masks[:, : self.classes].float()
 
     def upscale(self, low_res_masks: Tensor) -> Tensor:
-        """Return logits (B, 1, S, S) at the size of the input."""
+        """Return logits (B, K, S, S) at the size of the input."""
         size = (self.image_size, self.image_size)
         return F.interpolate(low_res_masks, size=size, mode="bilinear", align_corners=False)
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Return the most probable class ids (B, 1, H, W), 0 for the background, of logits (B, K, H, W)."""
+    best, index = logits.max(dim=1, keepdim=True)
+    return torch.where(best > 0, index + 1, 0)
 
 
 def freeze_all_but_decoder(sam: Sam) -> None:
@@ -68,6 +80,6 @@ def count_parameters(module: nn.Module, trainable_only: bool = False) -> int:
 
 
 def predict_low_res(segmenter: PromptFreeSegmenter, images: Tensor, batch_size: int = 8) -> Tensor:
-    """Return logits (N, 1, S / 4, S / 4) of uint8 images (N, 3, S, S), in float32 and batch by batch."""
+    """Return logits (N, K, S / 4, S / 4) of uint8 images (N, 3, S, S), in float32 and batch by batch."""
     with torch.no_grad():
         return torch.cat([segmenter(batch) for batch in images.split(batch_size)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,12 +10,13 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.preprocess import PADDING_RGB, PreparedData
+from naslora_core.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, 3, S, S) uint8, and masks and valid areas (B, 1, S, S) float32 of 0 and 1."""
+    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32."""
 
     images: Tensor
     masks: Tensor
@@ -32,6 +34,7 @@ def augmentation() -> v2.Transform:
                 translate=(0.08, 0.08),
                 scale=(0.8, 1.25),
                 interpolation=InterpolationMode.BILINEAR,
+                fill={tv_tensors.Image: PADDING_RGB, tv_tensors.Mask: 0},
             ),
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
         ]
@@ -64,7 +67,7 @@ class ShuffledBatches:
         rows: which rows take part.
         batch_size: rows in a batch; the last batch of a pass may be smaller.
         seed: start of the order.
-        augment: vary the images.
+        augment: vary the images, by torch's own random state.
     """
 
     def __init__(self, data: PreparedData, rows: Sequence[int], batch_size: int, seed: int, augment: bool) -> None:
@@ -72,37 +75,63 @@ class ShuffledBatches:
         self._rows = list(rows)
         self._batch_size = batch_size
         self._transform = augmentation() if augment else None
-        self.generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order: list[int] = []
 
     def __len__(self) -> int:
         """Return the number of batches in a pass."""
         return -(-len(self._rows) // self._batch_size)
 
+    def __next__(self) -> Batch:
+        """Return the next batch of the current pass, or the first of another one."""
+        if not self._order:
+            self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
+        chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
+        return make_batch(self._data, [self._rows[place] for place in chosen], self._transform)
+
     def one_pass(self) -> Iterator[Batch]:
-        """Yield every row once."""
-        order = torch.randperm(len(self._rows), generator=self.generator).tolist()
-        for start in range(0, len(order), self._batch_size):
-            rows = [self._rows[i] for i in order[start : start + self._batch_size]]
-            yield make_batch(self._data, rows, self._transform)
+        """Yield as many batches as a pass has; from its start, that is every row once."""
+        for _ in range(len(self)):
+            yield next(self)
 
-    def endless(self) -> Iterator[Batch]:
-        """Yield pass after pass."""
-        while True:
-            yield from self.one_pass()
+    def state(self) -> dict[str, Any]:
+        """Return where the passes stand, even in the midst of one."""
+        return {"generator": self._generator.get_state(), "order": self._order}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self._generator.set_state(state["generator"])
+        self._order = state["order"]
 
 
-def split_for_search(count: int, arch_split: float, seed: int) -> tuple[list[int], list[int]]:
-    """Divide the training rows between weights and alphas.
+def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide the training rows between weights and alphas, so that no group is on both sides.
 
     Args:
-        count: number of training rows.
-        arch_split: share held out for the alphas; 0 gives both all rows.
+        groups: the group of every row.
+        arch_split: share of the rows held out for the alphas, or more where groups are large; 0 gives both
+            stages all rows.
 
     Returns:
-        rows of stage 1 and rows of stage 2; both have at least one.
+        rows of stage 1 and rows of stage 2; both have at least one group.
+
+    Raises:
+        ConfigError: if there is only one group to divide.
     """
-    held_out = round(count * arch_split)
-    if held_out == 0 or held_out == count:
-        return list(range(count)), list(range(count))
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-    return sorted(order[held_out:]), sorted(order[:held_out])
+    everything = list(range(len(groups)))
+    if arch_split == 0:
+        return everything, everything
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    if len(members) == 1:
+        raise ConfigError(
+            f"search.arch_split {arch_split} needs two groups of training images to divide, found one with "
+            f"{len(groups)}; add images of other groups, or set it to 0 to use all images in both stages"
+        )
+    order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed)).tolist()
+    shuffled = [list(members.values())[place] for place in order]
+    held_out = shuffled.pop(0)
+    while len(shuffled) > 1 and len(held_out) < round(len(groups) * arch_split):
+        held_out = held_out + shuffled.pop(0)
+    return sorted(row for rows in shuffled for row in rows), sorted(held_out)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from naslora_core.adapters import Adapter
-from naslora_core.adapters.nas_lora import NASLoRALayer
+from naslora_core.genotype import searched_edges
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class AlphaRecord:
-    """The share, softmax(alphas), of one operation in one layer after an epoch; epoch 0 is the start."""
+    """The share of one operation in one layer after an epoch; epoch 0 is the start."""
 
     epoch: int
     layer: str
@@ -32,12 +32,11 @@ class AlphaRecord:
 
 
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:
-    """Return the shares of all operations of all searched layers."""
+    """Return the shares of all operations of all searched layers, named as by `searched_edges`."""
     return [
         AlphaRecord(epoch, name, primitive, round(weight, 6))
-        for name, layer in adapters.items()
-        if isinstance(layer, NASLoRALayer)
-        for primitive, weight in zip(layer.cell.space, layer.cell.op_weights.tolist(), strict=True)
+        for name, op in searched_edges(adapters).items()
+        for primitive, weight in zip(op.space, op.op_weights.tolist(), strict=True)
     ]
 
 

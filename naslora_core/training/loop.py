@@ -1,10 +1,9 @@
-"""Stage-wise, end-to-end search and training (arXiv:2512.03499)."""
+"""End-to-end search and training: epochs of stage-wise steps, of which the best one is kept."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +12,11 @@ from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.preprocess import PreparedData
 from naslora_core.progress import Progress, silent
-from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.batches import Batch, ShuffledBatches, split_for_search
 from naslora_core.training.history import AlphaRecord, EpochRecord, record_alphas
-from naslora_core.training.losses import bce_dice_loss
-from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, set_learning_rate
 from naslora_core.training.resume import load_state, save_state
+from naslora_core.training.stage_wise import StageWise
+from naslora_core.training.state import trained_state
 from naslora_core.training.validate import mean_dice
 
 
@@ -34,11 +31,10 @@ class TrainingRecord:
 
 
 class SearchAndTrain:
-    """Alternate two optimisers: stage 1 updates weights, stage 2 updates the architecture.
+    """Search the architecture and train the weights in one run (arXiv:2512.03499).
 
-    After `warmup_epochs` every `arch_every_steps` weight steps are followed by one step of the alphas on
-    held-out training images (first-order DARTS, arXiv:1806.09055). Nothing is discretised: the soft cell
-    is the result.
+    Nothing is discretised and trained again: the soft cell is the result. Where `search.pointwise_pressure`
+    removes spatial operations on the way, only epochs after that can be the best one.
 
     Args:
         segmenter: a SAM whose adapters and mask decoder are trainable; trained in place.
@@ -47,6 +43,9 @@ class SearchAndTrain:
         validation: chooses the best epoch.
         precision: "auto", "fp32" or "bf16".
         seed: decides the order of images, their variations and which are held out for the alphas.
+
+    Raises:
+        ConfigError: if loss, pressure or held-out share do not fit the data and the search space.
     """
 
     def __init__(
@@ -62,13 +61,8 @@ class SearchAndTrain:
     ) -> None:
         torch.manual_seed(seed)
         self._segmenter, self._adapters, self._validation = segmenter, adapters, validation
-        self._train, self._search, self._precision = train, search, precision
-        self._weights = make_weight_optimizer(segmenter.sam, adapters.values(), train)
-        self._arch = make_arch_optimizer(adapters.values(), search)
-        share = search.arch_split if self._arch else 0.0
-        weight_rows, arch_rows = split_for_search(len(training), share, seed)
-        self._weight_batches = ShuffledBatches(training, weight_rows, train.batch_size, seed, train.augment)
-        self._arch_batches = ShuffledBatches(training, arch_rows, train.batch_size, seed + 1, train.augment)
+        self._epochs, self._precision = train.epochs, precision
+        self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed)
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
 
@@ -77,87 +71,54 @@ class SearchAndTrain:
 
         Args:
             state_file: where to keep the state after each epoch; a run that finds one there goes on from it.
+            progress: told after every step, of how many in the whole run.
         """
         start = self._restore(state_file)
         if start == 0:
             self._record.alphas += record_alphas(0, self._adapters)
-        arch_batches = self._arch_batches.endless()
-        for epoch in range(start, self._train.epochs):
-            self._run_epoch(epoch, arch_batches, progress)
+        for epoch in range(start, self._epochs):
+            self._run_epoch(epoch, progress)
             if state_file is not None:
-                save_state(state_file, self._state(epoch + 1), self._generators())
-        self._segmenter.load_state_dict(self._best, strict=False)
+                self._save(state_file, epoch + 1)
+        self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
 
-    def _run_epoch(self, epoch: int, arch_batches: Iterator[Batch], progress: Progress) -> None:
+    def _run_epoch(self, epoch: int, progress: Progress) -> None:
         started = time.monotonic()
-        steps, every = len(self._weight_batches), self._search.arch_every_steps
-        searching = self._arch is not None and epoch >= self._search.warmup_epochs
-        losses: list[float] = []
-        arch_losses: list[float] = []
-        for index, batch in enumerate(self._weight_batches.one_pass()):
-            step = epoch * steps + index
-            set_learning_rate(self._weights, step, steps * self._train.epochs, self._train.warmup_steps)
-            losses.append(self._step(self._weights, batch))
-            if searching and self._arch is not None and step % every == every - 1:
-                arch_losses.append(self._step(self._arch, next(arch_batches)))
-            progress(step + 1, steps * self._train.epochs, f"epoch {epoch + 1}, loss {losses[-1]:.3f}")
+        losses = self._stages.run_epoch(epoch, progress)
         dice = mean_dice(self._segmenter, self._validation, self._precision)
-        if dice > self._record.best_dice:
+        if self._stages.is_settled and dice > self._record.best_dice:
             self._record.best_dice, self._record.best_epoch = dice, epoch + 1
-            self._best = self._trained_weights()
+            self._best = trained_state(self._segmenter.sam)
         self._record.epochs.append(
             EpochRecord(
                 epoch=epoch + 1,
-                train_loss=round(_mean(losses), 6),
-                arch_loss=round(_mean(arch_losses), 6) if arch_losses else None,
+                train_loss=round(_mean(losses.weights), 6),
+                arch_loss=round(_mean(losses.arch), 6) if losses.arch else None,
                 validation_dice=round(dice, 6),
-                lr=self._weights.param_groups[0]["lr"],
+                lr=self._stages.learning_rate,
                 seconds=round(time.monotonic() - started, 2),
             )
         )
         self._record.alphas += record_alphas(epoch + 1, self._adapters)
 
-    def _step(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-        device = self._segmenter.sam.device
-        with autocast(self._precision, device):
-            low_res_masks = self._segmenter(batch.images.to(device))
-        logits = self._segmenter.upscale(low_res_masks)
-        loss = bce_dice_loss(logits, batch.masks.to(device), batch.valid.to(device))
-        # Both stages run through the same graph; gradients that the other stage left must not add up.
-        self._segmenter.zero_grad(set_to_none=True)
-        loss.backward()
-        own = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(own, self._train.clip_norm)
-        optimizer.step()
-        return float(loss.detach())
-
-    def _trained_weights(self) -> dict[str, Tensor]:
-        trainable = {name for name, parameter in self._segmenter.named_parameters() if parameter.requires_grad}
-        return {name: value.clone() for name, value in self._segmenter.state_dict().items() if name in trainable}
-
-    def _generators(self) -> list[torch.Generator]:
-        return [self._weight_batches.generator, self._arch_batches.generator]
-
-    def _state(self, epochs_done: int) -> dict[str, Any]:
-        return {
+    def _save(self, state_file: Path, epochs_done: int) -> None:
+        state = {
             "epochs_done": epochs_done,
-            "weights": self._trained_weights(),
+            "weights": trained_state(self._segmenter.sam),
             "best": self._best,
-            "weight_optimizer": self._weights.state_dict(),
-            "arch_optimizer": self._arch.state_dict() if self._arch else {},
+            "stages": self._stages.state(),
             "record": asdict(self._record),
         }
+        save_state(state_file, state)
 
     def _restore(self, state_file: Path | None) -> int:
-        state = load_state(state_file, self._generators()) if state_file is not None else None
+        state = load_state(state_file) if state_file is not None else None
         if state is None:
             return 0
-        self._segmenter.load_state_dict(state["weights"], strict=False)
+        self._segmenter.sam.load_state_dict(state["weights"], strict=False)
         self._best = state["best"]
-        self._weights.load_state_dict(state["weight_optimizer"])
-        if self._arch:
-            self._arch.load_state_dict(state["arch_optimizer"])
+        self._stages.restore(state["stages"])
         record = state["record"]
         self._record = TrainingRecord(
             [EpochRecord(**row) for row in record["epochs"]],

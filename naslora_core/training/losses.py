@@ -1,21 +1,97 @@
-"""What a predicted mask is punished for."""
+"""What a predicted mask is punished for; to add a loss, register a function that builds it."""
 
+from collections.abc import Callable
+from functools import partial
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from naslora_core.config import TrainConfig
+from naslora_core.errors import ConfigError
+from naslora_core.registry import Registry
 
-def bce_dice_loss(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
-    """Return binary cross-entropy plus soft Dice loss, each the mean over the batch.
+# Maps logits (B, K, S, S), class ids (B, 1, S, S) and valid areas (B, 1, S, S) to a number.
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+LOSSES: Registry[Callable[[TrainConfig, int], Loss]] = Registry("loss")
+
+
+def make_loss(train: TrainConfig, classes: int) -> Loss:
+    """Return the loss called `train.loss` for a number of classes beside the background.
+
+    Raises:
+        ConfigError: if the loss is unknown, or not made for so many classes.
+    """
+    return LOSSES[train.loss](train, classes)
+
+
+@LOSSES.register("ce_dice")
+def _build_ce_dice(train: TrainConfig, classes: int) -> Loss:
+    return ce_dice_loss
+
+
+@LOSSES.register("structure")
+def _build_structure(train: TrainConfig, classes: int) -> Loss:
+    if classes > 1:
+        raise ConfigError(f"train.loss structure is made for one class, the data has {classes}; use train.loss ce_dice")
+    return partial(structure_loss, weights_bce=train.structure_weights_bce)
+
+
+def ce_dice_loss(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+    """Return cross-entropy plus soft Dice loss, each the mean over the batch.
+
+    The background's logit is 0, so with one class this is binary cross-entropy. Dice is the mean over classes.
+
+    Args:
+        logits: (B, K, S, S), of the classes without the background.
+        masks: (B, 1, S, S), class ids 0..K, 0 is the background.
+        valid: (B, 1, S, S), 1 on the image and 0 on its padding, which counts for nothing.
+    """
+    classes = logits.shape[1]
+    if classes == 1:
+        entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+        probability = logits.sigmoid()
+    else:
+        scores = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
+        entropy = F.cross_entropy(scores, masks[:, 0].long(), reduction="none")[:, None]
+        probability = scores.softmax(dim=1)[:, 1:]
+    ids = torch.arange(1, classes + 1, device=masks.device).view(1, -1, 1, 1)
+    target = (masks == ids) * valid
+    probability = probability * valid
+    overlap = (probability * target).sum((2, 3))
+    dice = 1 - (2 * overlap + 1) / (probability.sum((2, 3)) + target.sum((2, 3)) + 1)
+    pixels = valid.sum((1, 2, 3)).clamp(min=1)
+    return ((entropy * valid).sum((1, 2, 3)) / pixels + dice.mean(dim=1)).mean()
+
+
+def structure_loss(logits: Tensor, masks: Tensor, valid: Tensor, *, weights_bce: bool) -> Tensor:
+    """Return cross-entropy plus 1 - IoU, both weighted up where a pixel differs from its surroundings.
+
+    The weight is 1 + 5 |mean of the mask over 31 x 31 pixels - mask|. Outside of the image the mask counts as
+    zero in that mean, as it does beyond the border in the authors' code; so padding changes no weight, and has
+    none itself.
 
     Args:
         logits: (B, 1, S, S).
         masks: (B, 1, S, S), 0 or 1.
         valid: (B, 1, S, S), 1 on the image and 0 on its padding, which counts for nothing.
+        weights_bce: weight the cross-entropy as the formula says. The authors pass reduce="none", a string and
+            so true, which makes it one mean over the batch from which the weights cancel; False repeats that.
+
+    Source: PraNet, arXiv:2006.11392, section 2.5 and https://github.com/DengPingFan/PraNet, MyTrain.py.
     """
-    pixels = valid.sum((1, 2, 3)).clamp(min=1)
+    masks = masks * valid
+    # Two passes over lines instead of one over squares: the same mean in a sixteenth of the time.
+    columns = F.avg_pool2d(masks, (31, 1), stride=1, padding=(15, 0))
+    surroundings = F.avg_pool2d(columns, (1, 31), stride=1, padding=(0, 15))
+    weight = (1 + 5 * (surroundings - masks).abs()) * valid
     bce = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
-    probability = logits.sigmoid() * valid
-    target = masks * valid
-    overlap = (probability * target).sum((1, 2, 3))
-    dice = 1 - (2 * overlap + 1) / (probability.sum((1, 2, 3)) + target.sum((1, 2, 3)) + 1)
-    return ((bce * valid).sum((1, 2, 3)) / pixels + dice).mean()
+    if weights_bce:
+        entropy = (weight * bce).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
+    else:
+        entropy = (valid * bce).sum() / valid.sum().clamp(min=1)
+    probability = logits.sigmoid()
+    overlap = (weight * probability * masks).sum((1, 2, 3))
+    union = (weight * (probability + masks)).sum((1, 2, 3)) - overlap
+    return (entropy + 1 - (overlap + 1) / (union + 1)).mean()

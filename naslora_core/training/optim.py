@@ -1,6 +1,5 @@
-"""The two optimisers of the stage-wise search, and their learning rates."""
+"""The two optimisers of the stage-wise search: one for the weights, one for the architecture."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -26,15 +25,21 @@ def make_arch_optimizer(adapters: Iterable[Adapter], search: SearchConfig) -> to
 
     Adam with a short memory, as in DARTS (arXiv:1806.09055, Appendix A.1).
     """
-    alphas = [parameter for adapter in adapters for parameter in adapter.arch_parameters()]
-    if not alphas:
+    # Layers that share their alphas name the same parameter; it is updated once.
+    unique = dict.fromkeys(parameter for adapter in adapters for parameter in adapter.arch_parameters())
+    searched = [parameter for parameter in unique if parameter.requires_grad]
+    if not searched:
         return None
-    return torch.optim.Adam(alphas, lr=search.arch_lr, betas=(0.5, 0.999), weight_decay=search.arch_weight_decay)
+    group = {"params": searched, "lr": search.arch_lr, "peak_lr": search.arch_lr}
+    return torch.optim.Adam([group], betas=(0.5, 0.999), weight_decay=search.arch_weight_decay)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, total_steps: int, warmup_steps: int) -> None:
-    """Set every group to its peak rate times a linear rise and a half cosine down to zero."""
-    rise = min(1.0, (step + 1) / max(1, warmup_steps))
-    fall = 0.5 * (1 + math.cos(math.pi * step / total_steps))
+def optimised(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Return all parameters of an optimiser."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group to its peak rate times `factor`."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * rise * fall
+        group["lr"] = group["peak_lr"] * factor

@@ -1,7 +1,6 @@
 """Stop and go on: everything a training run needs to continue as if nothing had happened."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ def fingerprint(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def save_state(path: Path, state: dict[str, Any], generators: Sequence[torch.Generator]) -> None:
-    """Write `state` and the random states, atomically; it holds nothing but tensors, numbers and strings."""
-    state = {**state, "torch_rng": torch.get_rng_state(), "generators": [g.get_state() for g in generators]}
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` and torch's random state, atomically; it holds nothing but tensors, numbers and strings."""
     with atomic_file(path) as temporary:
-        torch.save(state, temporary)
+        torch.save({**state, "torch_rng": torch.get_rng_state()}, temporary)
 
 
-def load_state(path: Path, generators: Sequence[torch.Generator]) -> dict[str, Any] | None:
-    """Read what `save_state` wrote and restore the random states.
+def load_state(path: Path) -> dict[str, Any] | None:
+    """Read what `save_state` wrote and restore torch's random state.
 
     A file that cannot be read is as good as none: the run starts anew.
     """
@@ -33,6 +31,4 @@ def load_state(path: Path, generators: Sequence[torch.Generator]) -> dict[str, A
     except Exception:
         return None
     torch.set_rng_state(state["torch_rng"])
-    for generator, saved in zip(generators, state["generators"], strict=True):
-        generator.set_state(saved)
     return state

@@ -1,8 +1,13 @@
 """A base model with fresh adapters, ready to train."""
 
+from collections.abc import Iterable
+from typing import Literal
+
 import torch
+from torch import nn
 
 from naslora_core.adapters import ADAPTERS, Adapter
+from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.inject import inject
 from naslora_core.sam.build import Sam
@@ -25,4 +30,24 @@ def add_adapters(sam: Sam, adapter: AdapterConfig, search: SearchConfig, seed: i
     torch.manual_seed(seed)
     build = ADAPTERS[adapter.method]
     found = inject(sam.image_encoder, adapter.target_modules, lambda layer: build(layer, adapter, search))
+    if search.share_alphas:
+        _share_architecture(found.values())
+    _start_architecture(found.values(), search.alphas)
     return {f"image_encoder.{name}": layer for name, layer in found.items()}
+
+
+def _share_architecture(adapters: Iterable[Adapter]) -> None:
+    """Give the same edge of all cells the same alphas, and all cells the same betas."""
+    cells = [layer.cell for layer in adapters if isinstance(layer, NASLoRALayer)]
+    for cell in cells[1:]:
+        for edge, op in cell.mixed_ops().items():
+            op.alphas = cells[0].mixed_ops()[edge].alphas
+        cell.betas = cells[0].betas
+
+
+def _start_architecture(adapters: Iterable[Adapter], start: Literal["searched", "uniform", "random"]) -> None:
+    """Let alphas and betas be searched from zero, or freeze them there or at random values."""
+    for parameter in dict.fromkeys(parameter for layer in adapters for parameter in layer.arch_parameters()):
+        if start == "random":
+            nn.init.normal_(parameter)
+        parameter.requires_grad_(start == "searched")

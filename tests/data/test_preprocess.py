@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from naslora_core.data.dataset import read_dataset, read_image, read_mask
-from naslora_core.data.preprocess import load_prepared, preprocess, resized_shape
+from naslora_core.data.dataset import fingerprint, read_dataset, read_image, read_mask
+from naslora_core.data.preprocess import PADDING_RGB, load_prepared, preprocess, resized_shape
 from naslora_core.errors import DataError
 
 Write = Callable[..., Path]
@@ -30,7 +30,8 @@ def test_every_pair_is_resized_and_padded_on_the_right_and_below(write_dataset: 
     assert data.images.dtype == data.masks.dtype == np.uint8
     assert data.input_sizes == [(46, 64)] * 3
     assert data.original_sizes == [(40, 56)] * 3
-    assert data.images[:, 46:].max() == data.masks[:, 46:].max() == 0
+    assert (data.images[:, 46:] == PADDING_RGB).all()
+    assert not data.masks[:, 46:].any()
     assert data.images[:, :46].max() > 100
     for name, image, mask in zip(data.names, data.images, data.masks, strict=True):
         expected = np.asarray(Image.fromarray(read_image(root / f"images/{name}.jpg")).resize((64, 46), 2))
@@ -96,3 +97,21 @@ def test_a_failure_leaves_the_earlier_output_whole(write_dataset: Write, tmp_pat
 def test_loading_what_is_not_there_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not preprocessed data .* run stage preprocess"):
         load_prepared(tmp_path, "train")
+
+
+def test_groups_reach_training_and_default_to_the_image_itself(write_dataset: Write, tmp_path: Path) -> None:
+    root = write_dataset(4)
+    rows = ["name,split,group", "disc_00,train,left", "disc_01,train,left", "disc_02,train,", "disc_03,test,"]
+    (root / "splits.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    preprocess(read_dataset(root), 32, tmp_path / "out")
+    data = load_prepared(tmp_path / "out", "train")
+    assert data.groups == ["left", "left", "disc_02"]
+    assert data.classes == read_dataset(root).card.classes
+
+
+def test_a_change_of_groups_changes_the_dataset(write_dataset: Write) -> None:
+    root = write_dataset(4)
+    before = fingerprint(read_dataset(root))
+    text = (root / "splits.csv").read_text(encoding="utf-8").replace("split\n", "split,group\n")
+    (root / "splits.csv").write_text(text.replace("train\n", "train,left\n"), encoding="utf-8")
+    assert fingerprint(read_dataset(root)) != before

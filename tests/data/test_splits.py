@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from naslora_core.data.card import SplitRule
-from naslora_core.data.splits import assign_splits, draw_splits, read_splits, write_splits
+from naslora_core.data.splits import assign_splits, draw_splits, read_groups, read_splits, write_splits
 from naslora_core.errors import DataError
 
 RULE = SplitRule(kind="random", seed=5, train=0.7, validation=0.15, test=0.15)
@@ -58,9 +58,20 @@ def test_a_split_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert read_splits(tmp_path) == {"a": "train"}
 
 
+def test_a_third_column_names_groups_where_there_are_any(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("name,split,group\na,train,p1\nb,test,\nc,train,p1\n", encoding="utf-8")
+    assert read_splits(tmp_path) == {"a": "train", "b": "test", "c": "train"}
+    assert read_groups(tmp_path) == {"a": "p1", "c": "p1"}
+    write_splits(tmp_path, {"a": "train"})
+    assert read_groups(tmp_path) == {}
+    (tmp_path / "splits.csv").unlink()
+    assert read_groups(tmp_path) == {}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("name,split,patient\na,train,p\n", "the first line must be name,split or name,split,group"),
         ("name,split\na,train\nb,trian\n", "line 3: 'trian' is not a split; did you mean 'train'"),
         ("name,split\na,train\nb\n", "line 3: 'None' is not a split; use train, validation, test"),
         ("file,part\na,train\n", "the first line must be name,split"),

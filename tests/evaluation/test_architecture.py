@@ -50,3 +50,13 @@ def test_the_sentence_says_how_decided_the_search_is(weight: float, words: str):
 def test_a_layer_is_called_by_its_block_and_what_it_sees():
     assert layer_label(layer(7, "image")) == "block 7 · image"
     assert layer_label(Layer("mask_decoder.proj", "8x8", {"none": 1.0})) == "mask_decoder.proj · 8x8"
+
+
+def test_an_edge_of_a_larger_cell_is_called_by_its_nodes():
+    edge = Layer("image_encoder.blocks.3.attn.qkv:0_2", "8x8", {"none": 1.0})
+    assert layer_label(edge) == "block 3 · 8x8 · 0→2"
+
+
+def test_a_pointwise_layer_has_an_entropy_although_other_operations_are_gone():
+    weights = dict(zip(SPACE, (0.5, 0.5, 0.0, 0.0), strict=True))
+    assert Layer("blocks.0.attn.qkv", "image", weights).entropy == pytest.approx(0.5)

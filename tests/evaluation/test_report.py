@@ -99,7 +99,7 @@ def test_the_same_results_give_the_same_bytes(site: Site, params: Params, tmp_pa
     write_report(tmp_path / "again", read_all(site.folders), params)
     files = sorted(path.name for path in site.out.iterdir())
     charts = {
-        "leaf": ("architecture", "learning", "per_image", "trajectory"),
+        "leaf": ("architecture", "layers", "learning", "per_image", "trajectory"),
         "polyp": ("learning", "per_image"),
     }
     pictures = [f"{domain}_{chart}.png" for domain, names in charts.items() for chart in names]
@@ -129,7 +129,7 @@ def test_the_numbers_on_the_page_are_those_of_the_files(site: Site):
         "dvc metrics show",
         "0a1b" * 16,
         "warning",
-        "arch_every_steps",
+        "arch_every",
         "99.9999 %",
         "4,950,000",
         "The weights of epoch 5",

@@ -14,6 +14,7 @@ from PIL import Image
 from naslora_core.config import Params
 from naslora_core.evaluation.architecture import describe_architecture
 from naslora_core.evaluation.figures.heat_map import draw_heat_map
+from naslora_core.evaluation.figures.layers import draw_layers
 from naslora_core.evaluation.figures.learning import draw_learning
 from naslora_core.evaluation.figures.per_image import draw_per_image
 from naslora_core.evaluation.figures.style import DARK, LIGHT, chart_style, to_svg, write_png
@@ -107,6 +108,7 @@ def _charts(results: Results) -> Iterator[tuple[str, Figure]]:
     yield "learning", draw_learning(results.history, kept)
     if results.layers:
         yield "trajectory", draw_trajectory(results.alphas, kept)
+        yield "layers", draw_layers(results.layers, results.space, results.alphas, kept)
         yield "architecture", draw_heat_map(results.layers, results.space)
 
 

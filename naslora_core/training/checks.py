@@ -1,0 +1,32 @@
+"""What a run refuses before it starts, because it could not end as its settings promise."""
+
+from collections.abc import Mapping
+
+from naslora_core.cell import MixedOp
+from naslora_core.config import SearchConfig
+from naslora_core.errors import ConfigError
+from naslora_core.ops import PointwisePrimitive
+from naslora_core.training.schedule import PRESSURE_UNTIL, epochs_to_become_pointwise
+
+
+def check_pressure(edges: Mapping[str, MixedOp], search: SearchConfig, epochs: int) -> None:
+    """Refuse a pressure that would leave nothing of the cell, or never remove spatial operations.
+
+    Raises:
+        ConfigError: if no pointwise operation but "none" would be left, or the training is too short.
+    """
+    if search.pointwise_pressure == 0 or not edges:
+        return
+    op = next(iter(edges.values()))
+    pointwise = [name for name, op in zip(op.space, op.ops, strict=True) if isinstance(op, PointwisePrimitive)]
+    if set(pointwise) <= {"none"}:
+        raise ConfigError(
+            f"search.pointwise_pressure {search.pointwise_pressure:g} removes all of search.space "
+            f"{', '.join(op.space)} but {pointwise or 'nothing'}; add skip_connect or conv_1x1, or set it to 0"
+        )
+    if epochs < (least := epochs_to_become_pointwise()):
+        raise ConfigError(
+            f"search.pointwise_pressure {search.pointwise_pressure:g} removes spatial operations after "
+            f"{PRESSURE_UNTIL:.0%} of the epochs, which train.epochs {epochs} never reaches; "
+            f"use at least {least} epochs, or set it to 0"
+        )

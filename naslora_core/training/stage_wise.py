@@ -1,0 +1,169 @@
+"""The stage-wise optimisation of NAS-LoRA: which parameters a step updates, and when (arXiv:2512.03499)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from naslora_core.adapters import Adapter
+from naslora_core.config import SearchConfig, TrainConfig
+from naslora_core.data.preprocess import PreparedData
+from naslora_core.genotype import searched_edges
+from naslora_core.progress import Progress
+from naslora_core.sam.precision import autocast
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.batches import Batch, ShuffledBatches, split_for_search
+from naslora_core.training.checks import check_pressure
+from naslora_core.training.losses import make_loss
+from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
+from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
+
+
+@dataclass(frozen=True)
+class EpochLosses:
+    """The loss of every step of an epoch, by stage."""
+
+    weights: list[float] = field(default_factory=list)
+    arch: list[float] = field(default_factory=list)
+
+
+class StageWise:
+    """Two optimisers that take turns: stage 1 updates weights, stage 2 the architecture.
+
+    Stage 2 sees training images that stage 1 does not (first-order DARTS, arXiv:1806.09055, section 2.3). It
+    has no part in the first `warmup_epochs`, and none at all where the alphas are frozen.
+
+    Args:
+        segmenter: a SAM whose adapters and mask decoder are trainable; trained in place.
+        adapters: its adapters by layer name.
+        training: the training split.
+        precision: "auto", "fp32" or "bf16".
+        seed: decides the order of images and which are held out for stage 2.
+    """
+
+    def __init__(
+        self,
+        segmenter: PromptFreeSegmenter,
+        adapters: Mapping[str, Adapter],
+        training: PreparedData,
+        train: TrainConfig,
+        search: SearchConfig,
+        precision: str,
+        seed: int,
+    ) -> None:
+        self._segmenter, self._train, self._search, self._precision = segmenter, train, search, precision
+        self._edges = searched_edges(adapters)
+        check_pressure(self._edges, search, train.epochs)
+        self._loss = make_loss(train, segmenter.classes)
+        self._weight_optimizer = make_weight_optimizer(segmenter.sam, adapters.values(), train)
+        self._arch_optimizer = make_arch_optimizer(adapters.values(), search)
+        share = search.arch_split if self._arch_optimizer else 0.0
+        weight_rows, arch_rows = split_for_search(training.groups, share, seed)
+        self._weight_batches = ShuffledBatches(training, weight_rows, train.batch_size, seed, train.augment)
+        self._arch_batches = ShuffledBatches(training, arch_rows, train.batch_size, seed + 1, train.augment)
+        self._weight_steps, self._arch_steps = 0, 0
+        self._set_time(epoch=0)
+
+    def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
+        """Run stage 1 over all its images, and stage 2 whenever its turn comes.
+
+        Args:
+            epoch: counted from 0.
+        """
+        self._set_time(epoch)
+        search, losses = self._search, EpochLosses()
+        searching = self._arch_optimizer is not None and epoch >= search.warmup_epochs
+        for batch in self._weight_batches.one_pass():
+            losses.weights.append(self._stage_1(batch))
+            if searching and search.alternate == "steps" and self._weight_steps % search.arch_every == 0:
+                losses.arch.append(self._stage_2(next(self._arch_batches)))
+            self._tell(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
+        if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
+            for batch in self._arch_batches.one_pass():
+                losses.arch.append(self._stage_2(batch))
+                self._tell(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
+        return losses
+
+    def _stage_1(self, batch: Batch) -> float:
+        """Update adapters and mask decoder, with the architecture at rest."""
+        rate = weight_rate(self._weight_steps, self._planned_weight_steps, self._train.warmup_steps)
+        set_learning_rate(self._weight_optimizer, rate)
+        self._weight_steps += 1
+        return self._update(self._weight_optimizer, batch)
+
+    def _stage_2(self, batch: Batch) -> float:
+        """Update alphas and betas, with the weights at rest."""
+        assert self._arch_optimizer is not None
+        rate = arch_rate(self._arch_steps, self._planned_arch_steps, self._search.arch_schedule)
+        set_learning_rate(self._arch_optimizer, rate)
+        self._arch_steps += 1
+        return self._update(self._arch_optimizer, batch)
+
+    def _update(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+        device = self._segmenter.sam.device
+        with autocast(self._precision, device):
+            low_res_masks = self._segmenter(batch.images.to(device))
+        logits = self._segmenter.upscale(low_res_masks)
+        loss = self._loss(logits, batch.masks.to(device), batch.valid.to(device))
+        own = optimised(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
+        loss.backward(inputs=own)
+        torch.nn.utils.clip_grad_norm_(own, self._train.clip_norm)
+        optimizer.step()
+        return float(loss.detach())
+
+    def _set_time(self, epoch: int) -> None:
+        """Set what changes the cells from epoch to epoch."""
+        search, epochs = self._search, self._train.epochs
+        pressure = pressure_at(epoch, epochs, search.pointwise_pressure)
+        temperature = temperature_at(epoch, epochs, search.warmup_epochs, search.temperature, search.final_temperature)
+        for op in self._edges.values():
+            op.get_buffer("pressure").fill_(pressure)
+            op.get_buffer("temperature").fill_(temperature)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the cells are such as the run may end with: under pressure, without spatial operations."""
+        return self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
+
+    @property
+    def learning_rate(self) -> float:
+        """The last learning rate of stage 1, that of the adapters where there are any."""
+        return float(self._weight_optimizer.param_groups[0]["lr"])
+
+    @property
+    def _planned_weight_steps(self) -> int:
+        return self._train.epochs * len(self._weight_batches)
+
+    @property
+    def _planned_arch_steps(self) -> int:
+        search, epochs = self._search, self._train.epochs
+        if self._arch_optimizer is None:
+            return 0
+        if search.alternate == "steps":
+            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), search.arch_every)
+        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
+
+    def _tell(self, progress: Progress, message: str) -> None:
+        done, total = self._weight_steps + self._arch_steps, self._planned_weight_steps + self._planned_arch_steps
+        progress(done, total, message)
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the model's weights that the next epoch depends on."""
+        return {
+            "steps": [self._weight_steps, self._arch_steps],
+            "batches": [self._weight_batches.state(), self._arch_batches.state()],
+            "weight_optimizer": self._weight_optimizer.state_dict(),
+            "arch_optimizer": self._arch_optimizer.state_dict() if self._arch_optimizer else {},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self._weight_steps, self._arch_steps = state["steps"]
+        for batches, saved in zip((self._weight_batches, self._arch_batches), state["batches"], strict=True):
+            batches.restore(saved)
+        self._weight_optimizer.load_state_dict(state["weight_optimizer"])
+        if self._arch_optimizer:
+            self._arch_optimizer.load_state_dict(state["arch_optimizer"])

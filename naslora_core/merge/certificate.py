@@ -9,24 +9,29 @@ from pydantic import Field
 
 from naslora_core.config import Section
 from naslora_core.data.preprocess import PreparedData
-from naslora_core.errors import MergeError
+from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
-from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res
-from naslora_core.training.validate import mean_dice
+from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
 
 
 class Certificate(Section):
     """The adapted and the merged model side by side, on the validation split, in float32.
 
     Attributes:
+        mode: how the model was merged.
+        reason: why in this way, in one sentence.
+        attempts: every merge that was tried for it, the chosen one last.
+        images: number of images whose logits and masks were compared.
         max_logit_difference: largest absolute difference of low-resolution mask logits.
         relative_logit_difference: the same, over the largest absolute logit.
-        mask_agreement: share of pixels on the same side of the threshold.
+        mask_agreement: share of pixels of the same class.
         parameters: of base, adapted and merged model.
         seconds_per_image: median of the encoder and decoder, alternating between the models in one run.
     """
 
     mode: str
+    reason: str
+    attempts: list[Attempt]
     images: int
     max_logit_difference: float
     relative_logit_difference: float
@@ -39,45 +44,30 @@ class Certificate(Section):
     passed: bool
 
 
-def certify(
-    mode: str, base: Sam, adapted: Sam, merged: Sam, validation: PreparedData, max_metric_drop: float
-) -> Certificate:
-    """Compare a merged model with what it was merged from.
-
-    Raises:
-        MergeError: if the merge costs more validation Dice than `max_metric_drop`.
-    """
-    segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in _named(base, adapted, merged).items()}
+def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, max_metric_drop: float) -> Certificate:
+    """Compare a merged model with what it was merged from; all three lie on one device."""
+    models = {"base": base, "adapted": adapted, "merged": choice.merged.sam}
+    segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
     # Every image would be no better a sample of a difference that is rounding, only a longer wait.
     count = min(len(validation), 64)
-    images = torch.from_numpy(validation.images[:count].copy()).permute(0, 3, 1, 2)
+    images = torch.from_numpy(validation.images[:count].copy()).permute(0, 3, 1, 2).to(adapted.device)
     before, after = (predict_low_res(segmenters[name], images) for name in ("adapted", "merged"))
     difference = float((before - after).abs().max())
-    dice_before = mean_dice(segmenters["adapted"], validation, "fp32")
-    dice_after = mean_dice(segmenters["merged"], validation, "fp32")
-    certificate = Certificate(
-        mode=mode,
+    return Certificate(
+        mode=choice.mode,
+        reason=choice.reason,
+        attempts=choice.attempts,
         images=count,
         max_logit_difference=difference,
         relative_logit_difference=difference / max(float(before.abs().max()), 1e-12),
-        mask_agreement=float(((before > 0) == (after > 0)).float().mean()),
-        validation_dice_before=dice_before,
-        validation_dice_after=dice_after,
+        mask_agreement=float((predicted_classes(before) == predicted_classes(after)).float().mean()),
+        validation_dice_before=choice.validation_dice_before,
+        validation_dice_after=choice.validation_dice_after,
         max_metric_drop=max_metric_drop,
         parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
         seconds_per_image=_time_alternately(segmenters, images[:1]),
-        passed=dice_before - dice_after <= max_metric_drop,
+        passed=choice.attempts[-1].passed,
     )
-    if not certificate.passed:
-        raise MergeError(
-            f"merge.mode {mode} lowers validation Dice from {dice_before:.4f} to {dice_after:.4f}, more than "
-            f"merge.max_metric_drop {max_metric_drop}; choose another merge.mode or allow a larger drop"
-        )
-    return certificate
-
-
-def _named(base: Sam, adapted: Sam, merged: Sam) -> dict[str, Sam]:
-    return {"base": base, "adapted": adapted, "merged": merged}
 
 
 @torch.no_grad()
@@ -88,7 +78,8 @@ def _time_alternately(
     for repeat in range(repeats + 1):
         for name, segmenter in segmenters.items():
             started = time.perf_counter()
-            segmenter(image)
+            # An accelerator answers before it is done; the copy waits for it.
+            segmenter(image).cpu()
             # The first round warms caches up and does not count.
             if repeat:
                 seconds[name].append(time.perf_counter() - started)

@@ -69,8 +69,8 @@ def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
     masks = "every pixel" if agreement == 1 else f"{floor_percent(agreement)} of the pixels"
     word = "passed" if certificate["passed"] else "did not pass"
     return [
-        f"The merge ({certificate['mode']}) {word} its check. Before and after it, the model marks {masks} "
-        f"of {certificate['images']} validation images alike.",
+        f"The merge ({certificate['mode']}) {word} its check: {certificate['reason']}",
+        f"Before and after it, the model marks {masks} of {certificate['images']} validation images alike.",
         f"The largest difference of any logit is {scientific(certificate['max_logit_difference'])}, "
         f"{scientific(certificate['relative_logit_difference'])} of the largest logit.",
         f"Dice on the validation images is {before:.4f} before and {after:.4f} after it, "

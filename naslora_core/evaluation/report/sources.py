@@ -15,7 +15,7 @@ from naslora_core.quality.verdict import Verdict
 
 _CERTIFICATE_KEYS = (
     "mode", "passed", "images", "max_logit_difference", "relative_logit_difference", "mask_agreement",
-    "validation_dice_before", "validation_dice_after", "parameters", "seconds_per_image",
+    "validation_dice_before", "validation_dice_after", "parameters", "seconds_per_image", "reason",
 )  # fmt: skip
 
 _TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "total_parameters")

@@ -1,0 +1,88 @@
+"""Merge `calibrated`: the weight that comes closest to the adapter on training images, at no cost at inference.
+
+What a cell adds to a token depends on its neighbours. Where these are predictable from the token itself, and
+in images they largely are, a matrix W_e' does nearly the same: the least-squares map from the layer's input x
+to the cell's output t. As it is (rank, in_features), what is left in the blocks is LoRA of the same rank.
+"""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from naslora_core.adapters import Adapter
+from naslora_core.cell.kernels import run_kernels
+from naslora_core.data.preprocess import PreparedData
+from naslora_core.errors import MergeError
+from naslora_core.inject import find_adapters
+from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, put_layer
+from naslora_core.merge.moments import Moments, input_of
+from naslora_core.merge.neck import refit_neck
+from naslora_core.progress import Progress, silent
+from naslora_core.sam.build import Sam
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+
+_BATCH_SIZE = 8
+
+
+@torch.no_grad()
+def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progress: Progress = silent) -> Merged:
+    """Return a merged copy of an adapted SAM, with upstream's keys; the original is untouched.
+
+    Every layer is fitted to what it sees once the layers before it are merged. In the end the neck is fitted
+    to make up for what is left.
+
+    Args:
+        training: the images the fit is made on, without augmentation.
+        count: how many of them, evenly spaced; all if there are fewer.
+        ridge: regularisation, relative to the mean square of a layer's input.
+    """
+    merged = copy.deepcopy(sam).requires_grad_(False).eval()
+    adapters = find_adapters(merged)
+    batches = _Batches(training, spread(len(training), count), merged.device)
+    factors = {}
+    for done, (name, adapter) in enumerate(adapters.items()):
+        moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
+        for images in batches:
+            x = input_of(adapter, PromptFreeSegmenter(merged), images)
+            moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
+        update = moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge)
+        factors[name] = LoRAFactors(update, adapter.scaling * adapter.lora_B.double())
+        put_layer(merged, name, linear_layer(adapter.base_layer, factors[name].delta_weight()))
+        progress(done + 1, len(adapters) + 1, "calibrate the merge")
+    if adapters:
+        refit_neck(merged, sam, batches, ridge)
+    progress(len(adapters) + 1, len(adapters) + 1, "calibrate the merge")
+    return Merged(merged, factors)
+
+
+class _Batches:
+    """Batches of images, (B, 3, S, S) uint8, that can be gone through many times without being kept."""
+
+    def __init__(self, data: PreparedData, rows: list[list[int]], device: torch.device) -> None:
+        self._data, self._rows, self._device = data, rows, device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for rows in self._rows:
+            yield torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2).to(self._device)
+
+
+def spread(available: int, count: int) -> list[list[int]]:
+    """Return batches of `count` rows evenly spaced over `available` ones."""
+    count = min(count, available)
+    rows = [index * available // count for index in range(count)]
+    return [rows[start : start + _BATCH_SIZE] for start in range(0, count, _BATCH_SIZE)]
+
+
+def _centre(adapter: Adapter) -> Tensor:
+    """Return what a cell does to a token that has only zeros around it, (rank, rank); the identity if unknown."""
+    unit = torch.eye(adapter.rank, dtype=torch.float64, device=adapter.lora_A.device)
+    try:
+        kernels = {edge: kernel.double() for edge, kernel in adapter.branch_kernels().items()}
+    except MergeError:
+        return unit
+    reach = len({target for _, target in kernels}) * (max(kernel.shape[-1] for kernel in kernels.values()) // 2)
+    alone = F.pad(unit[:, :, None, None], (reach, reach, reach, reach))
+    return run_kernels(kernels, alone)[:, :, reach, reach].t()

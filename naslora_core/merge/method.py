@@ -1,0 +1,64 @@
+"""What the merges have in common: new layers for adapters, in a copy of the model."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.inject import find_adapters
+from naslora_core.sam.build import Sam
+
+
+@dataclass(frozen=True)
+class LoRAFactors:
+    """The update of a merged layer, up @ down, of the rank of its adapter.
+
+    Attributes:
+        down: LoRA's A with the cell multiplied in, (rank, in_features), float64.
+        up: LoRA's B times `scaling`, (out_features, rank), float64.
+    """
+
+    down: Tensor
+    up: Tensor
+
+    def delta_weight(self) -> Tensor:
+        """Return the update, (out_features, in_features), float64."""
+        return self.up @ self.down
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A model without adapters.
+
+    Attributes:
+        sam: the model, frozen and in evaluation mode.
+        factors: the updates by layer name, where all of them are of low rank; else empty.
+    """
+
+    sam: Sam
+    factors: dict[str, LoRAFactors] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def linear_layer(base: nn.Linear, delta_weight: Tensor) -> nn.Linear:
+    """Return an ordinary layer with an updated weight, added in float64 and stored in the base's dtype."""
+    layer = nn.Linear(base.in_features, base.out_features, base.bias is not None, base.weight.device, base.weight.dtype)
+    layer.weight.copy_(base.weight.double() + delta_weight)
+    if base.bias is not None:
+        layer.bias.copy_(base.bias)
+    return layer
+
+
+def with_layers(sam: Sam, layers: Mapping[str, nn.Linear]) -> Sam:
+    """Return a copy of an adapted model with other layers in the adapters' places; the original is untouched."""
+    # Told to be there already, the new layers are not copied, and neither are the adapters they replace.
+    merged = copy.deepcopy(sam, {id(adapter): layers[name] for name, adapter in find_adapters(sam).items()})
+    return merged.requires_grad_(False).eval()
+
+
+def put_layer(sam: Sam, name: str, layer: nn.Module) -> None:
+    """Put a layer where another one is, in place."""
+    parent, _, attribute = name.rpartition(".")
+    setattr(sam.get_submodule(parent), attribute, layer)

@@ -1,0 +1,64 @@
+"""Least squares on what a layer sees: sums of products instead of tokens, so memory does not grow with images."""
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.errors import MergeError
+
+
+class Moments:
+    """Second moments of a layer's input tokens x and the cell's outputs t, in float64, summed batch by batch.
+
+    Args:
+        in_features: channels of x.
+        rank: channels of t.
+        device: where the tokens are.
+    """
+
+    def __init__(self, in_features: int, rank: int, device: torch.device) -> None:
+        self.tokens = 0
+        self.xx = torch.zeros(in_features, in_features, dtype=torch.float64, device=device)
+        self.tx = torch.zeros(rank, in_features, dtype=torch.float64, device=device)
+
+    def add(self, x: Tensor, t: Tensor) -> None:
+        """Count (..., in_features) inputs and their (..., rank) outputs in."""
+        tokens, outputs = x.flatten(0, -2).double(), t.flatten(0, -2).double()
+        self.tokens += len(tokens)
+        self.xx += tokens.t() @ tokens
+        self.tx += outputs.t() @ tokens
+
+    def fit(self, prior: Tensor, ridge: float) -> Tensor:
+        """Return the matrix W that minimises mean |t - W x|^2 + penalty |W - prior|^2, (rank, in_features).
+
+        Args:
+            prior: what W is where the tokens say nothing, (rank, in_features).
+            ridge: the penalty, relative to the mean square of x.
+        """
+        xx, tx = self.xx / self.tokens, self.tx / self.tokens
+        penalty = ridge * xx.diagonal().mean()
+        regular = xx + penalty * torch.eye(len(xx), dtype=xx.dtype, device=xx.device)
+        return prior + torch.linalg.solve(regular, tx - prior @ xx, left=False)
+
+
+class _ReachedError(Exception):
+    """Ends a forward pass at the layer whose input was wanted."""
+
+    def __init__(self, x: Tensor) -> None:
+        super().__init__()
+        self.x = x
+
+
+def input_of(layer: nn.Module, model: nn.Module, images: Tensor) -> Tensor:
+    """Return what a layer gets to see of images; nothing behind it is run."""
+
+    def stop(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        raise _ReachedError(inputs[0])
+
+    handle = layer.register_forward_pre_hook(stop)
+    try:
+        model(images)
+    except _ReachedError as reached:
+        return reached.x
+    finally:
+        handle.remove()
+    raise MergeError(f"a {type(layer).__name__} takes no part in segmenting an image; check adapter.target_modules")

@@ -1,20 +1,45 @@
-"""A trained adapter on disk: a few tensors and a JSON that says which base they belong to."""
+"""A trained adapter on disk: what training changed, and a JSON that says which base it belongs to."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from naslora_core.adapters import Adapter
 from naslora_core.config import AdapterConfig, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
-from naslora_core.sam.checkpoint import file_sha256, load_base, read_weights, save_weights
+from naslora_core.inject import adapter_state
+from naslora_core.sam.build import Sam
+from naslora_core.sam.checkpoint import file_sha256, load_base, read_weights, require_checkpoint, save_weights
+from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.specs import find_spec
 from naslora_core.training.setup import add_adapters
 
-FORMAT = 1
-WEIGHTS_FILE, CONFIG_FILE = "adapter.safetensors", "adapter.json"
+FORMAT = 2
+ADAPTER_FILE, DECODER_FILE, CONFIG_FILE = "adapter.safetensors", "mask_decoder.safetensors", "adapter.json"
+FILES = (ADAPTER_FILE, DECODER_FILE, CONFIG_FILE)
+
+# The name, SHA-256 and image size of a base model, as adapter.json holds them.
+Base = Mapping[str, Any]
+
+
+def describe_base(model: ModelConfig) -> Base:
+    """Return what tells one base model from another.
+
+    Raises:
+        CheckpointError: if the checkpoint is not there.
+        ConfigError: if the image size does not divide into patches.
+    """
+    require_checkpoint(model)
+    return {
+        "name": model.name,
+        "sha256": file_sha256(model.checkpoint),
+        "image_size": find_spec(model.name, model.image_size).image_size,
+    }
 
 
 def save_adapted(
@@ -26,20 +51,22 @@ def save_adapted(
     search: SearchConfig,
     seed: int,
 ) -> None:
-    """Write what training changed, adapters and mask decoder, into an existing folder.
+    """Write what training changed into an existing folder: the adapters, and the mask decoder in a file of its own.
 
     The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256.
     """
     sam = segmenter.sam
-    trained = {name for name, parameter in sam.named_parameters() if parameter.requires_grad}
-    weights = {name: value for name, value in sam.state_dict().items() if name in trained}
-    save_weights(folder / WEIGHTS_FILE, weights, {"format": "naslora-adapter-1"})
+    # Layers may share their alphas, which safetensors does not store.
+    adapter_weights = {key: value.clone() for key, value in adapter_state(sam).items()}
+    save_weights(folder / ADAPTER_FILE, adapter_weights, {"format": f"naslora-adapter-{FORMAT}"})
+    save_weights(folder / DECODER_FILE, _trained_decoder(sam), {"format": f"naslora-decoder-{FORMAT}"})
     config = {
         "format": FORMAT,
         "method": adapter.method,
         "adapter": adapter.model_dump(mode="json"),
         "search": search.model_dump(mode="json"),
-        "base": {"name": model.name, "sha256": file_sha256(model.checkpoint)},
+        "base": describe_base(model),
+        "classes": segmenter.classes,
         "layers": list(adapters),
         "seed": seed,
     }
@@ -55,36 +82,87 @@ def load_adapted(folder: Path, model: ModelConfig) -> tuple[PromptFreeSegmenter,
     Raises:
         CheckpointError: if files are missing or damaged, or the adapter was trained on another base.
     """
-    config = _read_config(folder / CONFIG_FILE)
-    found = file_sha256(model.checkpoint) if model.checkpoint.is_file() else "no file"
-    if config["base"] != {"name": model.name, "sha256": found}:
-        raise CheckpointError(
-            f"{folder} was trained on {config['base']['name']} with SHA-256 {config['base']['sha256'][:12]}, but "
-            f"model.checkpoint {model.checkpoint} is {model.name} with {found[:12]}; restore that base or train again"
-        )
+    config = read_adapter_config(folder)
+    require_base(folder, config, describe_base(model))
     sam = load_base(model)
-    adapter = AdapterConfig.model_validate(config["adapter"])
-    search = SearchConfig.model_validate(config["search"])
-    adapters = add_adapters(sam, adapter, search, seed=0)
-    weights = read_weights(folder / WEIGHTS_FILE)
-    expected = {name for name, parameter in sam.named_parameters() if parameter.requires_grad}
-    if weights.keys() != expected:
-        odd = sorted(weights.keys() ^ expected)
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {len(odd)} keys differ, {odd[:3]}; train again"
-        )
-    try:
-        sam.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"{folder / WEIGHTS_FILE} does not fit {CONFIG_FILE}: {error}; train again") from error
+    adapters = attach_adapter(sam, folder, config)
     return PromptFreeSegmenter(sam).eval(), adapters
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """Return the adapter.json of a folder.
+
+    Raises:
+        CheckpointError: if the file cannot be read or is of another version.
+    """
+    path = folder / CONFIG_FILE
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); run stage search-train") from error
     if config.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {config.get('format')}, this version reads {FORMAT}; train again")
+        raise CheckpointError(
+            f"{path} has format {config.get('format')}, this version reads {FORMAT}; train again with naslora run"
+        )
     return config
+
+
+def require_base(folder: Path, config: Mapping[str, Any], base: Base) -> None:
+    """Check that the adapter of a folder was trained on `base`.
+
+    Raises:
+        CheckpointError: if it was trained on another one.
+    """
+    if config["base"] != base:
+        raise CheckpointError(
+            f"{folder} was trained on {_in_words(config['base'])}, but model in params.yaml is {_in_words(base)}; "
+            "restore that base or train again"
+        )
+
+
+def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[str, Adapter]:
+    """Put the trained adapter of `folder` onto its base, in place.
+
+    Args:
+        sam: the base model, without adapters.
+        folder: what `save_adapted` wrote.
+        config: its adapter.json, from `read_adapter_config`.
+
+    Returns:
+        The adapters by layer name.
+
+    Raises:
+        CheckpointError: if the tensors are missing, damaged, or not those that adapter.json describes.
+    """
+    set_class_count(sam, config["classes"])
+    adapter = AdapterConfig.model_validate(config["adapter"])
+    search = SearchConfig.model_validate(config["search"])
+    adapters = add_adapters(sam, adapter, search, seed=0)
+    _load_part(sam, folder / ADAPTER_FILE, adapter_state(sam))
+    _load_part(sam, folder / DECODER_FILE, _trained_decoder(sam))
+    return adapters
+
+
+def _trained_decoder(sam: Sam) -> dict[str, Tensor]:
+    return {
+        f"mask_decoder.{name}": parameter
+        for name, parameter in sam.mask_decoder.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor]) -> None:
+    weights = read_weights(path)
+    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    reshaped = sorted(k for k in expected.keys() & weights.keys() if expected[k].shape != weights[k].shape)
+    if missing or unexpected or reshaped:
+        raise CheckpointError(
+            f"{path} does not fit {CONFIG_FILE} beside it: {len(missing)} tensors missing {missing[:3]}, "
+            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(reshaped)} of another shape {reshaped[:3]}; "
+            "train again"
+        )
+    sam.load_state_dict(weights, strict=False)
+
+
+def _in_words(base: Base) -> str:
+    return f"{base['name']} at {base['image_size']} px with SHA-256 {base['sha256'][:12]}"

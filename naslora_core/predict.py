@@ -1,4 +1,4 @@
-"""Images of any size in, foreground probabilities out."""
+"""Images of any size in, probabilities out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import Tensor
 
 from naslora_core.adapted import load_adapted
 from naslora_core.config import ModelConfig
@@ -22,7 +23,7 @@ class Predictor:
     """Segment images with a base, an adapted or a merged model.
 
     Args:
-        sam: the model, with or without adapters.
+        sam: the model, with or without adapters; predicts at the image size it was built for.
         precision: "auto", "fp32" or "bf16".
     """
 
@@ -47,28 +48,46 @@ class Predictor:
         """Load the model that stage merge wrote to `folder`; it needs no other file."""
         return cls(load_merged(folder), precision)
 
+    @property
+    def image_size(self) -> int:
+        """Side of the square, in pixels, to which images are resized on their longer side."""
+        return self._segmenter.image_size
+
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return the probability that a pixel is foreground.
+        """Return the probability that a pixel is foreground, or that it is of each class.
 
         Args:
             images: each (H, W, 3) uint8, RGB, of a size of its own.
 
         Returns:
-            For each image (H, W) float32 in 0..1, at the image's own size.
+            For each image (H, W) float32 in 0..1, at the image's own size; from a model of K > 1 classes
+            (K, H, W), of which the background has what is left to 1.
         """
-        size = self._segmenter.image_size
+        size = self.image_size
         shapes = [resized_shape(image.shape[0], image.shape[1], size) for image in images]
-        squares = np.zeros((len(images), size, size, 3), dtype=np.uint8)
-        for square, image, (height, width) in zip(squares, images, shapes, strict=True):
-            square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
-        batch = torch.from_numpy(squares).permute(0, 3, 1, 2).to(self._device)
         with autocast(self._precision, self._device):
-            low_res_masks = self._segmenter(batch)
+            low_res_masks = self._segmenter(self._squares(images, shapes))
         logits = self._segmenter.upscale(low_res_masks)
         probabilities = []
         for row, image, (height, width) in zip(logits, images, shapes, strict=True):
             inside = row[None, :, :height, :width]
-            full = F.interpolate(inside, size=image.shape[:2], mode="bilinear", align_corners=False)
-            probabilities.append(full[0, 0].sigmoid().cpu().numpy())
+            full = F.interpolate(inside, size=image.shape[:2], mode="bilinear", align_corners=False)[0]
+            probabilities.append(_probabilities(full).cpu().numpy())
         return probabilities
+
+    def _squares(self, images: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> Tensor:
+        # As upstream: what lies beyond an image is zero to the encoder, so it has the mean colour before that.
+        size = self.image_size
+        squares = self._segmenter.sam.pixel_mean.repeat(len(images), 1, size, size)
+        for square, image, (height, width) in zip(squares, images, shapes, strict=True):
+            pixels = np.ascontiguousarray(resize(image, (height, width), Image.Resampling.BILINEAR))
+            square[:, :height, :width] = torch.tensor(pixels).permute(2, 0, 1)
+        return squares
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    if len(logits) == 1:
+        return logits[0].sigmoid()
+    # The background's logit is zero.
+    return F.pad(logits, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:]

@@ -52,7 +52,7 @@ def _evaluate(weights: Path) -> Mapping[str, float]:
     from naslora_core.sam.checkpoint import load_base
     from stages.runner import ConsoleProgress
 
-    sam = load_base(ModelConfig(name="sam_tiny", checkpoint=weights, precision="auto"))
+    sam = load_base(ModelConfig(name="sam_tiny", checkpoint=weights, image_size="native", precision="auto"))
     return evaluate_prompts(sam, progress=ConsoleProgress())
 
 

@@ -7,7 +7,7 @@ from naslora_core.data.dataset import fingerprint, read_dataset
 from naslora_core.data.preprocess import preprocess
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress
-from naslora_core.sam.specs import MODEL_SPECS
+from naslora_core.sam.specs import find_spec
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
@@ -25,7 +25,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         raise DataError(f"{verdict_file} rejects the data; mend what naslora data check {domain} names")
     if verdict["dataset_sha256"] != fingerprint(dataset):
         raise DataError(f"{dataset.root} has changed since {verdict_file} was written; run stage validate again")
-    image_size = MODEL_SPECS[params.model.name].image_size
+    image_size = find_spec(params.model.name, params.model.image_size).image_size
     preprocess(dataset, image_size, paths.output("preprocess", domain), progress)
 
 

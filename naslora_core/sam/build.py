@@ -6,26 +6,24 @@ import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
-from naslora_core.errors import ConfigError
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+from naslora_core.sam.specs import ModelSpec, find_spec
 
 __all__ = ["Sam", "build_sam", "normalise"]
 
 
-def build_sam(name: str) -> Sam:
+def build_sam(name: str, image_size: int | None = None) -> Sam:
     """Build a SAM with random weights; its state dict has upstream's keys.
 
     Args:
         name: a key of `MODEL_SPECS`.
+        image_size: side of the square input in pixels; None is what the model was trained with.
 
     Raises:
-        ConfigError: if there is no model of that name.
+        ConfigError: if there is no model of that name, or the image size does not divide into patches.
 
     Source: arXiv:2304.02643; the modules are segment-anything 1.0's.
     """
-    if name not in MODEL_SPECS:
-        raise ConfigError(f"unknown model '{name}'; known: {', '.join(MODEL_SPECS)}")
-    spec = MODEL_SPECS[name]
+    spec = find_spec(name, "native" if image_size is None else image_size)
     return Sam(
         image_encoder=_image_encoder(spec),
         prompt_encoder=PromptEncoder(

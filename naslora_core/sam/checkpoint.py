@@ -14,31 +14,43 @@ from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import atomic_file
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.specs import MODEL_SPECS
+from naslora_core.sam.resize import resize_positions
+from naslora_core.sam.specs import MODEL_SPECS, find_spec
 
 
 def load_base(model: ModelConfig) -> Sam:
-    """Build the configured SAM and load its pre-trained weights.
+    """Build the configured SAM and load its pre-trained weights, carried to the configured image size.
 
     Returns:
         The model in evaluation mode, float32, on the CPU.
 
     Raises:
         CheckpointError: if the file is missing, damaged, renamed or made for another model.
+        ConfigError: if the image size does not divide into patches.
     """
-    spec = MODEL_SPECS[model.name]
-    if not model.checkpoint.is_file():
-        expected = "the file that ships with this project"
-        if spec.file_prefix:
-            expected = f"{spec.file_prefix}*.pth from github.com/facebookresearch/segment-anything"
-        raise CheckpointError(
-            f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}. "
-            "For sam_tiny run 'dvc pull models/sam_tiny.safetensors.dvc'."
-        )
+    native, spec = MODEL_SPECS[model.name], find_spec(model.name, model.image_size)
+    require_checkpoint(model)
     _check_official_hash(model.checkpoint, spec.file_prefix)
-    sam = build_sam(model.name)
-    load_strictly(sam, read_weights(model.checkpoint), model.checkpoint)
+    sam = build_sam(model.name, spec.image_size)
+    load_strictly(sam, resize_positions(read_weights(model.checkpoint), native, spec), model.checkpoint)
     return sam
+
+
+def require_checkpoint(model: ModelConfig) -> None:
+    """Check that the configured checkpoint is there.
+
+    Raises:
+        CheckpointError: if not; the message says which file the model expects.
+    """
+    if model.checkpoint.is_file():
+        return
+    expected = "the file that ships with this project"
+    if prefix := MODEL_SPECS[model.name].file_prefix:
+        expected = f"{prefix}*.pth from github.com/facebookresearch/segment-anything"
+    raise CheckpointError(
+        f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}. "
+        "For sam_tiny run 'dvc pull models/sam_tiny.safetensors.dvc'."
+    )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

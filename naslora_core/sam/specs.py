@@ -1,6 +1,12 @@
 """The sizes of every SAM this project can adapt. Imports nothing heavy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from naslora_core.errors import ConfigError
+
+# Side of the square input in pixels; "native" is what a model was trained with.
+ImageSize = int | Literal["native"]
 
 
 @dataclass(frozen=True)
@@ -73,3 +79,29 @@ MODEL_SPECS = {
     "vit_l": _official(1024, 24, 16, (5, 11, 17, 23), "sam_vit_l_"),
     "vit_h": _official(1280, 32, 16, (7, 15, 23, 31), "sam_vit_h_"),
 }
+
+
+def find_spec(name: str, image_size: ImageSize = "native") -> ModelSpec:
+    """Return the dimensions of a model at an image size.
+
+    Args:
+        name: a key of `MODEL_SPECS`.
+        image_size: side of the square input in pixels, or "native".
+
+    Raises:
+        ConfigError: if there is no model of that name, or the image size does not divide into patches.
+    """
+    if name not in MODEL_SPECS:
+        raise ConfigError(f"unknown model '{name}'; known: {', '.join(MODEL_SPECS)}")
+    native = MODEL_SPECS[name]
+    size = native.image_size if image_size == "native" else image_size
+    if size % native.patch_size or size < 2 * native.patch_size:
+        raise ConfigError(
+            f"model.image_size {size} is not a multiple of {name}'s patch size {native.patch_size} of at least "
+            f"{2 * native.patch_size}; use native ({native.image_size}) or {_nearest_size(size, native.patch_size)}"
+        )
+    return replace(native, image_size=size)
+
+
+def _nearest_size(size: int, patch_size: int) -> int:
+    return max(2, round(size / patch_size)) * patch_size

@@ -70,14 +70,14 @@ def test_a_base_is_loaded_strictly(model, tmp_path):
 
 def test_a_missing_base_says_what_is_expected(tmp_path):
     with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\*.pth"):
-        load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", precision="fp32"))
+        load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", image_size="native", precision="fp32"))
 
 
 def test_an_official_file_with_wrong_content_is_recognised(tmp_path):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save({}, path)
     with pytest.raises(CheckpointError, match="its name says 01ec64"):
-        load_base(ModelConfig(name="vit_b", checkpoint=path, precision="fp32"))
+        load_base(ModelConfig(name="vit_b", checkpoint=path, image_size="native", precision="fp32"))
 
 
 def test_code_in_a_weight_file_is_never_run(tmp_path):
@@ -88,7 +88,7 @@ def test_code_in_a_weight_file_is_never_run(tmp_path):
             return (marker.touch, ())
 
     path = tmp_path / "evil.pth"
-    path.write_bytes(pickle.dumps(Payload()))
+    path.write_bytes(pickle.dumps(Payload(), protocol=2))
     with pytest.raises(CheckpointError, match="evil.pth cannot be read"):
         read_weights(path)
     assert not marker.exists()

@@ -57,5 +57,5 @@ def test_the_shipped_base_has_learnt_to_segment(kind):
         pytest.skip("models/sam_tiny.safetensors is not there; run dvc pull models/sam_tiny.safetensors.dvc")
     promised = float(read_metadata(path)[f"held_out_{kind}_oracle_iou"])
     assert promised >= 0.60
-    sam = load_base(ModelConfig(name="sam_tiny", checkpoint=path, precision="auto"))
+    sam = load_base(ModelConfig(name="sam_tiny", checkpoint=path, image_size="native", precision="auto"))
     assert evaluate.evaluate_prompts(sam, scene_count=40)[f"{kind}_oracle"] == pytest.approx(promised, abs=0.06)

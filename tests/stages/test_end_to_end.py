@@ -45,7 +45,7 @@ def finished(tmp_path_factory) -> tuple[Path, Params]:
         f"model.checkpoint={base}",
         "train.epochs=2",
         "search.warmup_epochs=1",
-        "search.arch_every_steps=1",
+        "search.arch_every=1",
         "adapter.rank=2",
     ]
     params = load_params(root / "params.yaml", settings)

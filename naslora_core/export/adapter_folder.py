@@ -1,0 +1,33 @@
+"""What training changed, without the base model and without the pipeline around it."""
+
+import shutil
+from pathlib import Path
+
+from naslora_core.adapted import FILES, read_adapter_config
+from naslora_core.errors import CheckpointError
+from naslora_core.files import atomic_directory
+
+
+def export_adapter_folder(trained: Path, output: Path) -> str:
+    """Copy the adapter, the mask decoder and their description into a folder of their own, atomically.
+
+    Args:
+        trained: what stage search_train wrote.
+        output: the folder; replaced if it exists.
+
+    Returns:
+        The lines of Python that load it onto the model of params.yaml, `params.model`.
+
+    Raises:
+        CheckpointError: if files are missing or of another version.
+    """
+    read_adapter_config(trained)
+    if missing := [name for name in FILES if not (trained / name).is_file()]:
+        raise CheckpointError(f"{trained} has no {', '.join(missing)}; run stage search-train")
+    with atomic_directory(output) as folder:
+        for name in FILES:
+            shutil.copyfile(trained / name, folder / name)
+    return (
+        "from naslora_core.adapted import load_adapted\n"
+        f'segmenter, adapters = load_adapted(Path("{output}"), params.model)'
+    )

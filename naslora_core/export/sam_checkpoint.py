@@ -1,0 +1,40 @@
+"""A merged model as a checkpoint that segment-anything loads."""
+
+from pathlib import Path
+
+import torch
+
+from naslora_core.export.source import read_plain_sam
+from naslora_core.files import atomic_file
+from naslora_core.sam.specs import MODEL_SPECS
+
+
+def export_sam_checkpoint(merged: Path, output: Path) -> str:
+    """Write a merged model as a .pth file with nothing but upstream's state dict, atomically.
+
+    `sam_model_registry[name](checkpoint=output)` loads it, and `SamPredictor.predict(multimask_output=False)`
+    without prompts gives our masks.
+
+    Args:
+        merged: what stage merge wrote.
+        output: the file; replaced if it exists.
+
+    Returns:
+        The lines of Python that load it.
+
+    Raises:
+        CheckpointError: if files are missing, damaged or of another version.
+        MergeError: if the model is not an ordinary SAM.
+    """
+    plain = read_plain_sam(merged)
+    with atomic_file(output) as temporary:
+        torch.save(plain.weights, temporary)
+    if MODEL_SPECS[plain.name].file_prefix:
+        return (
+            "from segment_anything import SamPredictor, sam_model_registry\n"
+            f'predictor = SamPredictor(sam_model_registry["{plain.name}"](checkpoint="{output}"))'
+        )
+    return (
+        f'sam = naslora_core.sam.build.build_sam("{plain.name}")\n'
+        f'sam.load_state_dict(torch.load("{output}", weights_only=True))'
+    )

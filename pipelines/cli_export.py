@@ -1,0 +1,99 @@
+"""`naslora export`: results in the formats of other projects."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+export_app = typer.Typer(
+    help="Write a result in the format of another project: segment-anything, Hugging Face PEFT.", no_args_is_help=True
+)
+Domain = Annotated[str, typer.Option(help="Which domain's model.")]
+Run = Annotated[str | None, typer.Option(help="Take it from runs/RUN.", show_default="the pipeline's own")]
+Force = Annotated[bool, typer.Option("--force", help="Take the place of an earlier export.")]
+
+
+@export_app.command(epilog="Example: naslora export sam --domain leaf_lesions --out leaves.pth")
+def sam(
+    domain: Domain,
+    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.pth")] = None,
+    run: Run = None,
+    force: Force = False,
+) -> None:
+    """Write the merged model as a checkpoint that segment-anything loads.
+
+    For models merged with exact or calibrated: the file has nothing but SAM's own tensors.
+    """
+    from naslora_core.errors import ConfigError
+    from naslora_core.export.sam_checkpoint import export_sam_checkpoint
+
+    target = out or Path(f"{domain}.pth")
+    source = _source("merge", domain, run)
+    if target.is_dir() or (target.exists() and not force):
+        raise ConfigError(f"{target} exists; give another --out, or --force to replace a file")
+    _tell(target, export_sam_checkpoint(source, target))
+
+
+@export_app.command(epilog="Example: naslora export peft --domain leaf_lesions --out leaves_lora")
+def peft(
+    domain: Domain,
+    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="DOMAIN_peft")] = None,
+    run: Run = None,
+    force: Force = False,
+) -> None:
+    """Write the merged model as a LoRA that Hugging Face PEFT puts onto the original SAM.
+
+    For models merged with exact or calibrated. The trained mask decoder goes with it.
+    """
+    from naslora_core.export.peft_folder import FILES, export_peft_folder
+
+    target = out or Path(f"{domain}_peft")
+    source = _source("merge", domain, run)
+    _check_folder(target, FILES, force)
+    _tell(target, export_peft_folder(source, target))
+
+
+@export_app.command(epilog="Example: naslora export adapter --domain leaf_lesions --out leaves_adapter")
+def adapter(
+    domain: Domain,
+    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="DOMAIN_adapter")] = None,
+    run: Run = None,
+    force: Force = False,
+) -> None:
+    """Copy the adapter as it was trained, its mask decoder and their description; every model has these."""
+    from naslora_core.adapted import FILES
+    from naslora_core.export.adapter_folder import export_adapter_folder
+
+    target = out or Path(f"{domain}_adapter")
+    source = _source("search_train", domain, run)
+    _check_folder(target, FILES, force)
+    _tell(target, export_adapter_folder(source, target))
+
+
+def _source(stage: str, domain: str, run: str | None) -> Path:
+    from pipelines.project import project_root
+    from stages.paths import StagePaths
+    from stages.runner import require_domain
+
+    paths = StagePaths(project_root(), run)
+    require_domain(paths, domain)
+    return paths.source(stage, domain)
+
+
+def _check_folder(target: Path, files: Sequence[str], force: bool) -> None:
+    from naslora_core.errors import ConfigError
+
+    if not target.exists():
+        return
+    if not force:
+        raise ConfigError(f"{target} exists; give another --out, or --force to replace it")
+    # Replacing means deleting, and this may be the folder of someone's photographs.
+    if not target.is_dir() or (others := {path.name for path in target.iterdir()} - set(files)):
+        found = f"it holds {sorted(others)[0]}" if target.is_dir() else "it is a file"
+        raise ConfigError(f"{target} is not an earlier export: {found}; give another --out")
+
+
+def _tell(target: Path, lines: str) -> None:
+    typer.echo(f"Written: {target}")
+    typer.echo("Next: load it with\n\n" + "".join(f"  {line}\n" for line in lines.splitlines()))

@@ -1,0 +1,154 @@
+"""What an adapter costs: a training step against plain LoRA's, and inference after merging against the base's.
+
+    python -m benchmarks.adapter_cost --repeats 40
+    python -m benchmarks.adapter_cost --model vit_b --image-size 512 --batch-size 1 --repeats 5
+
+Weights are random: they do not change what is computed. A step is the project's own, from forward pass to
+optimiser; "search step" is one of the weights and one of the alphas, on the same number of images each.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.timing import Timing, time_alternately
+from naslora_core.cell import MixedOp
+from naslora_core.config import Params, load_params
+from naslora_core.data.preprocess import PreparedData
+from naslora_core.files import write_json
+from naslora_core.merge.calibrated import calibrate
+from naslora_core.merge.exact import exact
+from naslora_core.merge.fold import fold
+from naslora_core.progress import silent
+from naslora_core.sam.build import Sam, build_sam
+from naslora_core.sam.precision import autocast
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.setup import add_adapters
+from naslora_core.training.stage_wise import StageWise
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+class NaiveMixedOp(MixedOp):
+    """The supernet as DARTS runs it, operation by operation."""
+
+    forward = MixedOp.forward_naively
+
+
+def main() -> None:
+    """Measure, print two tables, and write them as JSON where asked to."""
+    options = _parse()
+    settings = [f"model.name={options.model}", f"model.image_size={options.image_size}",
+                f"train.batch_size={options.batch_size}", "train.augment=false", "train.epochs=100000",
+                "search.arch_split=0", f"adapter.rank={options.rank}"]  # fmt: skip
+    params = load_params(PARAMS, settings)
+    torch.manual_seed(params.seed)
+    data = _random_images(build_sam(params.model.name, _size(params)).image_encoder.img_size, options.batch_size)
+    training = time_alternately(_training_steps(params, data, options.precision), "lora", options.repeats)
+    _print("Training step", training, "LoRA")
+    inference = time_alternately(_inferences(params, data, options.precision), "base", options.repeats * 3)
+    _print("Inference of one image", inference, "the base")
+    if options.json:
+        tables = {"training": training, "inference": inference}
+        record = {name: {key: asdict(row) for key, row in table.items()} for name, table in tables.items()}
+        write_json(options.json, {"options": json.loads(json.dumps(vars(options), default=str)), **record})
+
+
+def _training_steps(params: Params, data: PreparedData, precision: str) -> dict[str, Callable[[], object]]:
+    weights_only: dict[str, object] = {"warmup_epochs": 100_000}
+    searching: dict[str, object] = {"warmup_epochs": 0, "arch_every": 1}
+    variants = {
+        "decoder only": ("none", weights_only),
+        "lora": ("lora", weights_only),
+        "nas_lora": ("nas_lora", weights_only),
+        "nas_pc_lora": ("nas_pc_lora", weights_only),
+        "nas_lora, search step": ("nas_lora", searching),
+        "nas_lora, darts space": ("nas_lora", weights_only | {"space": "darts"}),
+        "nas_lora, naive sum": ("nas_lora", weights_only),
+    }
+    steps: dict[str, Callable[[], object]] = {}
+    for name, (method, settings) in variants.items():
+        search = params.search.model_copy(update=settings)
+        sam = build_sam(params.model.name, _size(params))
+        adapters = add_adapters(sam, params.adapter.model_copy(update={"method": method}), search, params.seed)
+        if name.endswith("naive sum"):
+            for layer in adapters.values():
+                for op in layer.mixed_ops().values():
+                    op.__class__ = NaiveMixedOp
+        stages = StageWise(PromptFreeSegmenter(sam), adapters, data, params.train, search, precision, params.seed)
+        steps[name] = partial(stages.run_epoch, 0, silent)
+    return steps
+
+
+def _inferences(params: Params, data: PreparedData, precision: str) -> dict[str, Callable[[], object]]:
+    base = build_sam(params.model.name, _size(params)).eval()
+    adapted = _adapted(params)
+    pointwise = _adapted(params)
+    for module in pointwise.modules():
+        if isinstance(module, MixedOp):
+            module.get_buffer("pressure").fill_(float("inf"))
+    models = {
+        "base": base,
+        "adapted, not merged": adapted,
+        "merged exact": exact(pointwise).sam,
+        "merged calibrated": calibrate(adapted, data, count=1, ridge=params.merge.ridge).sam,
+        "merged fold": fold(adapted).sam,
+    }
+    image = torch.from_numpy(data.images[:1]).permute(0, 3, 1, 2)
+    return {name: partial(_segment, sam, image, precision) for name, sam in models.items()}
+
+
+@torch.no_grad()
+def _segment(sam: Sam, image: torch.Tensor, precision: str) -> None:
+    with autocast(precision, sam.device):
+        PromptFreeSegmenter(sam)(image)
+
+
+def _adapted(params: Params) -> Sam:
+    sam = build_sam(params.model.name, _size(params))
+    for layer in add_adapters(sam, params.adapter, params.search, params.seed).values():
+        nn.init.normal_(layer.lora_B, std=0.01)
+    return sam.eval()
+
+
+def _random_images(side: int, count: int) -> PreparedData:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    masks = random.integers(0, 2, (count, side, side), dtype=np.uint8)
+    sizes = [(side, side)] * count
+    return PreparedData(images, masks, sizes, sizes, [str(index) for index in range(count)])
+
+
+def _size(params: Params) -> int | None:
+    return None if params.model.image_size == "native" else params.model.image_size
+
+
+def _print(title: str, timings: dict[str, Timing], reference: str) -> None:
+    width = max(map(len, timings))
+    print(f"{title}\n  {'':{width}}  median ms   ratio to {reference} [middle half]")
+    for name, timing in timings.items():
+        low, high = timing.spread
+        print(f"  {name:{width}}  {timing.median_ms:9.1f}   {timing.ratio:.3f} [{low:.3f}, {high:.3f}]")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="sam_tiny", help="sam_tiny, vit_b, vit_l or vit_h")
+    parser.add_argument("--image-size", default="native", help="side of the input in pixels")
+    parser.add_argument("--batch-size", type=int, default=8, help="images in a training step")
+    parser.add_argument("--rank", type=int, default=8, help="of the adapters")
+    parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
+    parser.add_argument("--repeats", type=int, default=40, help="rounds; three times as many for inference")
+    parser.add_argument("--json", type=Path, help="write the tables to this file too")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

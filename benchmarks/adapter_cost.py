@@ -4,21 +4,22 @@
     python -m benchmarks.adapter_cost --model vit_b --image-size 512 --batch-size 1 --repeats 5
 
 Weights are random: they do not change what is computed. A step is the project's own, from forward pass to
-optimiser; "search step" is one of the weights and one of the alphas, on the same number of images each.
+optimiser; "search step" is one of the weights and one of the alphas, on the same number of images each. All take
+turns, and the ratios are medians over the rounds; CPU time suffers less from other work on the machine.
 """
 
 import argparse
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch import nn
 
-from benchmarks.timing import Timing, time_alternately
+from benchmarks.measure import alternate, median, median_ratio
 from naslora_core.cell import MixedOp
 from naslora_core.config import Params, load_params
 from naslora_core.data.preprocess import PreparedData
@@ -51,14 +52,23 @@ def main() -> None:
     params = load_params(PARAMS, settings)
     torch.manual_seed(params.seed)
     data = _random_images(build_sam(params.model.name, _size(params)).image_encoder.img_size, options.batch_size)
-    training = time_alternately(_training_steps(params, data, options.precision), "lora", options.repeats)
-    _print("Training step", training, "LoRA")
-    inference = time_alternately(_inferences(params, data, options.precision), "base", options.repeats * 3)
-    _print("Inference of one image", inference, "the base")
+    tables: dict[str, dict[str, dict[str, float]]] = {}
+    if not options.skip_training:
+        tables["training"] = _compare(_training_steps(params, data, options.precision), "lora", options.repeats)
+        _print("Training step", tables["training"], "LoRA")
+    tables["inference"] = _compare(_inferences(params, data, options.precision), "base", options.repeats * 3)
+    _print("Inference of one image", tables["inference"], "the base")
     if options.json:
-        tables = {"training": training, "inference": inference}
-        record = {name: {key: asdict(row) for key, row in table.items()} for name, table in tables.items()}
-        write_json(options.json, {"options": json.loads(json.dumps(vars(options), default=str)), **record})
+        write_json(options.json, {"options": {key: str(value) for key, value in vars(options).items()}, **tables})
+
+
+def _compare(work: dict[str, Callable[[], object]], reference: str, repeats: int) -> dict[str, dict[str, float]]:
+    seconds = alternate(work, repeats)
+    rows = {}
+    for name, own in seconds.items():
+        (wall, cpu), (ratio, cpu_ratio) = median(own), median_ratio(own, seconds[reference])
+        rows[name] = {"wall_s": wall, "cpu_s": cpu, "ratio": ratio, "cpu_ratio": cpu_ratio}
+    return rows
 
 
 def _training_steps(params: Params, data: PreparedData, precision: str) -> dict[str, Callable[[], object]]:
@@ -88,7 +98,8 @@ def _training_steps(params: Params, data: PreparedData, precision: str) -> dict[
 
 
 def _inferences(params: Params, data: PreparedData, precision: str) -> dict[str, Callable[[], object]]:
-    base = build_sam(params.model.name, _size(params)).eval()
+    # Frozen like the merged ones: autocast treats weights that may learn in another way.
+    base = build_sam(params.model.name, _size(params)).requires_grad_(False).eval()
     adapted = _adapted(params)
     pointwise = _adapted(params)
     for module in pointwise.modules():
@@ -130,12 +141,12 @@ def _size(params: Params) -> int | None:
     return None if params.model.image_size == "native" else params.model.image_size
 
 
-def _print(title: str, timings: dict[str, Timing], reference: str) -> None:
-    width = max(map(len, timings))
-    print(f"{title}\n  {'':{width}}  median ms   ratio to {reference} [middle half]")
-    for name, timing in timings.items():
-        low, high = timing.spread
-        print(f"  {name:{width}}  {timing.median_ms:9.1f}   {timing.ratio:.3f} [{low:.3f}, {high:.3f}]")
+def _print(title: str, rows: dict[str, dict[str, float]], reference: str) -> None:
+    table = Table("", "ms", "CPU ms", f"time / {reference}", f"CPU time / {reference}", title=title)
+    for name, row in rows.items():
+        times = [f"{1000 * row[key]:.1f}" for key in ("wall_s", "cpu_s")]
+        table.add_row(name, *times, *(f"{row[key]:.3f}" for key in ("ratio", "cpu_ratio")))
+    Console(width=120).print(table)
 
 
 def _parse() -> argparse.Namespace:
@@ -146,6 +157,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=8, help="of the adapters")
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "bf16"])
     parser.add_argument("--repeats", type=int, default=40, help="rounds; three times as many for inference")
+    parser.add_argument("--skip-training", action="store_true", help="measure inference alone")
     parser.add_argument("--json", type=Path, help="write the tables to this file too")
     return parser.parse_args()
 

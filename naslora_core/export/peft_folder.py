@@ -31,8 +31,8 @@ tags: [lora, segment-anything]
 
 # LoRA for Segment Anything, made with naslora
 
-Rank {rank} on {layers} layers of the image encoder, and the neck and mask decoder that go with them. It belongs to {name},
-whose checkpoint has the SHA-256 {sha256}.
+Rank {rank} on {layers} layers of the image encoder, and the neck and mask decoder that go with them. It belongs to
+{name}, whose checkpoint has the SHA-256 {sha256}.
 
 ```python
 {load}

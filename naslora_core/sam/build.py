@@ -6,13 +6,14 @@ import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
+from naslora_core.sam.attention import fuse_attention
 from naslora_core.sam.specs import ModelSpec, find_spec
 
 __all__ = ["Sam", "build_sam", "normalise"]
 
 
 def build_sam(name: str, image_size: int | None = None) -> Sam:
-    """Build a SAM with random weights; its state dict has upstream's keys.
+    """Build a SAM with random weights; its state dict has upstream's keys, its attention is fused.
 
     Args:
         name: a key of `MODEL_SPECS`.
@@ -63,7 +64,10 @@ def _image_encoder(spec: ModelSpec) -> ImageEncoderViT:
     )
     # Upstream starts the position embedding at zero, from which a short pre-training hardly leaves.
     nn.init.trunc_normal_(encoder.pos_embed, std=0.02)
-    return encoder
+    # The first layer's output decides how all tokens lie in memory; upstream's lie across the channels, and every
+    # block has to reorder them.
+    encoder.patch_embed.proj.to(memory_format=torch.channels_last)
+    return fuse_attention(encoder)
 
 
 def normalise(sam: Sam, images: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,196 @@
+import pytest
+import torch
+from segment_anything.modeling import ImageEncoderViT
+from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.profiler import ProfilerActivity, profile
+
+from naslora_core.sam import attention as subject
+from naslora_core.sam.attention import FusedAttention, explicit, fuse_attention, widened
+from naslora_core.sam.build import build_sam
+from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+
+GRIDS = [(14, 14), (16, 16), (5, 7), (20, 12)]
+
+
+def _upstream(grid: tuple[int, int], use_rel_pos: bool = True, table: int | None = None) -> Attention:
+    """Upstream's module with tables that matter, for a grid of `grid` or with tables made for another size."""
+    torch.manual_seed(1)
+    sides = (table, table) if table else grid
+    module = Attention(48, num_heads=3, use_rel_pos=use_rel_pos, input_size=sides)
+    if use_rel_pos:
+        nn.init.normal_(module.rel_pos_h)
+        nn.init.normal_(module.rel_pos_w)
+    return module
+
+
+def _tokens(grid: tuple[int, int]) -> torch.Tensor:
+    return torch.randn(2, *grid, 48, generator=torch.Generator().manual_seed(2))
+
+
+def _outcome(module: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The output, and the gradients of the input and of every parameter, tables included."""
+    x = x.clone().requires_grad_()
+    module.zero_grad()
+    out = module(x)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(3), dtype=out.dtype)
+    (out * weights).sum().backward()
+    return {"out": out.detach(), "x": x.grad} | {name: p.grad.clone() for name, p in module.named_parameters()}
+
+
+def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], tolerance: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert value.abs().max() > 0.01, name
+        # Relative to the largest entry: gradients of the tables are sums over all tokens.
+        assert (found[name] - value).abs().max() <= tolerance * value.abs().max().clamp(min=1), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("limit", [0, 10**6], ids=["widened", "explicit"])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_output_and_all_gradients_are_upstreams(grid, limit, dtype, monkeypatch):
+    monkeypatch.setattr(subject, "EXPLICIT_MAX_TOKENS", limit)
+    upstream = _upstream(grid).to(dtype)
+    expected = _outcome(upstream, _tokens(grid).to(dtype))
+    found = _outcome(FusedAttention(upstream), _tokens(grid).to(dtype))
+    _assert_same(found, expected, 1e-5 if dtype is torch.float32 else 1e-12)
+
+
+def test_relative_positions_matter_to_the_comparison():
+    upstream = _upstream((5, 7))
+    before = upstream(_tokens((5, 7)))
+    nn.init.zeros_(upstream.rel_pos_w)
+    assert (upstream(_tokens((5, 7))) - before).abs().max() > 0.01
+
+
+def test_tables_of_another_grid_are_interpolated_as_upstream_does():
+    upstream = _upstream((9, 12), table=7)
+    _assert_same(_outcome(FusedAttention(upstream), _tokens((9, 12))), _outcome(upstream, _tokens((9, 12))), 1e-5)
+
+
+def test_attention_without_relative_positions_is_upstreams():
+    upstream = _upstream((6, 8), use_rel_pos=False)
+    _assert_same(_outcome(FusedAttention(upstream), _tokens((6, 8))), _outcome(upstream, _tokens((6, 8))), 1e-5)
+
+
+@pytest.mark.parametrize("use_rel_pos", [True, False])
+def test_bfloat16_is_as_close_to_float32_as_upstreams(use_rel_pos):
+    upstream = _upstream((14, 14), use_rel_pos)
+    x = _tokens((14, 14))
+    exact = _outcome(upstream, x)
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs, ours = upstream(x), FusedAttention(upstream)(x)
+        with torch.no_grad():
+            inference = FusedAttention(upstream)(x)
+    error = (theirs.float() - exact["out"]).abs().max()
+    for found in (ours, inference):
+        assert found.dtype is torch.bfloat16
+        assert (found.float() - exact["out"]).abs().max() <= 1.5 * error
+
+
+def test_qkv_may_be_any_module_of_the_same_shape():
+    class Doubled(nn.Module):
+        def __init__(self, base_layer: nn.Module) -> None:
+            super().__init__()
+            self.base_layer = base_layer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            # Channels first in memory, as a convolution leaves them.
+            return (2 * self.base_layer(x)).permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+
+    upstream = _upstream((6, 8))
+    fused = FusedAttention(upstream)
+    fused.qkv = Doubled(fused.qkv)
+    upstream.qkv = Doubled(upstream.qkv)
+    torch.testing.assert_close(fused(_tokens((6, 8))), upstream(_tokens((6, 8))), rtol=0, atol=1e-5)
+
+
+def _operations(module: nn.Module, x: torch.Tensor) -> set[str]:
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        module(x)
+    return {event.key for event in recorded.key_averages()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("grid", [(14, 14), (5, 7), (24, 24)])
+@torch.no_grad()
+def test_inference_takes_the_flash_kernel(grid, dtype):
+    found = _operations(FusedAttention(_upstream(grid)).to(dtype), _tokens(grid).to(dtype))
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in found
+    assert "aten::_scaled_dot_product_attention_math" not in found
+
+
+def test_training_takes_the_flash_kernel_on_an_image_grid_only():
+    flash = "aten::_scaled_dot_product_flash_attention_for_cpu"
+    assert flash in _operations(FusedAttention(_upstream((24, 24))), _tokens((24, 24)).requires_grad_())
+    assert flash not in _operations(FusedAttention(_upstream((14, 14))), _tokens((14, 14)).requires_grad_())
+
+
+def test_the_widened_form_needs_no_other_backend_in_training():
+    q, k, v = (torch.randn(1, 3, 35, 16, requires_grad=True) for _ in range(3))
+    tables = [get_rel_pos(side, side, torch.randn(2 * side - 1, 16)) for side in (5, 7)]
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        found = widened(q, k, v, *tables)
+    torch.testing.assert_close(found, explicit(q, k, v, (tables[0], tables[1])), rtol=0, atol=1e-5)
+
+
+def test_no_tensor_of_an_image_grid_grows_with_the_square_of_its_tokens():
+    fused = FusedAttention(_upstream((40, 40)))
+    tokens = 40 * 40
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+        fused(_tokens((40, 40))).sum().backward()
+    shapes = [shape for event in recorded.events() for shape in event.input_shapes if shape]
+    largest = max(torch.Size(shape).numel() for shape in shapes if all(isinstance(side, int) for side in shape))
+    assert largest < 2 * tokens * tokens
+
+
+@pytest.fixture
+def small_vit(monkeypatch) -> str:
+    """A narrow vit_b of two windowed and one global block, on a grid that windows do not divide."""
+    spec = ModelSpec(**{**MODEL_SPECS["vit_b"].__dict__, "image_size": 320, "encoder_depth": 3, "encoder_width": 96})
+    spec = ModelSpec(**{**spec.__dict__, "encoder_heads": 3, "global_attn_indexes": (1,)})
+    monkeypatch.setitem(MODEL_SPECS, "small_vit", spec)
+    return "small_vit"
+
+
+def _official_encoder(spec: ModelSpec) -> ImageEncoderViT:
+    return ImageEncoderViT(
+        img_size=spec.image_size,
+        embed_dim=spec.encoder_width,
+        depth=spec.encoder_depth,
+        num_heads=spec.encoder_heads,
+        norm_layer=lambda width: nn.LayerNorm(width, eps=1e-6),
+        use_rel_pos=True,
+        window_size=spec.window_size,
+        global_attn_indexes=spec.global_attn_indexes,
+    )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_a_whole_encoder_is_upstreams(small_vit, dtype, tolerance):
+    torch.manual_seed(4)
+    ours = build_sam(small_vit).image_encoder.to(dtype)
+    for name, parameter in ours.named_parameters():
+        if "rel_pos" in name:
+            nn.init.normal_(parameter, std=0.3)
+    official = _official_encoder(MODEL_SPECS[small_vit]).to(dtype)
+    assert list(ours.state_dict()) == list(official.state_dict())
+    official.load_state_dict(ours.state_dict())
+    x = torch.randn(1, 3, 320, 320, dtype=dtype)
+    _assert_same(_outcome(ours, x), _outcome(official, x), tolerance)
+
+
+def test_fusing_keeps_the_very_parameters():
+    encoder = ImageEncoderViT(img_size=64, embed_dim=48, depth=2, num_heads=3, use_rel_pos=True, window_size=2)
+    before = dict(encoder.named_parameters())
+    after = dict(fuse_attention(encoder).named_parameters())
+    assert list(after) == list(before)
+    assert all(after[name] is before[name] for name in before)
+
+
+@torch.no_grad()
+def test_tokens_of_a_built_encoder_lie_one_after_another():
+    patches = build_sam("sam_tiny").image_encoder.patch_embed(torch.randn(1, 3, 256, 256))
+    assert patches.is_contiguous()

@@ -13,7 +13,14 @@ from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.inject import adapter_state
 from naslora_core.sam.build import Sam
-from naslora_core.sam.checkpoint import file_sha256, load_base, read_weights, require_checkpoint, save_weights
+from naslora_core.sam.checkpoint import (
+    describe_mismatch,
+    file_sha256,
+    load_base,
+    read_weights,
+    require_checkpoint,
+    save_weights,
+)
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
@@ -153,14 +160,8 @@ def _trained_decoder(sam: Sam) -> dict[str, Tensor]:
 
 def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor]) -> None:
     weights = read_weights(path)
-    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    reshaped = sorted(k for k in expected.keys() & weights.keys() if expected[k].shape != weights[k].shape)
-    if missing or unexpected or reshaped:
-        raise CheckpointError(
-            f"{path} does not fit {CONFIG_FILE} beside it: {len(missing)} tensors missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(reshaped)} of another shape {reshaped[:3]}; "
-            "train again"
-        )
+    if wrong := describe_mismatch(expected, weights):
+        raise CheckpointError(f"{path} does not fit {CONFIG_FILE} beside it: {wrong}; train again")
     sam.load_state_dict(weights, strict=False)
 
 

@@ -87,17 +87,23 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: Path
     Raises:
         CheckpointError: naming the first keys that are missing, unexpected or of another shape.
     """
-    expected = module.state_dict()
-    missing = sorted(expected.keys() - weights.keys())
-    unexpected = sorted(weights.keys() - expected.keys())
-    reshaped = [key for key in expected.keys() & weights.keys() if expected[key].shape != weights[key].shape]
-    if missing or unexpected or reshaped:
+    if wrong := describe_mismatch(module.state_dict(), weights):
         raise CheckpointError(
-            f"{source} does not fit this model: {len(missing)} keys missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}, {len(reshaped)} of another shape {sorted(reshaped)[:3]}. "
-            "Set model.name to the model these weights were made for."
+            f"{source} does not fit this model: {wrong}. Set model.name to the model these weights were made for."
         )
     module.load_state_dict(weights)
+
+
+def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Say how two state dicts differ in keys and shapes, with the first three of each kind; "" if they do not."""
+    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    reshaped = sorted(key for key in expected.keys() & weights.keys() if expected[key].shape != weights[key].shape)
+    if not (missing or unexpected or reshaped):
+        return ""
+    return (
+        f"{len(missing)} keys missing {missing[:3]}, {len(unexpected)} unexpected {unexpected[:3]}, "
+        f"{len(reshaped)} of another shape {reshaped[:3]}"
+    )
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -96,7 +96,7 @@ def test_tensors_that_do_not_belong_to_the_configuration_are_refused(folder, mod
     weights = read_weights(folder / name)
     removed = sorted(weights)[0]
     save_weights(folder / name, {key: value for key, value in weights.items() if key != removed}, {})
-    with pytest.raises(CheckpointError, match=rf"{name} does not fit adapter.json .*1 tensors missing.*{removed}"):
+    with pytest.raises(CheckpointError, match=rf"{name} does not fit adapter.json .*1 keys missing.*{removed}"):
         load_adapted(folder, model)
     save_weights(folder / name, {**weights, removed: weights[removed][..., None]}, {})
     with pytest.raises(CheckpointError, match=rf"1 of another shape.*{removed}"):

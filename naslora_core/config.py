@@ -43,12 +43,18 @@ class QualityConfig(Section):
 
 
 class AdapterConfig(Section):
-    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685)."""
+    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685).
 
-    method: Literal["none", "lora", "nas_lora", "nas_pc_lora"]
+    Attributes:
+        method: a name of `naslora_core.adapters.METHODS`, or "peft:<type>" for a method of Hugging Face PEFT.
+        options: what a method can be told beside its rank; absent in adapters that were saved without any.
+    """
+
+    method: str
     rank: PositiveInt
     lora_alpha: PositiveFloat
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class SearchConfig(Section):
@@ -61,7 +67,8 @@ class SearchConfig(Section):
         share_alphas: one set of alphas for all layers instead of one for each.
         alphas: "searched"; or, to see what a search is worth, frozen at "uniform" or "random".
         warmup_epochs: epochs at the start in which the alphas rest.
-        alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs".
+        alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs", or are "joint": one loss
+            moves weights and alphas in the same step, which leaves `arch_every` without a meaning.
         arch_every: one turn of stage 2 after this many of stage 1.
         arch_split: share of the training images held out for stage 2; 0 gives both stages all of them.
         arch_schedule: whether `arch_lr` stays or falls to zero along half a cosine.
@@ -77,7 +84,7 @@ class SearchConfig(Section):
     share_alphas: bool
     alphas: Literal["searched", "uniform", "random"]
     warmup_epochs: Annotated[int, Field(ge=0)]
-    alternate: Literal["steps", "epochs"]
+    alternate: Literal["steps", "epochs", "joint"]
     arch_every: PositiveInt
     arch_split: Annotated[float, Field(ge=0, lt=1)]
     arch_lr: PositiveFloat

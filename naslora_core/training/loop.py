@@ -86,6 +86,7 @@ class SearchAndTrain:
     def _run_epoch(self, epoch: int, progress: Progress) -> None:
         started = time.monotonic()
         losses = self._stages.run_epoch(epoch, progress)
+        self._segmenter.eval()
         dice = mean_dice(self._segmenter, self._validation, self._precision)
         if self._stages.is_settled and dice > self._record.best_dice:
             self._record.best_dice, self._record.best_epoch = dice, epoch + 1

@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks import encoder_variants as variants
-from benchmarks.measure import alternate, median, median_ratio, peak_memory
+from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.sam.specs import MODEL_SPECS
 
 
@@ -33,8 +33,8 @@ def main() -> None:
     kind = "training_step" if options.train else "inference"
     names = [variants.OFFICIAL, *variants.variants(options.precision)]
     # First of all: a process starts with the peak of the one it was forked from.
-    memory = {} if options.skip_memory else {name: peak_memory(kind, case, name, image) for name in names}
-    runs: dict[str, variants.Run] = {name: getattr(variants, kind)(case, name, image) for name in names}
+    memory = {} if options.skip_memory else {n: peak_memory(_prepared, kind, case, n, image) for n in names}
+    runs: dict[str, variants.Run] = {name: _prepared(kind, case, name, image) for name in names}
     seconds = alternate(runs, options.repeats)
     rows: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -49,6 +49,11 @@ def main() -> None:
     _print(title, rows)
     if options.json:
         options.json.write_text(json.dumps({"title": title, "rows": rows, "seconds": seconds}, indent=2) + "\n")
+
+
+def _prepared(kind: str, case: variants.Case, variant: str, image: Tensor) -> variants.Run:
+    run: variants.Run = getattr(variants, kind)(case, variant, image)
+    return run
 
 
 def _arguments() -> argparse.Namespace:

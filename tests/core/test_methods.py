@@ -5,6 +5,7 @@ import torch
 
 from naslora_core.adapted import load_adapted, save_adapted
 from naslora_core.config import MergeConfig
+from naslora_core.data.preprocess import PreparedData
 from naslora_core.errors import CheckpointError, MergeError
 from naslora_core.merge.choose import MergeContext, choose
 from naslora_core.merge.fold import fold
@@ -22,22 +23,36 @@ KINDS = {
     "conv_lora": ({"experts": 2}, "calibrated"),
     "peft:lora": ({"init_lora_weights": "pissa"}, "exact"),
 }
+SIDE = 64
 MERGE = MergeConfig(mode="auto", max_metric_drop=1, calibration_images=2, ridge=1e-3)
 
 
+@pytest.fixture
+def small(model):
+    return model.model_copy(update={"image_size": SIDE})
+
+
+@pytest.fixture
+def data(prepared) -> PreparedData:
+    """The discs of `prepared`, at a quarter of the size."""
+    sizes = [(height // 4, width // 4) for height, width in prepared.input_sizes]
+    return PreparedData(prepared.images[:, ::4, ::4], prepared.masks[:, ::4, ::4], sizes, sizes, prepared.names)
+
+
 @pytest.mark.parametrize("method", KINDS)
-def test_a_method_trains_is_saved_loaded_and_merged(method, model, adapter, search, train, prepared, images, tmp_path):
+def test_a_method_trains_is_saved_loaded_and_merged(method, small, adapter, search, train, data, images, tmp_path):
     if method.startswith("peft:"):
         pytest.importorskip("peft")
     options, expected = KINDS[method]
     adapter = adapter.model_copy(update={"method": method, "options": options})
     train = train.model_copy(update={"epochs": 1, "augment": False})
-    base = load_base(model)
-    sam = load_base(model)
+    images = images[..., ::4, ::4]
+    base = load_base(small)
+    sam = load_base(small)
     adapters = add_adapters(sam, adapter, search, seed=1)
     segmenter = PromptFreeSegmenter(sam)
-    assert len(SearchAndTrain(segmenter, adapters, prepared, prepared, train, search, "fp32", 1).run().epochs) == 1
-    save_adapted(tmp_path, segmenter, adapters, model, adapter, search, seed=1)
+    assert len(SearchAndTrain(segmenter, adapters, data, data, train, search, "fp32", 1).run().epochs) == 1
+    save_adapted(tmp_path, segmenter, adapters, small, adapter, search, seed=1)
     changed = [
         key
         for key, value in base.state_dict().items()
@@ -47,8 +62,8 @@ def test_a_method_trains_is_saved_loaded_and_merged(method, model, adapter, sear
     assert all("neck" in key for key in changed) or method != "neck"
     assert all(key.endswith("bias") for key in changed) or method != "bitfit"
 
-    loaded, _ = load_adapted(tmp_path, model)
-    choice = choose(loaded.sam, prepared, MergeContext(prepared, MERGE))
+    loaded, _ = load_adapted(tmp_path, small)
+    choice = choose(loaded.sam, data, MergeContext(data, MERGE))
     assert choice.mode == expected
     save_merged(tmp_path, choice.merged, "sam_tiny", choice.mode, {})
     with torch.no_grad():

@@ -23,7 +23,7 @@ from naslora_core.bench.cost import random_images, training_step
 from naslora_core.bench.timing import alternate, median, median_ratio
 from naslora_core.cell import MixedOp
 from naslora_core.config import Params, load_params
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.files import write_json
 from naslora_core.inject import find_adapters
 from naslora_core.merge.calibrated import calibrate
@@ -108,7 +108,7 @@ def _inferences(params: Params, data: PreparedData, precision: str) -> dict[str,
         "merged calibrated": calibrate(adapted, data, count=1, ridge=params.merge.ridge).sam,
         "merged fold": fold(adapted).sam,
     }
-    image = torch.from_numpy(data.images[:1]).permute(0, 3, 1, 2)
+    image = torch.from_numpy(data.images[0])[None].permute(0, 3, 1, 2)
     return {name: partial(_segment, sam, image, precision) for name, sam in models.items()}
 
 

@@ -57,10 +57,12 @@ def save_adapted(
     adapter: AdapterConfig,
     search: SearchConfig,
     seed: int,
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
     """Write what training changed into an existing folder: in the encoder, and the mask decoder in its own file.
 
-    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256.
+    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256. `provenance`,
+    what `clearance` says of the data, goes into adapter.json and from there into every model made of it.
     """
     sam = segmenter.sam
     # Layers may share their alphas, which safetensors does not store.
@@ -76,6 +78,7 @@ def save_adapted(
         "classes": segmenter.classes,
         "layers": list(adapters),
         "seed": seed,
+        **(provenance or {}),
     }
     write_json(folder / CONFIG_FILE, config)
 

@@ -166,7 +166,9 @@ def _prepare(job: Job, progress: Progress) -> None:
     if not arrays.is_dir() or found["dataset_sha256"] != fingerprint(read_dataset(shared.data(domain))):
         validate.main(domain, job.params, shared, progress)
         preprocess.main(domain, job.params, shared, progress)
-    link = job.paths.output("preprocess", domain)
-    if not link.is_symlink():
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(arrays.resolve())
+    # Training asks for the verdict on its data, too.
+    for stage in ("validate", "preprocess"):
+        link = job.paths.output(stage, domain)
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(shared.output(stage, domain).resolve())

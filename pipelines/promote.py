@@ -30,7 +30,10 @@ def promote(paths: StagePaths, domains: Sequence[str]) -> tuple[str, ...]:
 
 def _served_files(paths: StagePaths, domain: str) -> list[Path]:
     model = sorted(path for path in paths.source("merge", domain).iterdir() if path.is_file())
-    return [*model, paths.source("evaluate", domain) / "metrics.json"]
+    # Later versions of the data are compared with these.
+    measurements = paths.output("validate", domain) / "measurements.parquet"
+    kept = [measurements] if measurements.is_file() else []
+    return [*model, paths.source("evaluate", domain) / "metrics.json", *kept]
 
 
 def _is_current(files: Sequence[Path], target: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from naslora_core.config import Params, load_params
+from naslora_core.data.pack import refresh
 from naslora_core.errors import ConfigError, DataError, PipelineError
 from naslora_core.evaluation.headline import HeadlineRow, headline_rows
 from naslora_core.progress import Progress
@@ -87,6 +88,7 @@ def reproduce(request: Request, step: Step = directly) -> Outcome:
     chosen = choose_domains(params, request.domains)
     require_inputs(request.root, params, chosen)
     with exclusive(request.root, request.wait_s, request.say):
+        unpack_domains(request, params)
         changes = step(dvc.status)(request.root)
         rerun = chosen if request.force else tuple(d for d in chosen if d in changes.domains)
         if not rerun and not request.domains:
@@ -101,6 +103,13 @@ def reproduce(request: Request, step: Step = directly) -> Outcome:
     paths = StagePaths(request.root)
     headline = headline_rows(paths.output("evaluate"), chosen)
     return Outcome(rerun, promoted, headline, paths.output("report") / "index.html")
+
+
+def unpack_domains(request: Request, params: Params) -> None:
+    """Unpack packed domains whose copy is not that of the present shards, as after dvc pull or dvc checkout."""
+    for domain in params.domains:
+        if refresh(StagePaths(request.root).data(domain), request.progress):
+            request.say(f"unpacked data/{domain}")
 
 
 def check_data(request: Request, params: Params, domains: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.config import Params
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.precision import best_device

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters, put_layer
 from naslora_core.merge.moments import Moments, input_of
@@ -22,6 +22,7 @@ from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.batches import make_batch
 
 _BATCH_SIZE = 8
 
@@ -68,7 +69,7 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         for rows in self._rows:
-            yield torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2).to(self._device)
+            yield make_batch(self._data, rows).images.to(self._device)
 
 
 def spread(available: int, count: int) -> list[list[int]]:

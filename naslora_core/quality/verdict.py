@@ -40,10 +40,16 @@ class Verdict(BaseModel):
     expectations_run: int
     failures: tuple[Failure, ...]
     dataset_sha256: str = ""
+    compared_with: str = ""
 
     def of_severity(self, severity: str) -> tuple[Failure, ...]:
         """Return the failures that are "critical", or those that are a "warning"."""
         return tuple(failure for failure in self.failures if failure.severity == severity)
+
+    def shortened(self, limit: int = 50) -> "Verdict":
+        """Return the verdict with the first `limit` files of each failure; their counts stay."""
+        cut = (failure.model_copy(update={"files": failure.files[:limit]}) for failure in self.failures)
+        return self.model_copy(update={"failures": tuple(cut)})
 
     def summary(self) -> str:
         """Return the verdict in one line."""
@@ -85,9 +91,10 @@ class Verdict(BaseModel):
                     "| --- | --- |",
                 ]
                 lines += [f"| `{entry.file}` | {entry.problem} |" for entry in failure.files[:50]]
-                lines += ["", "All rows are in measurements.csv.", ""] if failure.count > 50 else [""]
+                lines += ["", "All files are in offending.csv.", ""] if failure.count > 50 else [""]
         if not self.failures:
             lines += ["Every expectation holds.", ""]
+        lines += [self.compared_with, ""] if self.compared_with else []
         return "\n".join(lines).rstrip() + "\n"
 
 

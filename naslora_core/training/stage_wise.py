@@ -8,7 +8,7 @@ import torch
 
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.genotype import searched_edges
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast

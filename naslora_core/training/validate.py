@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
 from naslora_core.training.batches import make_batch

@@ -5,7 +5,7 @@ import torch
 
 from naslora_core.adapted import load_adapted, save_adapted
 from naslora_core.config import MergeConfig
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.errors import CheckpointError, MergeError
 from naslora_core.merge.choose import MergeContext, choose
 from naslora_core.merge.fold import fold

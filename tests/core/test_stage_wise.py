@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.errors import ConfigError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter

@@ -12,13 +12,14 @@ from numpy.lib.format import open_memmap
 
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Dataset, Pair, file_sha256, fingerprint
-from naslora_core.data.decode import Decode, Sizes, decoder, worker_count
+from naslora_core.data.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
 from naslora_core.data.prepared import FORMAT, MANIFEST_FILE, shard_file
 from naslora_core.data.reuse import Earlier, Key, checksums, open_earlier
 from naslora_core.data.shards import shard_count, shard_name
 from naslora_core.data.splits import SPLITS
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
+from naslora_core.parallel import worker_count
 from naslora_core.progress import Progress, silent
 
 
@@ -56,7 +57,7 @@ def preprocess(
     sums: dict[str, dict[str, str]] = {}
     with (
         atomic_directory(output) as folder,
-        decoder(dataset.card, image_size, workers or worker_count(fresh)) as decode,
+        decoder(dataset.card, image_size, workers or worker_count(fresh, WORTH_A_PROCESS)) as decode,
     ):
         for shard, rows in shards.items():
             keys = [row.key for row in rows]

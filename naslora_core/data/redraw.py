@@ -5,7 +5,7 @@ from pathlib import Path
 from naslora_core.data.card import SplitRule, write_card
 from naslora_core.data.dataset import Dataset, read_dataset
 from naslora_core.data.describe import measure_masks
-from naslora_core.data.groups import groups_of_identical_files, join_groups
+from naslora_core.data.groups import groups_of_copies, join_groups
 from naslora_core.data.quarantine_record import finish, read_quarantine
 from naslora_core.data.splits import SPLITS, TEST, TRAIN, VALIDATION, assign_splits, draw_splits, write_splits
 from naslora_core.errors import DataError
@@ -17,15 +17,15 @@ def redraw(
 ) -> Dataset:
     """Draw the split of a dataset and write splits.csv and the rule in dataset.yaml.
 
-    Images of one group stay together: groups of the card's rule, of splits.csv, and images that are the same to
-    the byte. What is in quarantine is placed as newcomers would be, for the day it is restored.
+    Images of one group stay together: groups of the card's rule, of splits.csv, and images that are the same, or
+    nearly. What is in quarantine is placed as newcomers would be, for the day it is restored.
 
     Args:
         root: the dataset's folder.
         rule: shares, seed, and how to draw.
         keep_test: leave the test images as they are and draw the others; a listed split remains one.
         force: replace the test images of a listed split.
-        progress: called after each mask that is read.
+        progress: called after each image and each mask that is read.
 
     Returns:
         The dataset with its new split.
@@ -35,7 +35,7 @@ def redraw(
     """
     finish(root)
     dataset = read_dataset(root)
-    groups = _groups(dataset, rule)
+    groups = _groups(dataset, rule, progress)
     foreground = _foreground(dataset, progress) if rule.stratify else None
     before = {pair.name: TEST for pair in dataset.of_split(TEST)}
     kept = before if keep_test else {}
@@ -57,15 +57,15 @@ def redraw(
     return read_dataset(root)
 
 
-def _groups(dataset: Dataset, rule: SplitRule) -> dict[str, str]:
-    """Return the group of every image: the one splits.csv names, else the one of the new rule; twins are joined."""
+def _groups(dataset: Dataset, rule: SplitRule, progress: Progress) -> dict[str, str]:
+    """Return the group of every image: the one splits.csv names, else the one of the new rule; copies are joined."""
     old = dataset.card.split
     declared = {
         pair.name: rule.group_of(pair.name) if pair.group == old.group_of(pair.name) else pair.group
         for pair in dataset.pairs
     }
-    images = {pair.name: pair.image for pair in dataset.pairs if pair.image is not None and pair.image.is_file()}
-    return join_groups(declared, groups_of_identical_files(images))
+    images = {pair.name: pair.image for pair in dataset.pairs if pair.image is not None}
+    return join_groups(declared, groups_of_copies(images, progress))
 
 
 def _foreground(dataset: Dataset, progress: Progress) -> dict[str, float]:

@@ -9,8 +9,11 @@ _SITE = "gate"
 # Style sheets, scripts and pictures of other hosts, one of which counts its readers.
 _REMOTE = re.compile(
     r"<script[^>]*\bsrc=[\"']https?://[^>]*>\s*</script>|<link[^>]*\bhref=[\"']https?://[^>]*>|"
-    r"<img[^>]*\bsrc=[\"']https?://[^>]*>"
+    r"<img[^>]*\bsrc=[\"']https?://[^>]*>|\burl\([\"']?https?://[^)]*\)"
 )
+
+_RANDOM_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_TIME, _NO_TIME = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b"), "19700101T000000.000000Z"
 
 
 def add_site(context: Any, folder: Path) -> None:
@@ -27,10 +30,20 @@ def add_site(context: Any, folder: Path) -> None:
 
 
 def build_site(context: Any, folder: Path) -> None:
-    """Write the pages of all that was validated in a context; they refer to no other host."""
+    """Write the pages of all that was validated in a context.
+
+    They load nothing from other hosts, and the same data gives the same bytes.
+    """
     context.build_data_docs(site_names=[_SITE])
-    for page in folder.rglob("*.html"):
-        page.write_text(_REMOTE.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (*folder.rglob("*.html"), *folder.rglob("*.css")):
+        page.write_text(_settled(_REMOTE.sub("", page.read_text(encoding="utf-8"))), encoding="utf-8")
     # Fonts and animations for the style sheets and tours that are not there.
     for part in ("fonts", "images"):
         shutil.rmtree(folder / "static" / part, ignore_errors=True)
+
+
+def _settled(page: str) -> str:
+    """Return a page with ids by their order in place of random ones, and without the time it was made."""
+    ids: dict[str, str] = {}
+    page = _RANDOM_ID.sub(lambda found: ids.setdefault(found.group(), f"part-{len(ids)}"), page)
+    return _TIME.sub(_NO_TIME, page)

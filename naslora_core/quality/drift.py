@@ -1,5 +1,6 @@
 """Has the data moved away from what the model in service was trained on?"""
 
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,25 @@ def find_drift(table: pd.DataFrame, reference: Path | None, quality: QualityConf
     correction divides `drift_p_value` by the number of tests) and their distance is at least `drift_min_effect`.
 
     Returns:
-        A warning for each statistic that has drifted, and what was compared with.
+        A warning for each statistic that has drifted, and what was compared with, or why nothing was.
     """
     earlier = read_table(reference) if reference else None
     if earlier is None:
         return [], "No earlier version of the data to compare with."
+    if not _can_tell(len(table), len(earlier), quality):
+        return [], (
+            f"Not compared with the {len(earlier)} pairs that the model in service was trained on: {len(table)} and "
+            f"{len(earlier)} pairs are too few to tell a change at drift_p_value {quality.drift_p_value:g} (quality)."
+        )
     found = [failure for name in STATISTICS if (failure := _compare(name, table, earlier, quality))]
     return found, f"Compared with the {len(earlier)} pairs that the model in service was trained on."
+
+
+def _can_tell(now: int, before: int, quality: QualityConfig) -> bool:
+    """Say whether samples of these sizes could be found to differ, were they as different as can be."""
+    # Of all orders of both samples in one line, two have one sample wholly before the other. More than 30 tell always.
+    least = 2 / comb(min(now, 30) + min(before, 30), min(now, 30))
+    return least < quality.drift_p_value / len(STATISTICS)
 
 
 def _compare(name: str, table: pd.DataFrame, earlier: pd.DataFrame, quality: QualityConfig) -> Failure | None:

@@ -16,6 +16,7 @@ from naslora_core.quality.drift import find_drift
 from naslora_core.quality.engine import Outcome, run_suite
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.measure import measure_pairs
+from naslora_core.quality.strangers import find_strangers
 from naslora_core.quality.table import read_reusable, write_table
 from naslora_core.quality.verdict import Failure, FileProblem, Verdict
 
@@ -57,7 +58,9 @@ def check_dataset(
         for file, sha256 in zip(table[kind], table[f"{kind}_sha256"], strict=True)
     }
     found = {"dataset_sha256": fingerprint(dataset, digests), "compared_with": compared_with}
-    return verdict.model_copy(update={**found, "failures": (*verdict.failures, *drift)}), table
+    return verdict.model_copy(
+        update={**found, "failures": (*verdict.failures, *find_strangers(dataset), *drift)}
+    ), table
 
 
 def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard, docs: Path | None = None) -> Verdict:

@@ -6,14 +6,17 @@ from typing import Any
 
 import pandas as pd
 
+from naslora_core.data.copies import single_threaded
 from naslora_core.data.dataset import Dataset, Pair, file_sha256
+from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.pair import MISSING, Kind, measure_file
 from naslora_core.quality.relations import add_relations
 from naslora_core.quality.table import content_columns
-from naslora_core.quality.workers import spread
 
 KINDS: tuple[Kind, ...] = ("image", "mask")
+# Starting a process and its imports costs about as much as measuring these many files here.
+_WORTH_A_PROCESS = 250
 
 
 def measure_pairs(
@@ -44,10 +47,13 @@ def measure_pairs(
         for row in parts[kind].index[parts[kind][f"{kind}_state"].isna()]
     ]
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    measured = spread(partial(measure_file, card=dataset.card), [(kind, path) for kind, path, _ in jobs], workers)
-    for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
-        found[kind].append({"row": row, **columns})
-        progress(done, len(jobs), f"check {dataset.card.name}")
+    work = partial(measure_file, card=dataset.card)
+    workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
+    with mapping(work, workers, f"measures files of '{dataset.card.name}'", single_threaded) as measure:
+        measured = measure([(kind, path) for kind, path, _ in jobs])
+        for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
+            found[kind].append({"row": row, **columns})
+            progress(done, len(jobs), f"check {dataset.card.name}")
     for kind, rows in found.items():
         parts[kind] = _fill(parts[kind], rows)
     return add_relations(

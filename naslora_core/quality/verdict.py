@@ -15,7 +15,10 @@ class FileProblem(BaseModel):
 
 
 class Failure(BaseModel):
-    """An expectation that does not hold; `files` is empty where it is about the dataset as a whole."""
+    """An expectation that does not hold.
+
+    `files` is empty where it is about the dataset as a whole; `of_pairs` says whether they belong to pairs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +28,13 @@ class Failure(BaseModel):
     count: int
     files: tuple[FileProblem, ...]
     observed: str = ""
+    of_pairs: bool = True
+
+    def extent(self, pairs: int) -> str:
+        """Say how much of a dataset of so many pairs fails."""
+        if self.of_pairs:
+            return f"{self.count} of {pairs} pairs"
+        return f"{self.count} file{'' if self.count == 1 else 's'}"
 
 
 class Verdict(BaseModel):
@@ -85,7 +95,7 @@ class Verdict(BaseModel):
             lines += [failure.observed, ""] if failure.observed else []
             if failure.files:
                 lines += [
-                    f"{failure.count} of {self.pairs} pairs.",
+                    f"{failure.extent(self.pairs)}.",
                     "",
                     "| file | problem |",
                     "| --- | --- |",
@@ -100,7 +110,7 @@ class Verdict(BaseModel):
 
 def _describe(failure: Failure, limit: int, rest: str, pairs: int) -> list[str]:
     label = "error" if failure.severity == "critical" else "warning"
-    count = f"; {failure.count} of {pairs} pairs do not comply" if failure.files else ""
+    count = f"; {failure.extent(pairs)} do not comply" if failure.files else ""
     lines = [f"  {label}: expected that {failure.description}{count}"]
     if failure.observed:
         lines.append(f"      {failure.observed}")

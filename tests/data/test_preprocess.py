@@ -337,10 +337,3 @@ def test_a_broken_file_is_named_by_whichever_process_finds_it(write_dataset: Wri
         with pytest.raises(DataError, match=r"disc_02\.jpg cannot be read"):
             preprocess(read_dataset(root), 32, tmp_path / "out", workers=workers)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
-
-
-def test_few_images_are_not_worth_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
-    assert [decode.worker_count(images) for images in (0, 1, 63, 64, 10_000)] == [1, 1, 1, 4, 4]
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
-    assert decode.worker_count(64) == 8

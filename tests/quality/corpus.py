@@ -20,11 +20,15 @@ Spoil = Callable[[Path, Path], None]
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of input; `checks` are the expectations that fail, as "severity name file-kind"."""
+    """One kind of input; `checks` are the expectations that fail, as "severity name file-kind".
+
+    `needs_user` says that it does no harm to root.
+    """
 
     name: str
     spoil: Spoil
     checks: tuple[str, ...] = ()
+    needs_user: bool = False
 
 
 def draw(seed: int) -> np.ndarray:
@@ -115,6 +119,12 @@ def palette_mask(path: Path) -> None:
     picture.save(path)
 
 
+def palette_of_256(path: Path) -> None:
+    picture = Image.fromarray(draw_mask())
+    picture.putpalette(bytes(value for index in range(256) for value in (index, 0, 0)))
+    picture.save(path)
+
+
 image, mask = on("image"), on("mask")
 IMAGE_OPENS, MASK_OPENS = "critical image_opens image", "critical mask_opens mask"
 GREY = "warning two_values mask"
@@ -139,6 +149,8 @@ ENTRIES = [
     Entry("folder", image(replace_by(Path.mkdir)), (IMAGE_OPENS,)),
     Entry("named_pipe", image(replace_by(os.mkfifo)), (IMAGE_OPENS,)),
     Entry("link_circle", image(replace_by(lambda p: p.symlink_to(p.name))), (IMAGE_OPENS,)),
+    Entry("not_permitted", image(lambda p: p.chmod(0)), (IMAGE_OPENS,), needs_user=True),
+    Entry("not_permitted_mask", mask(lambda p: p.chmod(0)), (MASK_OPENS,), needs_user=True),
     Entry("dangling_link", mask(replace_by(lambda p: p.symlink_to("nowhere.png"))), (MASK_OPENS,)),
     Entry("deep_image", image(lambda p: save(p, draw(51)[..., 0].astype(np.uint16) * 256)), (IMAGE_OPENS,)),
     Entry("not_a_number", mask(float_tiff), (MASK_OPENS,)),
@@ -162,6 +174,7 @@ ENTRIES = [
     Entry("link_out", lambda i, m: (i.rename(i.parents[2] / "elsewhere.png"), i.symlink_to(i.parents[2] / "elsewhere.png")), ("warning image_inside image",)),
     Entry("deep_mask", mask(lambda p: save(p, draw_mask().astype(np.uint16) * 257))),
     Entry("palette_mask_in_red", mask(palette_mask)),
+    Entry("palette_mask_of_256_colours", mask(palette_of_256)),
     Entry("mask_with_alpha", mask(alpha_mask)),
     Entry("mask_of_one_bit", mask(lambda p: save(p, draw_mask(), "1"))),
     Entry("rgba", image(lambda p: save(p, draw(56), "RGBA"))),

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, read_card, write_card
-from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, read_dataset
+from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
 from naslora_core.data.importers.base import Found, ImportRequest, Pixels
 from naslora_core.data.importers.divide import divide
 from naslora_core.data.importers.rendered import write_ids
@@ -38,7 +38,7 @@ def import_dataset(
         target: data/<domain>; its last part becomes the name.
         replace_existing: take the place of a dataset that is there already.
         pairs_only: leave out images without a mask and masks without an image.
-        progress: called after each pair.
+        progress: called after each pair, and after each image that is looked at for copies.
 
     Raises:
         DataError: if `target` exists, there is nothing to bring in, or two pairs have one name.
@@ -51,8 +51,8 @@ def import_dataset(
         wanted = [source for source in wanted if source.image is not None and source.mask is not None]
     found = replace(found, sources=tuple(wanted))
     _check_sources(found, request)
-    division = divide(found.sources, request, target)
-    card = _card(found, division.rule, target)
+    # What cannot be divided is told before anything is copied.
+    divide(found.sources, request, target, images={})
     with atomic_directory(target) as folder:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
@@ -60,7 +60,8 @@ def import_dataset(
             _write(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
             _write(source.mask, folder / MASKS_FOLDER, source.name, is_mask=True)
             progress(done, len(found.sources), f"import {target.name}")
-        write_card(folder, card)
+        division = divide(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
+        write_card(folder, _card(found, division.rule, target))
         write_splits(folder, division.splits, division.groups)
         if held:
             shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)

@@ -1,12 +1,12 @@
 """Who trains, who validates, who tests of what is brought in: as published, as before, or drawn."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.data.card import CARD_FILE, SplitRule, read_card
-from naslora_core.data.groups import groups_of_identical_files, join_groups
+from naslora_core.data.groups import groups_of_copies, join_groups
 from naslora_core.data.importers.base import ImportRequest, Source
 from naslora_core.data.splits import (
     SPLITS,
@@ -19,6 +19,7 @@ from naslora_core.data.splits import (
     read_splits,
 )
 from naslora_core.errors import DataError
+from naslora_core.progress import Progress, silent
 
 # What the request and an earlier import leave open.
 SEED, SHARE = 7, 0.15
@@ -33,12 +34,25 @@ class Division:
     groups: dict[str, str]
 
 
-def divide(sources: Sequence[Source], request: ImportRequest, target: Path) -> Division:
+def divide(
+    sources: Sequence[Source],
+    request: ImportRequest,
+    target: Path,
+    images: Mapping[str, Path],
+    progress: Progress = silent,
+) -> Division:
     """Give every source its split and its group.
 
     A published split holds. Of it, what is missing of validation and testing is drawn from the training images; if
-    there are none, all is drawn. Drawn splits separate neither groups nor files that are the same to the byte. What
-    the dataset in `target` had keeps its group, and its drawn split unless the request asks for another rule.
+    there are none, all is drawn. Drawn splits separate neither groups nor copies of an image. What the dataset in
+    `target` had keeps its group, and its drawn split unless the request asks for another rule.
+
+    Args:
+        sources: all pairs.
+        request: shares and seed.
+        target: the dataset that is there already, if there is one.
+        images: files by name; copies are looked for among these.
+        progress: called after each image that is read.
 
     Raises:
         DataError: if the shares leave nothing to train on, or the dataset in `target` cannot be read.
@@ -48,15 +62,17 @@ def divide(sources: Sequence[Source], request: ImportRequest, target: Path) -> D
     earlier = read_card(target).split if (target / CARD_FILE).is_file() else None
     kept = earlier is not None and earlier.kind == ("listed" if published else "random") and _agrees(request, earlier)
     rule = earlier if kept and earlier else _random_rule(request)
-    groups = _groups(sources, rule, target, drawn=bool(missing))
     before = read_splits(target) if kept else {}
+    # Copies of published images lie where they were published; the gate tells.
+    free = [source.name for source in sources if missing and published.get(source.name, TRAIN) == TRAIN]
+    copies = groups_of_copies({name: images[name] for name in free if name in images}, progress)
+    groups = join_groups(_groups(sources, rule, target), copies)
     if not published:
-        return Division(rule, _draw((source.name for source in sources), rule, groups, before), groups)
+        return Division(rule, _draw(free, rule, groups, before), groups)
     if missing:
         before = {name: split for name, split in before.items() if published.get(name) == TRAIN and split in SPLITS}
         from_train = _random_rule(request, missing).model_copy(update={"seed": rule.seed})
-        trained = [name for name, split in published.items() if split == TRAIN]
-        published |= _draw(trained, from_train, groups, before)
+        published |= _draw(free, from_train, groups, before)
     count = Counter(published.values())
     train, validation, test = (round(count[split] / len(published), 4) for split in SPLITS)
     shares = {"train": train, "validation": validation, "test": test}
@@ -90,13 +106,11 @@ def _share(asked: float | None) -> float:
     return SHARE if asked is None else asked
 
 
-def _groups(sources: Sequence[Source], rule: SplitRule, target: Path, drawn: bool) -> dict[str, str]:
+def _groups(sources: Sequence[Source], rule: SplitRule, target: Path) -> dict[str, str]:
     names = {source.name for source in sources}
     groups = {name: rule.group_of(name) for name in names} if rule.group_pattern else {}
     groups |= {name: group for name, group in read_groups(target).items() if name in names}
-    groups |= {source.name: source.group for source in sources if source.group}
-    files = {source.name: source.image for source in sources if isinstance(source.image, Path)}
-    return join_groups(groups, groups_of_identical_files(files)) if drawn else groups
+    return groups | {source.name: source.group for source in sources if source.group}
 
 
 def _draw(names: Iterable[str], rule: SplitRule, groups: dict[str, str], before: dict[str, str]) -> dict[str, str]:

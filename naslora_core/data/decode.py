@@ -10,10 +10,8 @@ from PIL import Image
 
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
-from naslora_core.data.encoding import read_class_ids
-from naslora_core.data.pixels import read_image
+from naslora_core.data.encoding import read_pair
 from naslora_core.data.square import PADDING_RGB, resize, resized_shape
-from naslora_core.errors import DataError
 from naslora_core.parallel import mapping
 
 # Starting a process and importing this file there takes as long as decoding some thirty images.
@@ -51,13 +49,9 @@ def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
     """Read an image and its mask, and fit both into a square of side `image_size`.
 
     Raises:
-        DataError: if a file is unreadable, a mask has an unknown value, or the sizes differ.
+        DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
     """
-    assert pair.image is not None
-    assert pair.mask is not None
-    image, ids = read_image(pair.image), read_class_ids(pair.mask, card)
-    if image.shape[:2] != ids.shape:
-        raise DataError(f"{pair.mask} is {ids.shape}, its image {image.shape[:2]}; run naslora data check")
+    image, ids = read_pair(pair, card)
     original = (image.shape[0], image.shape[1])
     height, width = resized_shape(*original, image_size)
     square = np.empty((image_size, image_size, 3), dtype=np.uint8)

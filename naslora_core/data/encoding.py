@@ -7,8 +7,29 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.card import BACKGROUND, DatasetCard
-from naslora_core.data.pixels import load_picture, to_colours, to_indices, to_mask_values
+from naslora_core.data.dataset import Pair
+from naslora_core.data.pixels import load_picture, read_image, to_colours, to_indices, to_mask_values
 from naslora_core.errors import DataError
+
+
+def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image (H, W, 3) uint8 RGB and the class ids of its mask (H, W) uint8.
+
+    Raises:
+        DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
+    """
+    if pair.image is None or pair.mask is None:
+        missing = "image" if pair.image is None else "mask"
+        raise DataError(f"'{pair.name}' has no {missing} file; add it, then run naslora data check")
+    image = read_image(pair.image)
+    mask = read_class_ids(pair.mask, card)
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{pair.mask} is {mask.shape[1]}x{mask.shape[0]} px, "
+            f"its image is {image.shape[1]}x{image.shape[0]} px;"
+            " both must have the same size. Replace the wrong one"
+        )
+    return image, mask
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import pandas as pd
 
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
-from naslora_core.data.encoding import read_class_ids
-from naslora_core.data.pixels import read_image
+from naslora_core.data.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
 from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.scores import score
@@ -108,26 +107,6 @@ def _predictions(
         probabilities = predict([image for _, image, _ in batch])
         for (name, _, truth), probability in zip(batch, probabilities, strict=True):
             yield name, truth, probability
-
-
-def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image (H, W, 3) uint8 RGB and the class ids of its mask (H, W) uint8.
-
-    Raises:
-        DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
-    """
-    if pair.image is None or pair.mask is None:
-        missing = "image" if pair.image is None else "mask"
-        raise DataError(f"'{pair.name}' has no {missing} file; add it, then run naslora data check")
-    image = read_image(pair.image)
-    mask = read_class_ids(pair.mask, card)
-    if image.shape[:2] != mask.shape:
-        raise DataError(
-            f"{pair.mask} is {mask.shape[1]}x{mask.shape[0]} px, "
-            f"its image is {image.shape[1]}x{image.shape[0]} px;"
-            " both must have the same size. Replace the wrong one"
-        )
-    return image, mask
 
 
 def _check(probability: np.ndarray, truth: np.ndarray, classes: int, what: str, name: str) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
-from naslora_core.evaluation.evaluate import Evaluation, read_pair
+from naslora_core.data.encoding import read_pair
+from naslora_core.evaluation.evaluate import Evaluation
 from naslora_core.evaluation.overlays import (
     ANY_CLASS_COLOUR,
     PREDICTION_COLOUR,

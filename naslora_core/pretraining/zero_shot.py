@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from naslora_core.data.dataset import Dataset, Pair, read_image
-from naslora_core.data.encoding import read_class_ids
+from naslora_core.data.dataset import Dataset
+from naslora_core.data.encoding import read_pair
 from naslora_core.data.square import PADDING_RGB, resize, resized_shape
 from naslora_core.errors import DataError
 from naslora_core.pretraining.evaluate import PromptScores, answer_both
@@ -37,7 +37,7 @@ def evaluate_domain(
     scores = PromptScores()
     pairs = dataset.of_split(split)
     for index, pair in enumerate(pairs):
-        image, mask = _read(dataset, pair)
+        image, mask = read_pair(pair, dataset.card)
         if mask.any():
             _score(sam, image, mask, precision, scores)
         progress(index + 1, len(pairs), f"{split} images of {dataset.card.name}")
@@ -75,13 +75,3 @@ def _at_size(low_res_masks: Tensor, side: int, input_size: tuple[int, int], orig
     square = F.interpolate(low_res_masks, size=(side, side), mode="bilinear", align_corners=False)
     shown = square[..., : input_size[0], : input_size[1]]
     return F.interpolate(shown, size=original_size, mode="bilinear", align_corners=False)
-
-
-def _read(dataset: Dataset, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    if pair.image is None or pair.mask is None:
-        missing = "image" if pair.image is None else "mask"
-        raise DataError(f"{dataset.root}: '{pair.name}' has no {missing}; run naslora data check")
-    image, mask = read_image(pair.image), read_class_ids(pair.mask, dataset.card)
-    if image.shape[:2] != mask.shape:
-        raise DataError(f"{pair.mask} is {mask.shape}, its image {image.shape[:2]}; run naslora data check")
-    return image, mask

@@ -123,6 +123,7 @@ class TrainConfig(Section):
             for one class.
         structure_weights_bce: weight the cross-entropy of the structure loss at edges, as its authors' formula
             says; false repeats what their code, and that of Conv-LoRA, computes.
+        tensorboard: write curves and alphas for TensorBoard as well.
     """
 
     epochs: PositiveInt
@@ -135,6 +136,7 @@ class TrainConfig(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     clip_norm: PositiveFloat
     augment: bool
+    tensorboard: bool
 
 
 class MergeConfig(Section):

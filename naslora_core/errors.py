@@ -25,5 +25,9 @@ class MergeError(NasLoraError):
     """A merge is impossible, or loses more than it may."""
 
 
+class ExportError(NasLoraError):
+    """A model does not fit into a format, or computes something else there."""
+
+
 class PipelineError(NasLoraError):
     """A tool that drives the pipeline (DVC, Prefect, git) is missing or failed."""

@@ -49,7 +49,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(previous, ignore_errors=True)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON with a final newline, atomically."""
+def write_json(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Write `content` as JSON with a final newline, atomically; without `indent` in one line, for long lists."""
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from naslora_core.data.square import resize, resized_shape
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
-from naslora_core.sam.precision import autocast, best_device
+from naslora_core.sam.precision import autocast, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 
 
@@ -25,10 +25,11 @@ class Predictor:
     Args:
         sam: the model, with or without adapters; predicts at the image size it was built for.
         precision: "auto", "fp32" or "bf16".
+        device: "auto", "cpu" or "cuda".
     """
 
-    def __init__(self, sam: Sam, precision: str) -> None:
-        self._device = best_device()
+    def __init__(self, sam: Sam, precision: str, device: str = "auto") -> None:
+        self._device = find_device(device)
         self._segmenter = PromptFreeSegmenter(sam).eval().to(self._device)
         self._precision = precision
         self.parameter_count = count_parameters(sam)
@@ -44,9 +45,9 @@ class Predictor:
         return cls(load_adapted(folder, model)[0].sam, model.precision)
 
     @classmethod
-    def merged(cls, folder: Path, precision: str = "auto") -> "Predictor":
+    def merged(cls, folder: Path, precision: str = "auto", device: str = "auto") -> "Predictor":
         """Load the model that stage merge wrote to `folder`; it needs no other file."""
-        return cls(load_merged(folder), precision)
+        return cls(load_merged(folder), precision, device)
 
     @property
     def image_size(self) -> int:

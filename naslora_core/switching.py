@@ -85,14 +85,24 @@ class SwitchableSam:
             self.sam.requires_grad_(False)
             self._adapters[name] = _State(self.sam.mask_decoder, layers)
 
+    def delete_adapter(self, name: str) -> None:
+        """Forget an adapter; if it is the active one, the base answers from here on.
+
+        Raises:
+            ConfigError: if no adapter of this name is loaded.
+        """
+        self._require(name)
+        if name == self._active:
+            self._switch(None)
+        del self._adapters[name]
+
     def set_adapter(self, name: str) -> None:
         """Let an adapter answer.
 
         Raises:
             ConfigError: if no adapter of this name is loaded.
         """
-        if name not in self._adapters:
-            raise ConfigError(f"unknown adapter '{name}'; loaded: {', '.join(self._adapters) or 'none'}")
+        self._require(name)
         self._switch(name)
 
     @contextmanager
@@ -104,6 +114,10 @@ class SwitchableSam:
             yield
         finally:
             self._switch(active)
+
+    def _require(self, name: str) -> None:
+        if name not in self._adapters:
+            raise ConfigError(f"unknown adapter '{name}'; loaded: {', '.join(self._adapters) or 'none'}")
 
     def _switch(self, name: str | None) -> None:
         # An adapter that is left over from a folder that could not be read has to go as well.

@@ -83,7 +83,7 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
     jobs = []
     for cell in cells_of(table):
         params = rows[cell.row].model_copy(update={"seed": cell.seed, "domains": (cell.domain,)})
-        settings = params.model_dump(mode="json", exclude={"model": {"checkpoint"}})
+        settings = params.model_dump(mode="json", exclude={"model": {"checkpoint"}, "train": {"tensorboard"}})
         decides = json.dumps([settings, data[cell.domain], bases[params.model.checkpoint]], sort_keys=True)
         name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
         jobs.append(Job(cell, params, StagePaths(root, name)))

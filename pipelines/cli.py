@@ -12,10 +12,14 @@ from pipelines.cli_data import data_app
 from pipelines.cli_doctor import doctor
 from pipelines.cli_export import export_app
 from pipelines.cli_flows import flows_app
+from pipelines.cli_heatmap import heatmap
+from pipelines.cli_output import print_error
 from pipelines.cli_predict import predict
 from pipelines.cli_pretrain import pretrain
 from pipelines.cli_run import run
+from pipelines.cli_serve import serve
 from pipelines.cli_stage import stage
+from stages.console import end_bars
 
 app = typer.Typer(
     name="naslora",
@@ -30,6 +34,8 @@ app.add_typer(data_app, name="data")
 app.command(epilog="Example: naslora run --domain leaf_lesions")(run)
 app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --run lr3 --set train.lr=0.003")(stage)
 app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
+app.command(epilog="Example: naslora serve --port 8080")(serve)
+app.command(epilog="Example: naslora heatmap --domain leaf_lesions --run lora --run nas")(heatmap)
 app.add_typer(export_app, name="export")
 app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
 app.command(epilog="Example: naslora bench --domain kvasir --row conv_lora --seed 7")(bench)
@@ -60,5 +66,6 @@ def main() -> None:
         # A full disk or a forbidden file has a number and explains itself; anything else is a fault to trace.
         if isinstance(error, OSError) and error.errno is None:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        end_bars()
+        print_error(error)
         sys.exit(1)

@@ -1,10 +1,13 @@
 """`naslora bench`: methods side by side."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipelines.cli_output import Json, print_result
 
 if TYPE_CHECKING:
     from naslora_core.bench.table import Cell, Table
@@ -39,6 +42,7 @@ def bench(
     jobs: Jobs = 1,
     rounds: Rounds = 5,
     plan_only: Plan = False,
+    as_json: Json = False,
 ) -> None:
     """Compare methods on domains and seeds: scores with intervals, differences to LoRA, and costs.
 
@@ -59,11 +63,20 @@ def bench(
         _require(root, chosen, extra)
     planned = plan(root, chosen, extra)
     if plan_only:
-        for job in planned:
-            typer.echo(f"{'finished' if job.done_file.is_file() else 'to run  '}  {job.cell}  {job.done_file.parent}")
+        _show_plan(planned)
         return
     failed = _run(chosen, planned, only, jobs)
     _report(root, str(name), chosen, planned, extra, rounds, failed)
+
+
+def _show_plan(planned: Sequence["Job"]) -> None:
+    rows = [
+        {"cell": str(job.cell), "finished": job.done_file.is_file(), "folder": job.done_file.parent} for job in planned
+    ]
+    for row in rows:
+        typer.echo(f"{'finished' if row['finished'] else 'to run  '}  {row['cell']}  {row['folder']}")
+    typer.echo("Next: the same without --plan runs what is to run")
+    print_result(rows)
 
 
 def _run(table: "Table", planned: Sequence["Job"], only: Many, workers: int) -> list["Cell"]:
@@ -100,6 +113,7 @@ def _report(
     if failed:
         raise PipelineError(f"{len(failed)} trainings failed: {', '.join(map(str, failed))}; see above, then run again")
     typer.echo(f"Next: open {output / 'table.md'}, or run one training anew with --only {finished[0].cell}")
+    print_result({"output": output, "table": json.loads((output / "table.json").read_text(encoding="utf-8"))})
 
 
 def _narrow(
@@ -146,10 +160,13 @@ def _show_presets(root: Path) -> None:
     from naslora_core.bench.table import load_table
     from pipelines.bench import row_params
 
+    rows = []
     for path in sorted((root / "configs" / "paper").glob("*.yaml")):
         table = load_table(path)
         for model in table.models:
             params = row_params(root, table, table.reference, _model_settings(table, model))
             lacking = missing_for(root, table, params.model)
+            rows.append({"preset": path.stem, "model": model, "lacking": lacking})
             typer.echo(f"{path.stem} {model}: {'; '.join(lacking) if lacking else 'ready'}")
     typer.echo("Next: naslora bench --preset NAME --model MODEL")
+    print_result(rows)

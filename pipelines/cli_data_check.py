@@ -1,9 +1,10 @@
 """`naslora data check`: the gate's verdict, without changing anything."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pipelines.cli_output import Json, print_result
 
 if TYPE_CHECKING:
     from naslora_core.errors import DataError
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 def check(
     domains: Annotated[list[str] | None, typer.Argument(help="Which domains.", show_default="all")] = None,
     limit: Annotated[int, typer.Option(min=0, help="How many files each problem names; 0 is all.")] = 10,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the verdicts for a program, and nothing else.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Judge the data as naslora run would, without changing anything; exit code 1 if it is rejected."""
     from naslora_core.errors import DataError
@@ -32,7 +31,7 @@ def check(
     verdicts = {name: judge(paths, name) for name in names}
     rejected = [name for name, verdict in verdicts.items() if isinstance(verdict, DataError) or not verdict.passed]
     if as_json:
-        typer.echo(json.dumps({name: _content(verdict) for name, verdict in verdicts.items()}, ensure_ascii=False))
+        print_result({name: _content(verdict) for name, verdict in verdicts.items()})
         raise typer.Exit(1 if rejected else 0)
     messages = {name: _message(name, verdict, limit) for name, verdict in verdicts.items()}
     for name in names:

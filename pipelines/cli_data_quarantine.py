@@ -43,6 +43,7 @@ def quarantine(
         reasons = dict.fromkeys(names_of(read_dataset(root), files or ()), reason)
     if not reasons:
         typer.echo(f"No file of {domain} fails the gate; nothing was moved.")
+        typer.echo(f"Next: naslora run --domain {domain}")
         return
     for one in set_aside(root, reasons, date.today()):
         typer.echo(f"{one.name} ({one.split}): {one.reason}")

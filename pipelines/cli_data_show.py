@@ -1,17 +1,18 @@
 """`naslora data list` and `show`: what there is, in numbers and as a picture."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli_output import Json, print_result
+
 if TYPE_CHECKING:
     from naslora_core.data.describe import ClassShare, Description
 
 
-def list_() -> None:
+def list_(as_json: Json = False) -> None:
     """Show every domain: how many pairs, what it shows, and whether naslora run includes it."""
     from naslora_core.config import load_params
     from naslora_core.data.dataset import read_dataset
@@ -24,15 +25,21 @@ def list_() -> None:
     if not (names := sorted({*paths.domains(), *enabled})):
         typer.echo("No data yet.")
     width = max((len(name) for name in names), default=0)
+    rows = []
     for name in names:
+        row: dict[str, object] = {"domain": name, "in_run": name in enabled, "error": None}
         try:
             dataset = read_dataset(paths.data(name))
             text = f"{counts(dataset)}  {dataset.card.title}"
+            row |= {"pairs": len(dataset.pairs), "title": dataset.card.title}
         except DataError as error:
             text = f"not usable: {error}"
+            row["error"] = str(error)
+        rows.append(row)
         typer.echo(f"{'*' if name in enabled else ' '} {name:<{width}}  {text}")
     typer.echo("* is in domains of params.yaml and part of naslora run")
     typer.echo("Next: naslora data show <domain>, or naslora data import folder <folder> to add your own")
+    print_result(rows)
 
 
 def show(
@@ -42,7 +49,7 @@ def show(
         Path | None,
         typer.Option(help="Where the contact sheet goes.", show_default="artifacts/data/DOMAIN_contact_sheet.png"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers for a program, and nothing else.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Put a domain into numbers, and its images with their masks onto one picture."""
     from naslora_core.data.dataset import read_dataset
@@ -56,13 +63,11 @@ def show(
     description = describe(dataset, measure_masks(dataset, ConsoleProgress()))
     sheet = output or root.parents[1] / "artifacts" / "data" / f"{domain}_contact_sheet.png"
     write_contact_sheet(sheet, dataset, count)
-    if as_json:
-        typer.echo(json.dumps(asdict(description) | {"contact_sheet": str(sheet)}, indent=2, ensure_ascii=False))
-        return
     for line in _lines(description):
         typer.echo(line)
     typer.echo(f"Contact sheet: {sheet}")
     typer.echo(f"Next: naslora data check {domain}")
+    print_result(asdict(description) | {"contact_sheet": sheet})
 
 
 def _lines(description: "Description") -> list[str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli_output import Json, print_result
+
 if TYPE_CHECKING:
     from naslora_core.data.compare import Changes
 
@@ -17,7 +19,7 @@ def diff(
     after: Annotated[
         str | None, typer.Argument(metavar="[REV_B]", help="Another one.", show_default="the working tree")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program, and nothing else.")] = False,
+    as_json: Json = False,
     limit: Annotated[int, typer.Option(min=0, help="How many names each line shows; 0 is all.")] = 8,
 ) -> None:
     """Tell what changed from one version of a domain to another, without checking anything out."""
@@ -34,16 +36,14 @@ def diff(
             f"there is no domain '{domain}' in {old.label}, and none in {new.label}; see naslora data list"
         )
     changes = compare(old, new)
-    if as_json:
-        typer.echo(json.dumps(asdict(changes), indent=2, ensure_ascii=False))
-        return
     typer.echo(f"{domain}, {old.label} to {new.label}: {changes.pairs[0]} to {changes.pairs[1]} pairs")
     for line in _lines(changes, limit):
         typer.echo(f"  {line}")
     typer.echo(f"Next: naslora data log {domain}")
+    print_result(changes)
 
 
-def log(domain: Annotated[str, typer.Argument(help="Which domain.")]) -> None:
+def log(domain: Annotated[str, typer.Argument(help="Which domain.")], as_json: Json = False) -> None:
     """List the commits that changed a domain, newest first, and which of them the present models were trained on.
 
     The third column is the fingerprint of the data, as adapter.json holds it under dataset_sha256 and
@@ -56,11 +56,14 @@ def log(domain: Annotated[str, typer.Argument(help="Which domain.")]) -> None:
     root = project_root()
     store, models = Store(root), _models(root, domain)
     lines: list[str] = []
+    rows: list[dict[str, object]] = []
     earlier: tuple[object, ...] = ()
     for commit in reversed(store.commits()):
+        row: dict[str, object] = asdict(commit)
         try:
             version = store.version(domain, commit.revision)
         except DataError as error:
+            rows.append(row | {"error": str(error)})
             lines.append(f"{commit.revision}  {commit.date}  {error}")
             continue
         content = (version.images, version.masks, version.quarantined, version.splits, version.card)
@@ -69,13 +72,25 @@ def log(domain: Annotated[str, typer.Argument(help="Which domain.")]) -> None:
         earlier = content
         digest = store.dataset_sha256(domain, version)
         counted = f"{len(version.images)} images, {len(version.masks)} masks, {len(version.quarantined)} in quarantine"
-        trained = "".join(f"  <- {name}" for name, sha256 in models.items() if sha256 and sha256 == digest)
+        models_of = [name for name, sha256 in models.items() if sha256 and sha256 == digest]
+        trained = "".join(f"  <- {name}" for name in models_of)
+        rows.append(
+            row
+            | {
+                "dataset_sha256": digest,
+                "images": len(version.images),
+                "masks": len(version.masks),
+                "quarantined": len(version.quarantined),
+                "models": models_of,
+            }
+        )
         lines.append(f"{commit.revision}  {commit.date}  {digest[:12]:12}  {counted}  {commit.subject}{trained}")
     if not lines:
         raise ConfigError(f"no commit of data.dvc has a domain '{domain}'; add it: dvc add data, then git commit")
     for line in reversed(lines):
         typer.echo(line)
     typer.echo(f"Next: naslora data diff {domain} <revision> <revision>")
+    print_result(rows[::-1])
 
 
 def _models(root: Path, domain: str) -> dict[str, str]:

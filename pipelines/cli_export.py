@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 export_app = typer.Typer(
-    help="Write a result in the format of another project: segment-anything, Hugging Face PEFT.", no_args_is_help=True
+    help="Write a result in the format of another project: segment-anything, Hugging Face PEFT, ONNX, torch.export.",
+    no_args_is_help=True,
 )
 Domain = Annotated[str, typer.Option(help="Which domain's model.")]
 Run = Annotated[str | None, typer.Option(help="Take it from runs/RUN.", show_default="the pipeline's own")]
@@ -25,13 +26,11 @@ def sam(
 
     For models merged with exact or calibrated: the file has nothing but SAM's own tensors.
     """
-    from naslora_core.errors import ConfigError
     from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 
     target = out or Path(f"{domain}.pth")
     source = _source("merge", domain, run)
-    if target.is_dir() or (target.exists() and not force):
-        raise ConfigError(f"{target} exists; give another --out, or --force to replace a file")
+    _check_file(target, force)
     _tell(target, export_sam_checkpoint(source, target))
 
 
@@ -71,6 +70,51 @@ def adapter(
     _tell(target, export_adapter_folder(source, target))
 
 
+@export_app.command(epilog="Example: naslora export onnx --domain leaf_lesions --out leaves.onnx")
+def onnx(
+    domain: Domain,
+    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.onnx")] = None,
+    opset: Annotated[int, typer.Option(min=18, help="Version of ONNX's operators.")] = 18,
+    run: Run = None,
+    force: Force = False,
+) -> None:
+    """Write the merged model as one ONNX file: pixels in, logits and probabilities out, for any batch.
+
+    For every way of merging and any number of classes. ONNX Runtime computes test images with the file before it is
+    put in place, and its logits have to be those of the model to 0.001.
+    """
+    from naslora_core.export.onnx_file import export_onnx
+
+    target = out or Path(f"{domain}.onnx")
+    source = _source("merge", domain, run)
+    _check_file(target, force)
+    typer.echo("converting, a minute or two …")
+    exported = export_onnx(source, target, opset)
+    _tell_checked(exported.difference)
+    _tell(target, exported.lines)
+
+
+@export_app.command("torch", epilog="Example: naslora export torch --domain leaf_lesions --out leaves.pt2")
+def torch_program(
+    domain: Domain,
+    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.pt2")] = None,
+    run: Run = None,
+    force: Force = False,
+) -> None:
+    """Write the merged model as a program for torch.export.load, which needs nothing of naslora.
+
+    Checked as ONNX files are. Only load .pt2 files you trust: loading one may unpickle what is in it.
+    """
+    from naslora_core.export.torch_program import export_torch_program
+
+    target = out or Path(f"{domain}.pt2")
+    source = _source("merge", domain, run)
+    _check_file(target, force)
+    exported = export_torch_program(source, target)
+    _tell_checked(exported.difference)
+    _tell(target, exported.lines)
+
+
 def _source(stage: str, domain: str, run: str | None) -> Path:
     from pipelines.project import project_root
     from stages.paths import StagePaths
@@ -79,6 +123,13 @@ def _source(stage: str, domain: str, run: str | None) -> Path:
     paths = StagePaths(project_root(), run)
     require_domain(paths, domain)
     return paths.source(stage, domain)
+
+
+def _check_file(target: Path, force: bool) -> None:
+    from naslora_core.errors import ConfigError
+
+    if target.is_dir() or (target.exists() and not force):
+        raise ConfigError(f"{target} exists; give another --out, or --force to replace a file")
 
 
 def _check_folder(target: Path, files: Sequence[str], force: bool) -> None:
@@ -92,6 +143,10 @@ def _check_folder(target: Path, files: Sequence[str], force: bool) -> None:
     if not target.is_dir() or (others := {path.name for path in target.iterdir()} - set(files)):
         found = f"it holds {sorted(others)[0]}" if target.is_dir() else "it is a file"
         raise ConfigError(f"{target} is not an earlier export: {found}; give another --out")
+
+
+def _tell_checked(difference: float) -> None:
+    typer.echo(f"Checked: the file's logits are at most {difference:.1g} away from the model's")
 
 
 def _tell(target: Path, lines: str) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_output import Json, print_result
+
 
 def pretrain(
     output: Annotated[Path, typer.Option(help="Where the weights go.")] = Path("models/sam_tiny_new.safetensors"),
@@ -23,6 +25,7 @@ def pretrain(
     domain: Annotated[
         str | None, typer.Option(help="With --evaluate: measure on the test images of this domain instead.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Pre-train sam_tiny on scenes drawn by this program, with point and box prompts.
 
@@ -33,7 +36,10 @@ def pretrain(
     from stages.runner import ConsoleProgress
 
     if evaluate is not None:
-        _print_measured(_evaluate(evaluate, model, domain), domain)
+        measured = _evaluate(evaluate, model, domain)
+        _print_measured(measured, domain)
+        typer.echo("Next: to adapt it, set model.checkpoint in params.yaml to this file, then naslora run")
+        print_result({"weights": evaluate, "domain": domain, "iou": measured})
         return
     if domain is not None:
         raise ConfigError("--domain names images to measure on and needs --evaluate FILE; training uses drawn scenes")
@@ -57,9 +63,12 @@ def pretrain(
     except ValidationError as error:
         detail = error.errors()[0]
         raise ConfigError(f"{detail['loc'][0]} is {detail['input']}: {detail['msg']}") from error
-    _print_measured(run(config, output, progress=ConsoleProgress()), domain)
-    typer.echo(f"Weights: {output}, learning curve: {output}.csv and {_draw(output)}")
+    measured = run(config, output, progress=ConsoleProgress())
+    _print_measured(measured, domain)
+    picture = _draw(output)
+    typer.echo(f"Weights: {output}, learning curve: {output}.csv and {picture}")
     typer.echo(f"Next: set model.checkpoint to {output} in params.yaml, then naslora run")
+    print_result({"weights": output, "curve": f"{output}.csv", "picture": picture, "iou": measured})
 
 
 def _draw(output: Path) -> Path:

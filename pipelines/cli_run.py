@@ -1,5 +1,6 @@
 """`naslora run`: the pipeline, from changed data to models in service."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -8,6 +9,7 @@ from typing import Annotated
 import typer
 
 from naslora_core.errors import PipelineError
+from pipelines.cli_output import Json, print_result
 
 
 def run(
@@ -17,15 +19,22 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option(help="Run every stage, even if nothing has changed.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Longest wait for another run to end, in seconds.")] = 60,
+    as_json: Json = False,
 ) -> None:
     """Run what has changed: check the data, train, merge, evaluate, put the models into service."""
     from naslora_core.evaluation.headline import format_headline
     from pipelines.project import project_root
     from pipelines.reproduce import Request, reproduce
-    from stages.runner import ConsoleProgress
+    from pipelines.transcript import draw_progress
+    from stages.console import INTERVAL_VARIABLE, ConsoleProgress
 
     root = project_root()
-    request = Request(root, tuple(domain or ()), force, wait, typer.echo, ConsoleProgress())
+    progress, say = ConsoleProgress(), typer.echo
+    if progress.is_live:
+        # Stages print lines, as dvc is between them and the terminal; bars are drawn of these, so they come often.
+        os.environ.setdefault(INTERVAL_VARIABLE, "1")
+        say = draw_progress(progress, typer.echo)
+    request = Request(root, tuple(domain or ()), force, wait, say, progress)
     signal.signal(signal.SIGTERM, _leave)
     try:
         outcome = reproduce(request)
@@ -40,6 +49,7 @@ def run(
         typer.echo(f"\nReport: {outcome.report}")
     first = outcome.headline[0].domain
     typer.echo(f"Next: naslora predict <images> --domain {first} --out masks")
+    print_result(outcome)
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

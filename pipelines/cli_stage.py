@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-_NOT_STAGES = {"__init__", "paths", "runner"}
+from pipelines.cli_output import Json, print_result
+
+_NOT_STAGES = {"__init__", "console", "curves", "paths", "runner"}
 
 
 def stage_names() -> list[str]:
@@ -28,6 +30,7 @@ def stage(
     force: Annotated[
         bool, typer.Option("--force", help="search-train only: train on data that the gate has not passed.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Run one stage with other settings; the pipeline's own outputs stay as they are.
 
@@ -35,7 +38,6 @@ def stage(
     """
     from naslora_core.config import load_params
     from naslora_core.errors import ConfigError
-    from pipelines.dvc import environment
     from pipelines.project import project_root
     from stages.paths import StagePaths
     from stages.runner import require_domain
@@ -54,11 +56,36 @@ def stage(
     for setting in settings or ():
         options += ["--set", setting]
     command = [sys.executable, "-m", f"stages.{module}", "--run", run, *options]
-    code = subprocess.run(command, cwd=paths.root, env=environment(), check=False).returncode
-    if code != 0:
-        raise typer.Exit(code)
-    typer.echo(f"Outputs: {paths.output(module, domain)}")
-    typer.echo(f"Next: {_next_step(module, domain, run)}")
+    _run(command, paths.root, as_json)
+    output, following = paths.output(module, domain), _next_step(module, domain, run)
+    typer.echo(f"Outputs: {output}")
+    typer.echo(f"Next: {following}")
+    print_result({"stage": module, "domain": domain, "run": run, "output": output, "next": following})
+
+
+def _run(command: list[str], root: Path, as_json: bool) -> None:
+    """Run a stage, which tells people itself why it fails; a program gets the message as an error.
+
+    Raises:
+        PipelineError: if the stage fails and `as_json` is wanted.
+    """
+    from naslora_core.errors import PipelineError
+    from pipelines.dvc import environment
+
+    if not as_json:
+        if code := subprocess.run(command, cwd=root, env=environment(), check=False).returncode:
+            raise typer.Exit(code)
+        return
+    done = subprocess.Popen(
+        command, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    said = []
+    with done:
+        for line in done.stdout or ():
+            typer.echo(line, nl=False)
+            said.append(line)
+    if done.returncode:
+        raise PipelineError("".join(said).rpartition("error: ")[2].strip() or f"the stage ended with {done.returncode}")
 
 
 def _next_step(module: str, domain: str | None, run: str) -> str:

@@ -1,109 +1,144 @@
-"""Images in, mask files out."""
+"""Images in, files out: tiles and small images share batches, and each image stands or fails on its own."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from naslora_core.data.pixels import IMAGE_SUFFIXES, read_image
-from naslora_core.errors import ConfigError, DataError
-from naslora_core.evaluation.decide import decide
-from naslora_core.evaluation.overlays import PREDICTION_COLOUR, class_colour
-from naslora_core.files import atomic_file
+from naslora_core.data.geotiff import georeference, read_geotiff
+from naslora_core.data.pixels import read_image
+from naslora_core.errors import DataError
 from naslora_core.progress import Progress
+from naslora_core.tiling import Stitcher, Tiling
+from pipelines.predict_inputs import InputImage
+from pipelines.predict_outputs import ImageOutput, OutputChoice
+from pipelines.predict_record import Row
 
 Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
-_TINT = 0.45
-# (256, 3), a colour for every class id; the background is black.
-_CLASS_PALETTE = np.array([(0, 0, 0), *map(class_colour, range(1, 256))], dtype=np.uint8)
+# An image in one piece is predicted at its own size, so that few large ones take as much memory as many small.
+_BATCH_PIXELS = 12_000_000
 
 
-def serving_folder(root: Path, domain: str | None, model: Path | None) -> Path:
-    """Return the folder of the merged model to use.
+@dataclass(frozen=True)
+class TileChoice:
+    """How large images are cut.
 
-    Raises:
-        ConfigError: if not exactly one of `domain` and `model` is given, or there is no such model.
+    Attributes:
+        side: of the tiles for an image of a shape (H, W), in pixels; None is in one piece.
+        overlap: share of a tile that its neighbour covers at least.
     """
-    if (domain is None) == (model is None):
-        raise ConfigError("say which model to use: either --domain NAME or --model FOLDER")
-    folder = model if model is not None else root / "serving" / str(domain)
-    if (folder / "model.safetensors").is_file():
-        return folder
-    served = sorted(path.parent.name for path in (root / "serving").glob("*/model.safetensors"))
-    raise ConfigError(
-        f"no model in {folder}; in service: {', '.join(served) or 'none'}. Start naslora run, or correct the name"
-    )
 
-
-def find_images(inputs: Sequence[Path]) -> list[Path]:
-    """Return the image files among `inputs` and in the folders among them.
-
-    Raises:
-        DataError: if a path does not exist, a folder holds no image, or two images differ in extension only.
-    """
-    files: list[Path] = []
-    for path in inputs:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != ".")
-            if not inside:
-                raise DataError(f"{path} holds no image; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
-            files += inside
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise DataError(f"{path} not found; give image files or folders of them")
-    names: dict[str, Path] = {}
-    for file in files:
-        if names.setdefault(file.stem, file) != file:
-            raise DataError(f"{names[file.stem]} and {file} would write the same mask; rename one")
-    return list(names.values())
+    side: Callable[[tuple[int, int]], int | None]
+    overlap: float
 
 
 def predict_files(
-    predict: Predict, files: Sequence[Path], output: Path, threshold: float, progress: Progress
-) -> list[Path]:
-    """Write <name>_mask.png and <name>_overlay.png for every image, one after the other.
-
-    A mask holds 0 and 255, or with several classes the class ids, which its palette shows in colours.
+    predict: Predict,
+    images: Sequence[InputImage],
+    tiles: TileChoice,
+    choice: OutputChoice,
+    batch_size: int,
+    progress: Progress,
+    rows: list[Row],
+) -> None:
+    """Write the files of every image that can be read.
 
     Args:
         predict: maps images (H, W, 3) uint8 to probabilities of the same size, (H, W) that a pixel is foreground or
             (K, H, W) that it is of each class.
-        files: images with different names.
-        output: folder, created if missing.
-        threshold: probability above which a pixel is foreground; see `decide` for several classes.
-        progress: told after each image.
+        images: with different names.
+        tiles: how large ones are cut.
+        choice: what is written.
+        batch_size: how many tiles or images are predicted at once.
+        progress: told after each image, and on the way through one of several tiles.
+        rows: gets one for each image as soon as it is done, so that an interrupted run knows how far it came.
+    """
+    before = len(rows)
 
-    Returns:
-        The masks, in the order of `files`.
+    def finish(row: Row) -> None:
+        rows.append(row)
+        progress(len(rows) - before, len(images), "predicted")
+
+    for batch in _batches(_pieces(images, tiles, choice, finish), batch_size):
+        started = time.perf_counter()
+        probabilities = predict([pixels for _, pixels in batch])
+        seconds = (time.perf_counter() - started) / len(batch)
+        for (image, _), probability in zip(batch, probabilities, strict=True):
+            if (row := image.add(probability, seconds)) is not None:
+                finish(row)
+        if (place := batch[-1][0].place) is not None:
+            progress(len(rows) - before, len(images), place)
+
+
+class _OpenImage:
+    """An image whose tiles are being predicted, one after the other.
 
     Raises:
-        DataError: if an image cannot be read; those before it are written.
+        DataError: if it cannot be read.
     """
-    masks = []
-    for done, file in enumerate(files, start=1):
-        image = read_image(file)
-        probability = predict([image])[0]
-        ids = decide(probability, threshold)
-        several = probability.ndim == 3
-        masks.append(output / f"{file.stem}_mask.png")
-        _save(_class_picture(ids) if several else Image.fromarray(ids * np.uint8(255)), masks[-1])
-        colours = _CLASS_PALETTE[ids] if several else np.array(PREDICTION_COLOUR)
-        tinted = np.where(ids[..., None] > 0, (1 - _TINT) * image + _TINT * colours, image)
-        _save(Image.fromarray(tinted.astype(np.uint8)), output / f"{file.stem}_overlay.png")
-        progress(done, len(files), "predicted")
-    return masks
+
+    def __init__(self, image: InputImage, tiles: TileChoice, choice: OutputChoice) -> None:
+        started = time.perf_counter()
+        self._image = image
+        self._pixels = read_geotiff(image.path) if georeference(image.path) else read_image(image.path)
+        shape = (self._pixels.shape[0], self._pixels.shape[1])
+        self._tiling = Tiling(shape, tiles.side(shape), tiles.overlap)
+        self._stitcher, self._output = Stitcher(self._tiling), ImageOutput(choice, image, self._pixels)
+        self._added, self._seconds = 0, time.perf_counter() - started
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """Yield the pixels of every tile, in the order in which `add` wants their predictions."""
+        return (tile.cut(self._pixels) for tile in self._tiling.tiles)
+
+    @property
+    def place(self) -> str | None:
+        """How far this image is, in words, if that is worth telling."""
+        count = len(self._tiling.tiles)
+        return f"{self._image.name}, tile {self._added} of {count}" if self._added < count else None
+
+    def add(self, probability: np.ndarray, seconds: float) -> Row | None:
+        """Take in the next tile's prediction, which took `seconds`; the last one writes the files."""
+        started = time.perf_counter()
+        self._added += 1
+        if (complete := self._stitcher.add(probability)) is not None:
+            self._output.add(*complete)
+        is_last = self._added == len(self._tiling.tiles)
+        share = self._output.write() if is_last else 0.0
+        self._seconds += seconds + time.perf_counter() - started
+        if not is_last:
+            return None
+        height, width = self._tiling.shape
+        return Row(
+            file=str(self._image.path), name=self._image.name, width=width, height=height, tiles=self._added,
+            foreground_share=share, seconds=round(self._seconds, 4), status="predicted",
+        )  # fmt: skip
 
 
-def _class_picture(ids: np.ndarray) -> Image.Image:
-    """Return a palette picture whose values are the class ids, so that it is a mask to programs and people alike."""
-    picture = Image.fromarray(ids)
-    picture.putpalette(_CLASS_PALETTE.tobytes())
-    return picture
+_Piece = tuple[_OpenImage, np.ndarray]
 
 
-def _save(picture: Image.Image, path: Path) -> None:
-    with atomic_file(path) as temporary:
-        picture.save(temporary, format="PNG")
+def _pieces(
+    images: Sequence[InputImage], tiles: TileChoice, choice: OutputChoice, finish: Callable[[Row], None]
+) -> Iterator[_Piece]:
+    for image in images:
+        try:
+            opened = _OpenImage(image, tiles, choice)
+        except DataError as error:
+            finish(Row(file=str(image.path), name=image.name, status="failed", message=str(error)))
+            continue
+        for pixels in opened.pieces():
+            yield opened, pixels
+
+
+def _batches(pieces: Iterable[_Piece], batch_size: int) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    for piece in pieces:
+        size_px = sum(pixels.shape[0] * pixels.shape[1] for _, pixels in [*batch, piece])
+        if batch and (len(batch) == batch_size or size_px > _BATCH_PIXELS):
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable
 
+from naslora_core.progress import Progress
+
 _RUNNING = re.compile(r"Running stage '(?P<stage>[^'@]+)(?:@(?P<domain>[^']+))?':")
 _CACHED = re.compile(r"Stage '(?P<stage>[^'@]+)(?:@(?P<domain>[^']+))?' is cached")
-_PROGRESS = re.compile(r"  .*\d+/\d+$")
+_PROGRESS = re.compile(r"  (?P<message>.*?) +(?P<done>\d+)/(?P<total>\d+)$")
 
 
 class Transcript:
@@ -52,6 +54,18 @@ class Transcript:
         self._message = []
         self._last = ""
         self._say(self._stage)
+
+
+def draw_progress(progress: Progress, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a `say` that gives the progress among its lines to `progress`, and only the others to `say`."""
+
+    def sort(line: str) -> None:
+        if match := _PROGRESS.match(line):
+            progress(int(match["done"]), int(match["total"]), match["message"])
+        else:
+            say(line)
+
+    return sort
 
 
 def _title(match: re.Match[str]) -> str:

@@ -1,23 +1,31 @@
 """Stage evaluate: score base, adapted and merged model on the test images at their native size."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-import pandas as pd
-
-from naslora_core.config import Params
+from naslora_core.adapted import load_adapted
+from naslora_core.config import ModelConfig, Params
 from naslora_core.data.dataset import read_dataset
+from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.evaluate import evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
-from naslora_core.evaluation.summary import DECIMALS, means, summarise, summarise_classes
+from naslora_core.evaluation.gradcam import explain_models
+from naslora_core.evaluation.heat import choose_pairs, write_heat
+from naslora_core.evaluation.summary import means, summarise, summarise_classes, summarise_set
+from naslora_core.evaluation.tables import write_tables
+from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
+from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.segmenter import PromptFreeSegmenter
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write metrics.json (means), summary.json (intervals), per_image.csv, gallery.json and gallery/*.png."""
+    """Write metrics.json (means), summary.json (intervals), tables per image, threshold and bin, and the gallery."""
     dataset = read_dataset(paths.data(domain))
     pairs, card = dataset.of_split("test"), dataset.card
     loaders = {
@@ -25,19 +33,36 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         "adapted": partial(Predictor.adapted, paths.source("search_train", domain), params.model),
         "merged": partial(Predictor.merged, paths.source("merge", domain), params.model.precision),
     }
+    traits = describe_images(pairs, card)
     evaluations = evaluate_models(loaders, pairs, card, params.evaluate.threshold, progress)
     tables = {model: evaluation.table for model, evaluation in evaluations.items()}
-    per_image = pd.concat([table.assign(model=model) for model, table in tables.items()])
-    columns = ["name", "model", *(column for column in per_image if column not in ("name", "model"))]
+    of_set = summarise_set({model: evaluation.whole.scores() for model, evaluation in evaluations.items()})
     about = card.model_dump(include={"title", "licence", "citation", "source"})
     with atomic_directory(paths.output("evaluate", domain)) as folder:
-        per_image[columns].to_csv(
-            folder / "per_image.csv", index=False, float_format=f"%.{DECIMALS}f", lineterminator="\n"
+        write_tables(folder, evaluations, traits)
+        write_json(
+            folder / "metrics.json",
+            {model: scores | of_set["set_metrics"][model] for model, scores in means(tables).items()},
         )
-        write_json(folder / "metrics.json", means(tables))
-        by_class = summarise_classes(tables, card.classes)
-        write_json(folder / "summary.json", {"dataset": about} | summarise(tables, params.seed) | by_class)
+        write_json(
+            folder / "summary.json",
+            {"dataset": about}
+            | summarise(tables, params.seed)
+            | summarise_classes(tables, card.classes)
+            | of_set
+            | {"breakdowns": breakdowns(tables, traits, params.seed)},
+        )
         write_gallery(folder, pairs, card, evaluations, params.evaluate.gallery_size)
+        shown = choose_pairs(pairs, tables["merged"].set_index("name")["dice"])
+        segmenters = _segmenters(paths.source("search_train", domain), params.model)
+        write_heat(folder, shown, card, explain_models(segmenters, shown, card, progress))
+
+
+def _segmenters(adapter: Path, model: ModelConfig) -> dict[str, Callable[[], PromptFreeSegmenter]]:
+    return {
+        "base": lambda: PromptFreeSegmenter(load_base(model)),
+        "adapted": lambda: load_adapted(adapter, model)[0],
+    }
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import MergeContext, choose
 from naslora_core.merge.merged import save_merged
+from naslora_core.merge.training_images import describe_training
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.precision import best_device
@@ -23,13 +24,13 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         MergeError: if every merge that merge.mode allows would cost more than merge.max_metric_drop.
     """
     source, prepared = paths.source("search_train", domain), paths.source("preprocess", domain)
-    validation = load_prepared(prepared, "validation")
+    training, validation = load_prepared(prepared, "train"), load_prepared(prepared, "validation")
     adapted = load_adapted(source, params.model)[0].sam.to(best_device())
-    context = MergeContext(load_prepared(prepared, "train"), params.merge, progress)
+    context = MergeContext(training, params.merge, progress)
     choice = choose(adapted, validation, context)
     base = load_base(params.model).to(adapted.device)
     certificate = certify(choice, base, adapted, validation, params.merge.max_metric_drop)
-    origin = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8"))
+    origin = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8")) | describe_training(training)
     with atomic_directory(paths.output("merge", domain)) as folder:
         save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin})
         write_json(folder / "certificate.json", certificate.model_dump())

@@ -3,6 +3,7 @@
 from naslora_core.config import Params
 from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import Folders, read_results
+from naslora_core.evaluation.report.surroundings import surroundings
 from naslora_core.files import atomic_directory
 from naslora_core.progress import Progress
 from stages.paths import StagePaths
@@ -13,7 +14,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     """Write index.html and the charts as PNG; `domain` is empty, the page covers all of `params.domains`."""
     results = [read_results(name, _folders(paths, name)) for name in params.domains]
     with atomic_directory(paths.output("report")) as folder:
-        write_report(folder, results, params, paths.run, progress)
+        write_report(folder, results, params, paths.run, progress, made_with=surroundings(paths.root))
 
 
 def _folders(paths: StagePaths, domain: str) -> Folders:

@@ -2,44 +2,16 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
 from naslora_core.config import load_params
 from naslora_core.errors import ConfigError, NasLoraError
+from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given.
 StageMain = Callable[..., None]
-
-
-class ConsoleProgress:
-    """Print progress: one line that rewrites itself on a terminal, else a new line every few seconds.
-
-    Args:
-        stream: where to print; None is standard error.
-        interval_s: least time between two lines where lines cannot be rewritten.
-    """
-
-    def __init__(self, stream: TextIO | None = None, interval_s: float = 5.0) -> None:
-        self._stream = stream or sys.stderr
-        self._interval_s = interval_s if not self._stream.isatty() else 0.1
-        self._printed_at = time.monotonic()
-
-    def __call__(self, done: int, total: int, message: str) -> None:
-        """Print `message` and how far the work is, unless the last print was a moment ago."""
-        finished = done >= total
-        if not finished and time.monotonic() - self._printed_at < self._interval_s:
-            return
-        self._printed_at = time.monotonic()
-        line = f"  {message}  {done}/{total}"
-        if self._stream.isatty():
-            self._stream.write(f"\r\x1b[2K{line}" + ("\n" if finished else ""))
-        else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
 
 
 def run_stage(
@@ -66,7 +38,10 @@ def run_stage(
         params = load_params(paths.params, options.settings)
         if needs_domain:
             require_domain(paths, options.domain)
-        main(options.domain, params, paths, ConsoleProgress(), **chosen)
+        try:
+            main(options.domain, params, paths, ConsoleProgress(), **chosen)
+        finally:
+            end_bars()
     except (NasLoraError, OSError) as error:
         # A full disk or a forbidden file has a number and explains itself; anything else is a fault to trace.
         if isinstance(error, OSError) and error.errno is None:

@@ -18,6 +18,7 @@ from naslora_core.training.history import AlphaRecord, EpochRecord, write_record
 from naslora_core.training.loop import SearchAndTrain
 from naslora_core.training.resume import fingerprint
 from naslora_core.training.setup import add_adapters
+from stages.curves import curves
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
@@ -53,7 +54,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     settings = params.model_dump_json(include={"seed", "model", "adapter", "search", "train"})
     inputs = (file_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json"))
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
-    record = run.run(state_file, progress)
+    with curves(paths, domain, params.train.tensorboard) as watch:
+        record = run.run(state_file, progress, watch)
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, provenance)
         write_json(folder / "genotype.json", describe_architecture(sam, adapters))

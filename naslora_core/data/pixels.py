@@ -3,6 +3,7 @@
 import stat
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -52,8 +53,12 @@ def read_mask_values(path: Path) -> np.ndarray:
     return to_mask_values(load_picture(path), path)
 
 
-def load_picture(path: Path) -> Image.Image:
+def load_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
     """Decode a file as it is stored: its mode and its EXIF orientation are still those of the file.
+
+    Args:
+        path: the file.
+        content: what is in it, if it is in memory; then `path` is but its name in errors.
 
     Raises:
         DataError: if it is missing, not a file, cut short, not an image, an animation, or of more pixels than
@@ -61,11 +66,11 @@ def load_picture(path: Path) -> Image.Image:
     """
     try:
         # Opening a named pipe would wait for ever.
-        if not stat.S_ISREG(path.stat().st_mode):
+        if content is None and not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path} cannot be read: it is a folder or a device, not a file; replace the file")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(path, formats=FORMATS)
+            picture = Image.open(content or path, formats=FORMATS)
         with picture:
             # MPO holds further views of the same scene.
             if picture.format != "MPO" and (frames := getattr(picture, "n_frames", 1)) > 1:

@@ -14,6 +14,8 @@ from naslora_core.data.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
 from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.scores import score
+from naslora_core.evaluation.segmented import SegmentedImage
+from naslora_core.evaluation.whole_set import WholeSet
 from naslora_core.progress import Progress, silent
 
 # images (H, W, 3) uint8 RGB of any sizes -> as many probabilities, float32: (H, W) that a pixel is foreground, or
@@ -31,11 +33,13 @@ class Evaluation:
         table: one row per image; column "name", one per metric, and of several classes those that `score` names.
         masks: what was predicted by image name, (H, W) uint8 packed by zlib.
         tells_classes_apart: whether the masks hold class ids; else 1 is foreground of any class.
+        whole: what was measured of the set as a whole.
     """
 
     table: pd.DataFrame
     masks: dict[str, bytes]
     tells_classes_apart: bool
+    whole: WholeSet
 
     def mask(self, name: str, shape: tuple[int, int]) -> np.ndarray:
         """Return what was predicted for an image of `shape` (H, W), as (H, W) uint8; 0 is the background."""
@@ -88,15 +92,17 @@ def evaluate_model(
 ) -> Evaluation:
     """Score one model; arguments and errors as `evaluate_models`, `model` is its name in messages."""
     rows: list[dict[str, Any]] = []
-    masks, tells_apart = {}, False
+    masks, tells_apart, whole = {}, False, WholeSet(len(card.classes))
     for name, truth, probability in _predictions(predict, pairs, card):
         _check(probability, truth, len(card.classes), f"model '{model}' predicts", name)
         predicted = decide(probability, threshold)
-        rows.append({"name": name} | score(probability, predicted, truth, card.classes))
+        image = SegmentedImage(probability, predicted, truth, len(card.classes))
+        rows.append({"name": name} | score(image, card.classes))
+        whole.add(image)
         masks[name] = zlib.compress(predicted.tobytes(), level=1)
-        tells_apart = probability.ndim == 3
+        tells_apart = image.tells_classes_apart
         progress(len(rows), len(pairs), f"evaluate {model}")
-    return Evaluation(pd.DataFrame(rows), masks, tells_apart)
+    return Evaluation(pd.DataFrame(rows), masks, tells_apart, whole)
 
 
 def _predictions(

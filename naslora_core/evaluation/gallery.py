@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
 from naslora_core.data.encoding import read_pair
 from naslora_core.evaluation.evaluate import Evaluation
+from naslora_core.evaluation.outlines import outline_path, view_box
 from naslora_core.evaluation.overlays import (
     ANY_CLASS_COLOUR,
     PREDICTION_COLOUR,
@@ -19,6 +21,8 @@ from naslora_core.evaluation.overlays import (
     class_colour,
     contours_of,
     css,
+    error_areas,
+    error_panel,
     join_panels,
     panel,
 )
@@ -27,7 +31,7 @@ from naslora_core.files import write_json
 
 CASES = ("worst", "median", "best")
 SHOWN = ("base", "merged")
-PANELS = ("image", "truth", *SHOWN)
+PHOTO_SIDE_PX = 640
 
 
 def choose_cases(scores: pd.Series, size: int) -> list[tuple[str, str]]:
@@ -53,10 +57,10 @@ def choose_cases(scores: pd.Series, size: int) -> list[tuple[str, str]]:
 def write_gallery(
     folder: Path, pairs: Sequence[Pair], card: DatasetCard, evaluations: Mapping[str, Evaluation], size: int
 ) -> None:
-    """Write strips (image, truth, base, merged) as PNG and `gallery.json`, which says what they show.
+    """Write each image as JPEG, a strip (image, truth, base, merged, errors) as PNG, and `gallery.json`.
 
     Args:
-        folder: gets `gallery.json` and `gallery/*.png`.
+        folder: gets `gallery.json`, which holds the outlines too, and `gallery/`.
         pairs: the evaluated images.
         card: says what the masks mean, and which classes there are.
         evaluations: by model name, with "base" and "merged" among them.
@@ -64,32 +68,42 @@ def write_gallery(
     """
     by_name = {pair.name: pair for pair in pairs}
     dice = {model: one.table.set_index("name")["dice"] for model, one in evaluations.items()}
-    entries: list[dict[str, Any]] = []
-    several = len(card.classes) > 1
     legend = _legend(card.classes, evaluations)
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = []
     for position, (case, name) in enumerate(choose_cases(dice["merged"], size), start=1):
         image, truth = read_pair(by_name[name], card)
         shape = (truth.shape[0], truth.shape[1])
         predicted = {model: evaluations[model].mask(name, shape) for model in SHOWN}
-        file = f"gallery/{position:02d}_{case}.png"
-        marks = [contours_of(truth) if several else [(truth, TRUTH_COLOUR)]]
-        marks += [_marks(marks[0], evaluations[model], mask, several) for model, mask in predicted.items()]
-        join_panels([panel(image, drawn) for drawn in ([], *marks)]).save(folder / file, optimize=True)
+        layers = _layers(truth, predicted, evaluations, several=len(card.classes) > 1)
+        file = f"gallery/{position:02d}_{case}"
+        _write_pictures(folder / file, image, layers)
         entries.append(
             {
-                "file": file,
+                "file": f"{file}.jpg",
+                "strip": f"{file}.png",
                 "name": name,
                 "case": case,
-                "panels": list(PANELS),
                 "legend": legend,
                 "size": list(shape),
                 "truth_share": _share(truth),
                 "predicted_share": {model: _share(mask) for model, mask in predicted.items()},
                 "dice": {model: round(float(scores[name]), DECIMALS) for model, scores in dice.items()},
+                "view_box": list(view_box(*shape)),
+                "panels": {title: _paths(contours) for title, contours in layers.items()},
             }
         )
     write_json(folder / "gallery.json", entries)
+
+
+def _layers(
+    truth: np.ndarray, predicted: Mapping[str, np.ndarray], evaluations: Mapping[str, Evaluation], several: bool
+) -> dict[str, list[Contour]]:
+    """Return what to draw on each panel: outlines, and on the last one areas."""
+    true = contours_of(truth) if several else [(truth, TRUTH_COLOUR)]
+    marked = {model: _marks(true, evaluations[model], mask, several) for model, mask in predicted.items()}
+    errors = list(error_areas(truth, predicted["merged"]).values())
+    return {"image": [], "truth": true, **marked, "errors": errors}
 
 
 def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, several: bool) -> list[Contour]:
@@ -97,6 +111,20 @@ def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, severa
     if not several:
         return [*truth, (ids, PREDICTION_COLOUR)]
     return contours_of(ids) if evaluation.tells_classes_apart else [(ids, ANY_CLASS_COLOUR)]
+
+
+def _write_pictures(stem: Path, image: np.ndarray, layers: Mapping[str, list[Contour]]) -> None:
+    photo = Image.fromarray(image)
+    photo.thumbnail((PHOTO_SIDE_PX, PHOTO_SIDE_PX), Image.Resampling.LANCZOS)
+    photo.save(stem.with_suffix(".jpg"), quality=86)
+    *outlined, errors = layers.values()
+    panels = [*(panel(image, contours) for contours in outlined), error_panel(image, errors)]
+    join_panels(panels).save(stem.with_suffix(".png"), optimize=True)
+
+
+def _paths(contours: Sequence[Contour]) -> list[dict[str, str]]:
+    paths = ((outline_path(mask), css(colour)) for mask, colour in contours)
+    return [{"path": path, "colour": colour} for path, colour in paths if path]
 
 
 def _legend(classes: Sequence[str], evaluations: Mapping[str, Evaluation]) -> dict[str, str]:

@@ -12,6 +12,8 @@ TRUTH_COLOUR = (64, 190, 255)
 PREDICTION_COLOUR = (255, 176, 0)
 # Of a prediction that does not say which class it means.
 ANY_CLASS_COLOUR = (255, 255, 255)
+# What truth and prediction share; where they differ, the colour of the one that says foreground.
+SHARED_COLOUR = (236, 240, 244)
 # Told apart with any colour vision: Okabe and Ito, "Color Universal Design", 2008, the brighter ones first.
 CLASS_COLOURS = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178),
@@ -55,6 +57,37 @@ def panel(image: np.ndarray, contours: Sequence[Contour] = ()) -> Image.Image:
     return picture
 
 
+def error_panel(image: np.ndarray, areas: Sequence[Contour]) -> Image.Image:
+    """Return a greyer, darker image with areas filled, shrunk to at most `PANEL_SIDE_PX` a side.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        areas: masks (H, W) that share no pixel, each with its RGB colour.
+    """
+    darker = [round(0.55 * level) for level in range(256)]
+    picture = Image.fromarray(image).convert("L").point(darker).convert("RGB")
+    picture.thumbnail((PANEL_SIDE_PX, PANEL_SIDE_PX), Image.Resampling.LANCZOS)
+    for mask, colour in areas:
+        opacity = Image.fromarray(np.where(mask, 190, 0).astype(np.uint8))
+        picture.paste(colour, mask=opacity.resize(picture.size, Image.Resampling.BOX))
+    return picture
+
+
+def error_areas(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Contour]:
+    """Return what a prediction finds, misses and adds, as masks (H, W) with their colours.
+
+    Args:
+        truth: (H, W) class ids, 0 is the background.
+        predicted: (H, W) class ids; a wrong class counts as missed.
+    """
+    found = (truth > 0) & (predicted == truth)
+    return {
+        "found": (found, SHARED_COLOUR),
+        "missed": ((truth > 0) & ~found, TRUTH_COLOUR),
+        "extra": ((predicted > 0) & (truth == 0), PREDICTION_COLOUR),
+    }
+
+
 def _outline(mask: np.ndarray, size: tuple[int, int], width_px: float, opacity: float) -> Image.Image:
     """Return the opacity, 8-bit grey, of a smooth line along the inner border of a mask.
 
@@ -78,10 +111,3 @@ def join_panels(panels: Sequence[Image.Image]) -> Image.Image:
     for position, picture in enumerate(panels):
         strip.paste(picture, (position * (width + GAP_PX), 0))
     return strip
-
-
-def split_panels(strip: Image.Image, count: int) -> list[Image.Image]:
-    """Return the `count` panels that `join_panels` put side by side, as RGB."""
-    width = (strip.width + GAP_PX) // count - GAP_PX
-    starts = [position * (width + GAP_PX) for position in range(count)]
-    return [strip.crop((start, 0, start + width, strip.height)).convert("RGB") for start in starts]

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.metrics import METRICS, Metric
 from naslora_core.evaluation.scores import BY_CLASS, column_of
+from naslora_core.evaluation.set_metrics import SET_METRICS, SetMetric
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -28,15 +29,24 @@ def bootstrap_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
     Returns:
         Lower and upper end of the 95 % interval.
     """
+    low, high = _bootstrap_intervals(values[None], seed)[0]
+    return float(low), float(high)
+
+
+def _bootstrap_intervals(values: np.ndarray, seed: int) -> np.ndarray:
+    """Return for each of several metrics (M, N) what `bootstrap_interval` returns, as (M, 2).
+
+    All metrics of a draw are those of the same images, which are drawn only once: that takes longest.
+    """
     generator = np.random.default_rng(seed)
-    resampled = np.empty(RESAMPLES)
+    resampled = np.empty((len(values), RESAMPLES))
     # In blocks: all draws at once would take gigabytes for ten thousand images.
     for start in range(0, RESAMPLES, _BLOCK):
-        draws = generator.integers(0, len(values), size=(_BLOCK, len(values)))
-        resampled[start : start + _BLOCK] = values[draws].mean(axis=1)
+        draws = generator.integers(0, values.shape[1], size=(_BLOCK, values.shape[1]))
+        for row, of_metric in zip(resampled, values, strict=True):
+            row[start : start + _BLOCK] = of_metric[draws].mean(axis=1)
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return float(low), float(high)
+    return np.percentile(resampled, [tail, 100 - tail], axis=1).T
 
 
 def summarise(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
@@ -58,10 +68,23 @@ def summarise(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "seed": seed,
-        "metrics": {name: _describe(name) for name in METRICS},
-        "models": {model: _intervals(table, seed) for model, table in tables.items()},
-        "gain": {model: _intervals(tables[model][names] - tables[baseline][names], seed) for model in others},
+        "metrics": {name: _describe(METRICS[name]) for name in METRICS},
+        "models": {model: intervals(table, seed) for model, table in tables.items()},
+        "gain": {model: intervals(tables[model][names] - tables[baseline][names], seed) for model in others},
     }
+
+
+def summarise_set(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Summarise the metrics of the whole set.
+
+    Args:
+        scores: by model and set metric.
+
+    Returns:
+        JSON-able: "set_metrics", the scores rounded, and "set_metric_titles", what each is.
+    """
+    rounded = {model: {name: round(value, DECIMALS) for name, value in own.items()} for model, own in scores.items()}
+    return {"set_metrics": rounded, "set_metric_titles": {name: _describe(SET_METRICS[name]) for name in SET_METRICS}}
 
 
 def summarise_classes(tables: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> dict[str, Any]:
@@ -93,21 +116,15 @@ def _mean(scores: pd.Series) -> float | None:
     return None if scores.isna().all() else round(float(scores.mean()), DECIMALS)
 
 
-def _intervals(table: pd.DataFrame, seed: int) -> dict[str, dict[str, float]]:
-    return {name: _interval(table[name].to_numpy(dtype=np.float64), seed) for name in METRICS}
+def intervals(table: pd.DataFrame, seed: int) -> dict[str, dict[str, float]]:
+    """Return by metric mean, low and high of a table with one row per image and one column per metric."""
+    values = table[list(METRICS)].to_numpy(dtype=np.float64).T
+    bounds = _bootstrap_intervals(values, seed)
+    rows = np.column_stack([values.mean(axis=1), bounds]).round(DECIMALS).tolist()
+    return {name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(METRICS, rows, strict=True)}
 
 
-def _interval(array: np.ndarray, seed: int) -> dict[str, float]:
-    low, high = bootstrap_interval(array, seed)
-    return {
-        "mean": round(float(array.mean()), DECIMALS),
-        "low": round(low, DECIMALS),
-        "high": round(high, DECIMALS),
-    }
-
-
-def _describe(name: str) -> dict[str, Any]:
-    metric = METRICS[name]
+def _describe(metric: Metric | SetMetric) -> dict[str, Any]:
     return {
         "title": metric.title,
         "higher_is_better": metric.higher_is_better,

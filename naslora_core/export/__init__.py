@@ -1,1 +1,1 @@
-"""Results in other projects' formats: SAM checkpoints, PEFT adapters, and the adapter alone."""
+"""Results in other projects' formats: SAM checkpoints, PEFT adapters, ONNX, torch programs, the adapter alone."""

@@ -39,20 +39,30 @@ def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapp
     write_json(folder / CONFIG_FILE, {"format": FORMAT, **config, "origin": dict(origin)})
 
 
-def load_merged(folder: Path) -> Sam:
-    """Load a merged model; it needs neither the base model nor the adapter.
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return model.json of a merged model.
 
     Raises:
-        CheckpointError: if files are missing, damaged or of another version.
+        CheckpointError: if it cannot be read or is of another version.
     """
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG_FILE} cannot be read ({error}); run stage merge") from error
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / CONFIG_FILE} has format {config.get('format')}, this version reads {FORMAT}; merge again"
         )
+    return config
+
+
+def load_merged(folder: Path) -> Sam:
+    """Load a merged model; it needs neither the base model nor the adapter.
+
+    Raises:
+        CheckpointError: if files are missing, damaged or of another version.
+    """
+    config = read_config(folder)
     weights = read_weights(folder / WEIGHTS_FILE)
     sam = build_sam(config["model"], config["image_size"])
     set_class_count(sam, config["classes"])

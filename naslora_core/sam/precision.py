@@ -53,3 +53,16 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
 def best_device() -> torch.device:
     """Return the accelerator if torch sees one it can use, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that `name` means: "auto" is `best_device`, "cpu" and "cuda" are what they say.
+
+    Raises:
+        ConfigError: if there is no such device here.
+    """
+    if name == "auto":
+        return best_device()
+    if name not in ("cpu", "cuda") or (name == "cuda" and not torch.cuda.is_available()):
+        raise ConfigError(f"device '{name}' is not usable here; use auto (now {best_device().type}), cpu or cuda")
+    return torch.device(name)

@@ -40,15 +40,19 @@ class PromptFreeSegmenter(nn.Module):
         Returns:
             low_res_masks, (B, K, S / 4, S / 4), float32.
         """
-        embeddings = self.sam.image_encoder(normalise(self.sam, images))
+        return self.decode(self.sam.image_encoder(normalise(self.sam, images)))
+
+    def decode(self, embeddings: Tensor) -> Tensor:
+        """Return mask logits (B, K, S / 4, S / 4), float32, of what the image encoder made of B images."""
         prompts = self.sam.prompt_encoder
-        channels, height, width = embeddings.shape[1:]
+        # Not len(), which would make a number of an exported model's batch size.
+        batch, channels, height, width = embeddings.shape
         masks, _ = decode_masks(
             self.sam.mask_decoder,
             embeddings,
             prompts.get_dense_pe(),
-            embeddings.new_zeros(len(images), 0, channels),
-            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(images), -1, height, width),
+            embeddings.new_zeros(batch, 0, channels),
+            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, height, width),
         )
         return masks[:, : self.classes].float()
 

@@ -1,9 +1,12 @@
 """What a training run tells about itself, epoch by epoch."""
 
 import csv
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+import torch
 
 from naslora_core.adapters import Adapter
 from naslora_core.genotype import searched_edges
@@ -11,13 +14,25 @@ from naslora_core.genotype import searched_edges
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch; `arch_loss` is None where no architecture step was taken, Dice is 0..1."""
+    """One epoch; Dice is 0..1.
+
+    Attributes:
+        arch_loss: None where no step of stage 2 was taken by itself.
+        lr: the last of the epoch, that of the adapters where there are any.
+        decoder_lr: that of the mask decoder.
+        arch_lr: that of the alphas; None before their first step.
+        alpha_entropy: from 1, all operations have equal shares, to 0, every layer has chosen one; None without
+            a search.
+    """
 
     epoch: int
     train_loss: float
     arch_loss: float | None
     validation_dice: float
     lr: float
+    decoder_lr: float
+    arch_lr: float | None
+    alpha_entropy: float | None
     seconds: float
 
 
@@ -31,6 +46,14 @@ class AlphaRecord:
     weight: float
 
 
+# Told of every epoch when it ends; after an interruption, first of those before it, so that it hears all.
+Watch = Callable[[EpochRecord, Sequence[AlphaRecord]], None]
+
+
+def unwatched(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
+    """Ignore an epoch; the default wherever nobody draws curves."""
+
+
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:
     """Return the shares of all operations of all searched layers, named as by `searched_edges`."""
     return [
@@ -38,6 +61,15 @@ def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaReco
         for name, op in searched_edges(adapters).items()
         for primitive, weight in zip(op.space, op.op_weights.tolist(), strict=True)
     ]
+
+
+def alpha_entropy(adapters: Mapping[str, Adapter]) -> float | None:
+    """Return -sum(w log w) / log(n) of the n operations' shares, mean over the searched layers; None without any."""
+    edges = [op.op_weights.detach().float() for op in searched_edges(adapters).values()]
+    scaled = [
+        float(torch.special.entr(weights).sum()) / math.log(len(weights)) for weights in edges if len(weights) > 1
+    ]
+    return round(sum(scaled) / len(scaled), 6) if scaled else None
 
 
 def write_records(path: Path, kind: type, records: Sequence[EpochRecord] | Sequence[AlphaRecord]) -> None:

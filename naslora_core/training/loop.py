@@ -13,7 +13,14 @@ from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared import PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.history import AlphaRecord, EpochRecord, record_alphas
+from naslora_core.training.history import (
+    AlphaRecord,
+    EpochRecord,
+    Watch,
+    alpha_entropy,
+    record_alphas,
+    unwatched,
+)
 from naslora_core.training.resume import load_state, save_state
 from naslora_core.training.stage_wise import StageWise
 from naslora_core.training.state import trained_state
@@ -66,18 +73,24 @@ class SearchAndTrain:
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
 
-    def run(self, state_file: Path | None = None, progress: Progress = silent) -> TrainingRecord:
+    def run(
+        self, state_file: Path | None = None, progress: Progress = silent, watch: Watch = unwatched
+    ) -> TrainingRecord:
         """Train all epochs and leave the best one's weights in the segmenter.
 
         Args:
             state_file: where to keep the state after each epoch; a run that finds one there goes on from it.
             progress: told after every step, of how many in the whole run.
+            watch: told of every epoch, those of an interrupted run included.
         """
         start = self._restore(state_file)
         if start == 0:
             self._record.alphas += record_alphas(0, self._adapters)
+        for record in self._record.epochs:
+            watch(record, self._alphas_of(record.epoch))
         for epoch in range(start, self._epochs):
             self._run_epoch(epoch, progress)
+            watch(self._record.epochs[-1], self._alphas_of(epoch + 1))
             if state_file is not None:
                 self._save(state_file, epoch + 1)
         self._segmenter.sam.load_state_dict(self._best, strict=False)
@@ -98,10 +111,16 @@ class SearchAndTrain:
                 arch_loss=round(_mean(losses.arch), 6) if losses.arch else None,
                 validation_dice=round(dice, 6),
                 lr=self._stages.learning_rate,
+                decoder_lr=self._stages.decoder_learning_rate,
+                arch_lr=self._stages.arch_learning_rate,
+                alpha_entropy=alpha_entropy(self._adapters),
                 seconds=round(time.monotonic() - started, 2),
             )
         )
         self._record.alphas += record_alphas(epoch + 1, self._adapters)
+
+    def _alphas_of(self, epoch: int) -> list[AlphaRecord]:
+        return [record for record in self._record.alphas if record.epoch == epoch]
 
     def _save(self, state_file: Path, epochs_done: int) -> None:
         state = {

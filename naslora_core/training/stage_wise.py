@@ -144,6 +144,16 @@ class StageWise:
         return float(self._weight_optimizer.param_groups[0]["lr"])
 
     @property
+    def decoder_learning_rate(self) -> float:
+        """The last learning rate of stage 1 for the mask decoder."""
+        return float(self._weight_optimizer.param_groups[-1]["lr"])
+
+    @property
+    def arch_learning_rate(self) -> float | None:
+        """The last learning rate of stage 2; None before its first step."""
+        return float(self._arch_optimizer.param_groups[0]["lr"]) if self._arch_optimizer and self._arch_steps else None
+
+    @property
     def _planned_weight_steps(self) -> int:
         return self._train.epochs * len(self._weight_batches)
 

@@ -64,6 +64,7 @@ def train() -> TrainConfig:
         warmup_steps=1,
         clip_norm=1,
         augment=True,
+        tensorboard=False,
     )
 
 

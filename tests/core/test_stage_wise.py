@@ -221,7 +221,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(start, changes, tmp_pat
     with pytest.raises(KeyboardInterrupt):
         first.run(state_file, interrupt)
     second, sam, _ = start(**settings)
-    resumed = second.run(state_file)
+    heard = []
+    resumed = second.run(state_file, watch=lambda epoch, alphas: heard.append((epoch, {one.epoch for one in alphas})))
+    assert heard == [(epoch, {epoch.epoch} if resumed.alphas else set()) for epoch in resumed.epochs]
     assert [e.train_loss for e in resumed.epochs] == [e.train_loss for e in expected.epochs]
     assert [e.arch_loss for e in resumed.epochs] == [e.arch_loss for e in expected.epochs]
     assert resumed.alphas == expected.alphas

@@ -120,3 +120,16 @@ def test_a_folder_that_cannot_be_loaded_changes_nothing(switchable, folders, mod
     assert switchable.adapter_names == ["leaves", "roads"]
     assert switchable.active_adapter == "leaves"
     assert torch.equal(answer(switchable.sam, images), before)
+
+
+def test_a_deleted_adapter_leaves_the_base_and_the_others_as_they_were(switchable, folders, model, images):
+    expected = answer(load_adapted(folders / "roads", model)[0].sam, images)
+    switchable.set_adapter("leaves")
+    switchable.delete_adapter("leaves")
+    assert switchable.adapter_names == ["roads"]
+    assert switchable.active_adapter is None
+    assert torch.equal(answer(switchable.sam, images), answer(load_base(model), images))
+    switchable.set_adapter("roads")
+    assert torch.equal(answer(switchable.sam, images), expected)
+    with pytest.raises(ConfigError, match="unknown adapter 'leaves'; loaded: roads"):
+        switchable.delete_adapter("leaves")

@@ -362,7 +362,7 @@ def test_scenes_come_in_whole_without_a_tile_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("length", "starts"), [(1500, [0, 494, 988]), (512, [0]), (100, [0]), (1024, [0, 512])])
 def test_tiles_cover_a_scene_to_its_edge(length: int, starts: list[int]) -> None:
-    from naslora_core.data.importers.tiles import tile_starts
+    from naslora_core.tiling import tile_starts
 
     assert tile_starts(length, 512) == starts
     assert starts[-1] + 512 >= length

@@ -10,10 +10,14 @@ from PIL import Image
 
 from naslora_core.data.card import DatasetCard, SplitRule
 from naslora_core.data.dataset import Pair
+from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
+from naslora_core.evaluation.heat import write_heat
 from naslora_core.evaluation.report.sources import Folders
-from naslora_core.evaluation.summary import means, summarise
+from naslora_core.evaluation.summary import means, summarise, summarise_set
+from naslora_core.evaluation.tables import write_tables
+from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import write_json
 
 SPACE = ["none", "skip_connect", "avg_pool_3x3", "conv_1x1", "conv_3x3", "dil_conv_3x3"]
@@ -90,6 +94,7 @@ def write_stages(
         _write_training(folders.search_train, method)
         write_json(folders.validate / "verdict.json", _verdict(domain))
         write_json(folders.merge / "certificate.json", _certificate())
+        write_json(folders.merge / "model.json", {"mode": "fold", "origin": {"domain": domain}})
         return folders
 
     return write
@@ -97,12 +102,25 @@ def write_stages(
 
 def _write_evaluation(folder: Path, pairs: list[Pair], card: DatasetCard, evaluations: dict[str, Evaluation]) -> None:
     tables = {model: one.table for model, one in evaluations.items()}
+    traits = describe_images(pairs, card)
     about = {"title": "Discs & <dots>", "licence": "CC0", "citation": "", "source": "made up"}
+    of_set = summarise_set({model: one.whole.scores() for model, one in evaluations.items()})
+    by_trait = {"breakdowns": breakdowns(tables, traits, seed=3)}
     write_json(folder / "metrics.json", means(tables))
-    write_json(folder / "summary.json", {"dataset": about} | summarise(tables, seed=3))
-    per_image = pd.concat([table.assign(model=model) for model, table in tables.items()])
-    per_image.to_csv(folder / "per_image.csv", index=False)
+    write_json(folder / "summary.json", {"dataset": about} | summarise(tables, seed=3) | of_set | by_trait)
+    write_tables(folder, evaluations, traits)
     write_gallery(folder, pairs, card, evaluations, size=3)
+    heats = {
+        model: {pair.name: made_up_heat(column) for pair in pairs} for model, column in (("base", 0), ("adapted", 3))
+    }
+    write_heat(folder, pairs[:2], card, heats)
+
+
+def made_up_heat(column: int) -> np.ndarray:
+    """Return a heat map (6, 8) that is warm in one column only."""
+    heat = np.zeros((6, 8), dtype=np.float32)
+    heat[:, column] = 2
+    return heat
 
 
 def _write_training(folder: Path, method: str) -> None:

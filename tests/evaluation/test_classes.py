@@ -16,11 +16,12 @@ from naslora_core.errors import CheckpointError
 from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_model, evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
-from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.metrics import METRICS, Comparison
 from naslora_core.evaluation.overlays import ANY_CLASS_COLOUR, CLASS_COLOURS, class_colour, css, split_panels
 from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import read_results
 from naslora_core.evaluation.scores import score
+from naslora_core.evaluation.segmented import SegmentedImage
 from naslora_core.evaluation.summary import means, summarise, summarise_classes
 from naslora_core.files import write_json
 
@@ -34,7 +35,7 @@ def certain(ids: np.ndarray) -> np.ndarray:
 
 
 def scores_of(probability: np.ndarray, truth: np.ndarray = TRUTH) -> dict[str, float]:
-    return score(probability, decide(probability, 0.5), truth, CLASSES)
+    return score(SegmentedImage(probability, decide(probability, 0.5), truth, 3), CLASSES)
 
 
 def test_the_most_probable_of_background_and_classes_wins_whatever_the_threshold():
@@ -74,7 +75,10 @@ def test_every_metric_of_a_class_is_that_of_the_class_against_the_rest():
     scores = scores_of(probability)
     assert {1, 2, 3} <= set(np.unique(predicted))
     for name in METRICS:
-        alone = [METRICS[name].measure(probability[k], predicted == k + 1, np.equal(TRUTH, k + 1)) for k in range(3)]
+        alone = [
+            METRICS[name].measure(Comparison(probability[k], predicted == k + 1, np.equal(TRUTH, k + 1)))
+            for k in range(3)
+        ]
         assert scores[name] == pytest.approx(np.mean(alone))
 
 
@@ -94,7 +98,8 @@ def test_a_model_without_classes_is_judged_as_if_it_meant_each_class_of_the_trut
 
 
 def test_one_class_has_no_columns_by_class():
-    assert list(score(certain(TRUTH)[0], TRUTH == 1, TRUTH == 1, ("stem",))) == list(METRICS)
+    stem = (TRUTH == 1).astype(np.uint8)
+    assert list(score(SegmentedImage(certain(TRUTH)[0], stem, stem, 1), ("stem",))) == list(METRICS)
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ from naslora_core.data.dataset import Pair
 from naslora_core.evaluation.evaluate import Evaluation
 from naslora_core.evaluation.gallery import choose_cases, write_gallery
 from naslora_core.evaluation.overlays import (
+    GAP_PX,
     PANEL_SIDE_PX,
     PREDICTION_COLOUR,
+    SHARED_COLOUR,
     TRUTH_COLOUR,
+    error_areas,
+    error_panel,
     join_panels,
     panel,
-    split_panels,
 )
 
 NINE = pd.Series({f"image{i}": i / 10 for i in (4, 0, 8, 2, 6, 1, 7, 3, 5)})
@@ -71,11 +74,33 @@ def test_large_images_shrink_with_their_proportions_and_small_ones_stay():
     assert panel(np.zeros((30, 40, 3), dtype=np.uint8)).size == (40, 30)
 
 
-def test_panels_come_back_from_a_strip_unchanged():
+def test_panels_stand_side_by_side_in_a_strip():
     rng = np.random.default_rng(0)
     panels = [Image.fromarray(rng.integers(0, 255, (21, 33, 3), dtype=np.uint8)) for _ in range(4)]
-    for before, after in zip(panels, split_panels(join_panels(panels), 4), strict=True):
-        np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
+    strip = np.asarray(join_panels(panels))
+    for place, picture in enumerate(panels):
+        start = place * (33 + GAP_PX)
+        np.testing.assert_array_equal(strip[:, start : start + 33, :3], np.asarray(picture))
+
+
+def test_errors_are_what_is_found_missed_and_added():
+    truth = np.array([[0, 1, 1, 2]], dtype=np.uint8)
+    predicted = np.array([[2, 1, 0, 1]], dtype=np.uint8)
+    areas = error_areas(truth, predicted)
+    assert {name: mask.astype(int).tolist() for name, (mask, _) in areas.items()} == {
+        "found": [[0, 1, 0, 0]],
+        "missed": [[0, 0, 1, 1]],
+        "extra": [[1, 0, 0, 0]],
+    }
+
+
+def test_errors_are_coloured_on_a_darker_image():
+    grey = np.full((30, 40, 3), 200, dtype=np.uint8)
+    mask = np.zeros((30, 40), dtype=bool)
+    mask[10:20, 10:30] = True
+    drawn = np.asarray(error_panel(grey, [(mask, SHARED_COLOUR)]))
+    assert np.abs(drawn[15, 20].astype(int) - SHARED_COLOUR).max() < 40
+    assert (drawn[2, 2] == round(0.55 * 200)).all()
 
 
 def test_the_gallery_says_what_its_pictures_show(
@@ -85,10 +110,13 @@ def test_the_gallery_says_what_its_pictures_show(
     entries = json.loads((tmp_path / "out" / "gallery.json").read_text(encoding="utf-8"))
     assert [entry["case"] for entry in entries] == ["worst", "median", "best"]
     assert sorted(path.name for path in (tmp_path / "out" / "gallery").iterdir()) == [
-        "01_worst.png", "02_median.png", "03_best.png",
+        "01_worst.jpg", "01_worst.png", "02_median.jpg", "02_median.png", "03_best.jpg", "03_best.png",
     ]  # fmt: skip
     for entry in entries:
         assert (tmp_path / "out" / entry["file"]).is_file()
+        assert (tmp_path / "out" / entry["strip"]).is_file()
+        assert list(entry["panels"]) == ["image", "truth", "base", "merged", "errors"]
+        assert [len(drawn) for drawn in list(entry["panels"].values())[:4]] == [0, 1, 2, 2]
         expected = evaluations["base"].table.set_index("name").loc[entry["name"], "dice"]
         assert entry["dice"]["base"] == pytest.approx(expected, abs=1e-6)
         assert entry["predicted_share"]["base"] == 0.5

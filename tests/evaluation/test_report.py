@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -30,7 +33,7 @@ class Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.links, self.ids, self.undescribed, self.tags, self.words = [], [], [], [], []
+        self.links, self.ids, self.undescribed, self.tags, self.words, self.cells = [], [], [], [], [], []
         self._skip = False
         self.feed(text)
         self.text = " ".join(" ".join(self.words).split())
@@ -38,7 +41,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
         self.tags.append(tag)
-        self._skip = tag in ("style", "title")
+        self.cells += [values] if tag == "th" else []
+        self._skip = tag in ("style", "title", "script")
         self.links += [values[key] for key in ("href", "src", "xlink:href", "srcset") if values.get(key)]
         self.ids += [values["id"]] if "id" in values else []
         if (tag == "img" and not values.get("alt")) or (values.get("role") == "img" and not values["aria-label"]):
@@ -75,7 +79,8 @@ def read_all(folders: list[Folders]) -> list[Results]:
 
 def test_the_page_needs_nothing_but_itself(site: Site):
     assert all(link.startswith(("#", "data:image/jpeg;base64,")) for link in site.page.links)
-    assert not {"script", "link", "iframe", "object"} & set(site.page.tags)
+    assert not {"link", "iframe", "object"} & set(site.page.tags)
+    assert site.page.tags.count("script") == 1
     assert not re.search(r"url\((?!#)|@import", site.text)
     namespaces = {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
     assert set(re.findall(r"https?://[^\"' <]+", site.text)) <= namespaces
@@ -91,16 +96,37 @@ def test_every_link_inside_the_page_has_its_target_and_ids_are_unique(site: Site
 
 def test_every_picture_is_described(site: Site):
     assert site.page.undescribed == []
-    assert site.page.tags.count("img") == 2 * 3 * 4
+    assert site.page.tags.count("img") == 2 * 2 * 3
+    assert site.text.count('<svg viewBox="0 0 1000') == 2 * 3 * 5
     assert "outline of what the base model marks, 50.0 % of the image" in site.text
+
+
+def test_headings_follow_each_other_without_a_gap(site: Site):
+    levels = [int(tag[1]) for tag in site.page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_head_of_a_table_says_what_it_is_the_head_of(site: Site):
+    assert len(site.page.cells) > 50
+    assert all(cell.get("scope") in ("col", "row", "rowgroup") for cell in site.page.cells)
+
+
+def test_only_the_pages_own_script_may_run(site: Site):
+    script = re.search(r"<script>(.*?)</script>", site.text, flags=re.DOTALL)
+    assert script
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in site.text
+    assert "default-src 'none'; img-src data:" in site.text
 
 
 def test_the_same_results_give_the_same_bytes(site: Site, params: Params, tmp_path: Path):
     write_report(tmp_path / "again", read_all(site.folders), params)
     files = sorted(path.name for path in site.out.iterdir())
     charts = {
-        "leaf": ("architecture", "layers", "learning", "per_image", "trajectory"),
-        "polyp": ("learning", "per_image"),
+        "leaf": ("architecture", "cells", "layers", "learning", "per_image", "trajectory", "trust"),
+        "polyp": ("learning", "per_image", "trust"),
     }
     pictures = [f"{domain}_{chart}.png" for domain, names in charts.items() for chart in names]
     assert files == sorted(["index.html", *pictures])
@@ -135,6 +161,11 @@ def test_the_numbers_on_the_page_are_those_of_the_files(site: Site):
         "The weights of epoch 5",
         "98,304 of them in adapters",
         "conv_3x3 weighs most",
+        "By size of the object",
+        "BER of the set",
+        "of the heat of the base model and",
+        "of the heat of the adapted model lies on the true foreground",
+        "1.04 times as long as the base",
         "Nothing was searched: the method none has no architecture weights",
     ],
 )
@@ -150,6 +181,36 @@ def test_a_lora_report_of_an_ad_hoc_run_says_so(write_stages: WriteStages, param
     assert "the method lora has no architecture weights" in page.text
 
 
+SERVICE = {
+    "serving": {"version": "v3", "dice": {"mean": 0.581, "low": 0.43, "high": 0.72}},
+    "candidate": {"version": "v4", "dice": {"mean": 0.599, "low": 0.452, "high": 0.741}},
+    "difference": {"mean": 0.018, "low": -0.004, "high": 0.04},
+    "decision": "kept",
+    "reason": "the interval includes zero.",
+}
+
+
+def test_the_model_in_service_stands_beside_its_candidate(write_stages: WriteStages, params: Params, tmp_path: Path):
+    results = read_results("leaf", write_stages(tmp_path, "leaf", "lora"))
+    write_report(tmp_path / "with", [results], params, service={"leaf": SERVICE}, made_with={"torch": "2.9.9"})
+    write_report(tmp_path / "without", [results], params, service={"polyp": SERVICE})
+    page, plain = (Page((tmp_path / name / "index.html").read_text(encoding="utf-8")) for name in ("with", "without"))
+    assert "in service 0.581 0.430 to 0.720" in page.text
+    assert "v4, differs from it by +0.018 (−0.004 to +0.040, paired) and was not put into service" in page.text
+    assert "torch 2.9.9" in page.text
+    assert "in service" not in plain.text
+
+
+def test_a_link_leads_to_the_data_docs_where_there_are_any(write_stages: WriteStages, params: Params, tmp_path: Path):
+    folders = write_stages(tmp_path / "artifacts", "leaf", "lora")
+    (folders.validate / "data_docs").mkdir()
+    (folders.validate / "data_docs" / "index.html").write_text("docs", encoding="utf-8")
+    write_report(tmp_path / "artifacts" / "report", [read_results("leaf", folders)], params)
+    page = Page((tmp_path / "artifacts" / "report" / "index.html").read_text(encoding="utf-8"))
+    (link,) = [link for link in page.links if not link.startswith(("#", "data:"))]
+    assert (tmp_path / "artifacts" / "report" / link).read_text(encoding="utf-8") == "docs"
+
+
 @pytest.mark.parametrize(
     ("folder", "file"),
     [
@@ -157,7 +218,10 @@ def test_a_lora_report_of_an_ad_hoc_run_says_so(write_stages: WriteStages, param
         ("search_train", "history.csv"),
         ("search_train", "alphas.csv"),
         ("validate", "verdict.json"),
+        ("merge", "model.json"),
         ("evaluate", "gallery.json"),
+        ("evaluate", "heat.json"),
+        ("evaluate", "thresholds.csv"),
     ],
 )
 def test_a_missing_file_is_named(folder: str, file: str, write_stages: WriteStages, tmp_path: Path):

@@ -6,7 +6,7 @@ import numpy as np
 import py_sod_metrics
 import pytest
 
-from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.metrics import METRICS, Comparison
 from naslora_core.evaluation.metrics.saliency import prepare
 
 ROWS, COLUMNS = np.mgrid[:14, :12]
@@ -19,8 +19,12 @@ def prediction(seed: int = 0) -> np.ndarray:
     return (0.15 + 0.45 * TRUTH + 0.3 * noise).astype(np.float32)
 
 
+def comparison(probability: np.ndarray, mask: np.ndarray) -> Comparison:
+    return Comparison(probability, probability > 0.5, mask)
+
+
 def score(name: str, probability: np.ndarray, mask: np.ndarray) -> float:
-    return METRICS[name].measure(probability, probability > 0.5, mask)
+    return METRICS[name].measure(comparison(probability, mask))
 
 
 def stretched(probability: np.ndarray) -> np.ndarray:
@@ -127,7 +131,7 @@ def test_weighted_f_of_a_false_alarm_on_an_empty_truth_is_zero(name: str):
 
 def test_numerical_noise_of_a_constant_prediction_is_not_stretched_to_full_contrast():
     noise = np.random.default_rng(1).random(TRUTH.shape) * 1e-6
-    flat, _ = prepare((0.25 + noise).astype(np.float32), TRUTH)
+    flat, _ = prepare(comparison((0.25 + noise).astype(np.float32), TRUTH))
     assert np.ptp(flat) == 0
     assert flat[0, 0] == pytest.approx(0.25, abs=0.5 / 255)
 
@@ -135,6 +139,6 @@ def test_numerical_noise_of_a_constant_prediction_is_not_stretched_to_full_contr
 def test_preparation_equals_that_of_the_reference_package_where_the_mask_is_not_empty():
     grey = np.rint(prediction() * 255).astype(np.uint8)
     reference, truth = py_sod_metrics.utils.prepare_data(grey, TRUTH * 255)
-    ours, ours_truth = prepare(grey / np.float32(255), TRUTH)
+    ours, ours_truth = prepare(comparison(grey / np.float32(255), TRUTH))
     np.testing.assert_allclose(ours, reference, atol=1e-12)
     np.testing.assert_array_equal(ours_truth, truth)

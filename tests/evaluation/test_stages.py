@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 
 from naslora_core.config import Params, load_params
+from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset import Pair
 from naslora_core.errors import NasLoraError
+from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.report.sources import Folders
-from naslora_core.progress import silent
+from naslora_core.evaluation.set_metrics import SET_METRICS
+from naslora_core.progress import Progress, silent
 from stages import evaluate, report
 from stages.paths import StagePaths
 
@@ -62,6 +66,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
     def nothing(images: list[np.ndarray]) -> list[np.ndarray]:
         return [np.zeros(image.shape[:2], dtype=np.float32) for image in images]
 
+    def cold(loaders: dict, pairs: list[Pair], card: DatasetCard, progress: Progress) -> dict:
+        return {model: {pair.name: np.zeros((6, 8), dtype=np.float32) for pair in pairs} for model in loaders}
+
+    monkeypatch.setattr(evaluate, "explain_models", cold)
     monkeypatch.setattr(evaluate.Predictor, "base", lambda model: nothing)
     monkeypatch.setattr(evaluate.Predictor, "adapted", lambda folder, model: bright)
     monkeypatch.setattr(evaluate.Predictor, "merged", lambda folder, precision: bright)
@@ -77,7 +85,9 @@ def test_evaluate_scores_the_test_split_only_and_writes_numbers_for_dvc(project:
     assert metrics["base"]["dice"] == 0
     assert metrics["merged"]["dice"] == metrics["adapted"]["dice"] > 0.9
     per_image = pd.read_csv(folder / "per_image.csv")
-    assert list(per_image.columns[:3]) == ["name", "model", "dice"]
+    traits = ["object_share", "object_size", "contrast", "contrast_level"]
+    assert list(per_image.columns) == ["name", "model", *METRICS, *traits]
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "per_image.parquet"), per_image, atol=1e-6)
     assert sorted(per_image["name"].unique()) == [f"d{index}" for index in range(3, 8)]
     merged = per_image[per_image["model"] == "merged"]["dice"]
     assert merged.mean() == pytest.approx(metrics["merged"]["dice"], abs=1e-6)
@@ -85,6 +95,26 @@ def test_evaluate_scores_the_test_split_only_and_writes_numbers_for_dvc(project:
     assert summary["dataset"]["title"] == "Discs"
     assert (summary["images"], summary["seed"]) == (5, params.seed)
     assert len(list((folder / "gallery").glob("*.png"))) == 3
+
+
+def test_evaluate_writes_what_thresholds_bins_and_kinds_of_images_say(project: StagePaths, params: Params):
+    evaluate.main("discs", params, project, silent)
+    folder = project.output("evaluate", "discs")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    sweep = pd.read_csv(folder / "thresholds.csv")
+    at_half = sweep[np.isclose(sweep["threshold"], params.evaluate.threshold)].set_index("model")
+    for model, scores in metrics.items():
+        assert at_half.loc[model, "dice"] == pytest.approx(scores["dice"], abs=2e-6)
+        assert at_half.loc[model, "recall"] == pytest.approx(scores["recall"], abs=2e-6)
+    calibration = pd.read_csv(folder / "calibration.csv")
+    assert (calibration.groupby("model")["pixels"].sum() == 5 * 36 * 50).all()
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert set(summary["set_metric_titles"]) == set(SET_METRICS)
+    for model, scores in summary["set_metrics"].items():
+        assert scores.items() <= metrics[model].items()
+    for levels in summary["breakdowns"].values():
+        assert sum(level["images"] for level in levels.values()) == 5
+        assert all({"dice", "iou"} <= set(level["models"]["merged"]) for level in levels.values())
 
 
 def test_evaluate_gives_the_same_bytes_again(project: StagePaths, params: Params):

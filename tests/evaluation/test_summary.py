@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from naslora_core.evaluation.metrics import METRICS
-from naslora_core.evaluation.summary import bootstrap_interval, means, summarise
+from naslora_core.evaluation.set_metrics import SET_METRICS
+from naslora_core.evaluation.summary import bootstrap_interval, intervals, means, summarise, summarise_set
 
 
 def table(dice: list[float]) -> pd.DataFrame:
@@ -36,6 +37,14 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     assert bootstrap_interval(values, 7) != bootstrap_interval(values, 8)
 
 
+def test_metrics_summarised_together_have_the_intervals_they_have_alone():
+    rng = np.random.default_rng(6)
+    scores = pd.DataFrame({name: rng.random(25) for name in METRICS})
+    for name, interval in intervals(scores, seed=3).items():
+        low, high = bootstrap_interval(scores[name].to_numpy(), seed=3)
+        assert interval == pytest.approx({"mean": scores[name].mean(), "low": low, "high": high}, abs=1e-6)
+
+
 def test_a_gain_is_paired_so_a_constant_difference_has_no_width():
     base = [0.1, 0.5, 0.3, 0.8]
     summary = summarise({"base": table(base), "merged": table([value + 0.125 for value in base])}, seed=2)
@@ -55,3 +64,10 @@ def test_the_summary_says_what_every_metric_is():
     assert set(described) == set(METRICS)
     assert all(len(entry["definition"]) > 20 for entry in described.values())
     assert described["mae"]["higher_is_better"] is False
+
+
+def test_the_summary_of_the_set_says_what_each_number_is():
+    summary = summarise_set({"base": dict.fromkeys(SET_METRICS, 1 / 3)})
+    assert summary["set_metrics"] == {"base": dict.fromkeys(SET_METRICS, 0.333333)}
+    assert summary["set_metric_titles"]["ber_set"]["higher_is_better"] is False
+    assert {len(entry) for entry in summary["set_metric_titles"].values()} == {3}

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from naslora_core.adapted import CONFIG_FILE, FILES, load_adapted, save_adapted
 from naslora_core.config import load_params
+from naslora_core.export.graph import Exported
 from naslora_core.merge.exact import exact
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.sam.build import build_sam
@@ -99,6 +100,25 @@ def test_an_exported_adapter_loads_as_the_original_does(root):
     ours, theirs = (load_adapted(root / at, model)[0].state_dict() for at in ("leaves_adapter", FOLDER))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert {path.name for path in (root / "leaves_adapter").iterdir()} == set(FILES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "options"),
+    [("onnx", "onnx_file.export_onnx", {"opset": 18}), ("torch", "torch_program.export_torch_program", {})],
+)
+def test_a_graph_is_written_where_it_should_and_what_its_check_found_is_told(root, monkeypatch, kind, module, options):
+    calls = []
+
+    def export_graph(*arguments):
+        calls.append(arguments)
+        return Exported(0.000012, "import it")
+
+    monkeypatch.setattr(f"naslora_core.export.{module}", export_graph)
+    result = export(kind, "--domain", "leaves", "--run", "merged", "--out", "leaves.graph")
+    assert result.exit_code == 0, result.output
+    assert calls == [(root / "runs/merged/merge/leaves", Path("leaves.graph"), *options.values())]
+    assert "at most 1e-05 away from the model's" in result.output
+    assert "  import it" in result.output
 
 
 @pytest.mark.parametrize(("kind", "target"), [("sam", "leaves.pth"), ("peft", "leaves_peft")])

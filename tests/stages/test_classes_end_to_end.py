@@ -86,7 +86,8 @@ def test_scores_say_which_class_is_bad(finished):
     folder = finished.output("evaluate", "plants")
     table = pd.read_csv(folder / "per_image.csv")
     by_class = [f"{metric}_{name}" for metric in ("dice", "iou") for name in CLASSES]
-    assert list(table.columns) == ["name", "model", *METRICS, *by_class]
+    traits = ["object_share", "object_size", "contrast", "contrast_level"]
+    assert list(table.columns) == ["name", "model", *METRICS, *by_class, *traits]
     merged = table[table["model"] == "merged"].set_index("name")
     assert len(merged) == 3
     np.testing.assert_allclose(merged["dice"], merged[[f"dice_{name}" for name in CLASSES]].mean(axis=1), atol=1e-5)

@@ -1,13 +1,12 @@
 """What every stage does before and after its own work."""
 
-import io
 import shutil
 from pathlib import Path
 
 import pytest
 
 from naslora_core.errors import DataError
-from stages.runner import ConsoleProgress, run_stage
+from stages.runner import run_stage
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 
@@ -75,30 +74,6 @@ def test_an_unknown_domain_is_answered_with_those_there_are(capsys):
 
 def test_settings_cannot_change_the_outputs_of_the_pipeline(capsys):
     assert "--set needs --run" in failure(capsys, never, "--domain", "leaf", "--set", "train.lr=0.5")
-
-
-def test_progress_in_a_file_is_rare_but_always_has_the_end():
-    stream = io.StringIO()
-    progress = ConsoleProgress(stream, interval_s=60)
-    for done in range(1, 101):
-        progress(done, 100, "epoch")
-    assert stream.getvalue() == "  epoch  100/100\n"
-
-
-def test_progress_in_a_file_comes_again_after_the_interval():
-    stream = io.StringIO()
-    progress = ConsoleProgress(stream, interval_s=0)
-    progress(1, 2, "epoch")
-    progress(2, 2, "epoch")
-    assert stream.getvalue() == "  epoch  1/2\n  epoch  2/2\n"
-
-
-def test_progress_on_a_terminal_rewrites_its_line():
-    stream = io.StringIO()
-    stream.isatty = lambda: True
-    progress = ConsoleProgress(stream)
-    progress(2, 2, "epoch")
-    assert stream.getvalue() == "\r\x1b[2K  epoch  2/2\n"
 
 
 def test_a_switch_of_a_stage_needs_a_trial_and_becomes_a_keyword(capsys):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.pixels import read_image, read_mask
+from naslora_core.tiling import tile_starts
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,6 @@ class MaskTile:
         """Read the mask, unless the last tile was of the same, and cut the piece out."""
         ids = _last_mask(self.path, self.threshold)
         return ids[self.top : self.top + self.side, self.left : self.left + self.side]
-
-
-def tile_starts(length: int, side: int) -> list[int]:
-    """Return where tiles of `side` begin so that they cover `length`: as few as can be, overlapping evenly."""
-    count = max(1, -(-length // side))
-    return [round(place) for place in np.linspace(0, max(0, length - side), count)]
 
 
 def cut(

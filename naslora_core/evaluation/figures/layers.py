@@ -29,7 +29,7 @@ def draw_layers(layers: Sequence[Layer], space: Sequence[str], alphas: pd.DataFr
         alphas: one row per epoch, layer and primitive; weights of a layer sum to one.
         kept_epoch: the epoch whose weights the model holds.
     """
-    shown = [layers[place] for place in _spread(len(layers))]
+    shown = [layers[place] for place in spread(len(layers))]
     rows, looks = -(-len(shown) // _COLUMNS), _looks(space, alphas)
     figure = Figure(figsize=(WIDTH_IN, 0.7 + 1.55 * rows), layout="constrained")
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -73,6 +73,6 @@ def _looks(space: Sequence[str], alphas: pd.DataFrame) -> dict[str, Look]:
     return {name: looks[name] for name in space}
 
 
-def _spread(count: int) -> list[int]:
+def spread(count: int) -> list[int]:
     """Return at most 32 of the numbers 0..count - 1, with the first and the last."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, _MOST_PANELS))})

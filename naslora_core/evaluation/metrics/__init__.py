@@ -1,6 +1,34 @@
-"""Every metric, by name. Adding one is one file here and one import below."""
+"""Every metric of one image, by name. Adding one is one file here and one import below."""
 
-from naslora_core.evaluation.metrics import dice, e_measure, iou, mae, s_measure, weighted_f
+from naslora_core.evaluation.metrics import (
+    ber,
+    boundary_iou,
+    dice,
+    e_measure,
+    hd95,
+    iou,
+    mae,
+    precision,
+    recall,
+    s_measure,
+    weighted_f,
+)
+from naslora_core.evaluation.metrics.comparison import Comparison
 from naslora_core.evaluation.metrics.metric import METRICS, Metric
 
-__all__ = ["METRICS", "Metric", "dice", "e_measure", "iou", "mae", "s_measure", "weighted_f"]
+__all__ = [
+    "METRICS",
+    "Comparison",
+    "Metric",
+    "ber",
+    "boundary_iou",
+    "dice",
+    "e_measure",
+    "hd95",
+    "iou",
+    "mae",
+    "precision",
+    "recall",
+    "s_measure",
+    "weighted_f",
+]

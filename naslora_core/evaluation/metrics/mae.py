@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from naslora_core.evaluation.metrics.comparison import Comparison
 from naslora_core.evaluation.metrics.metric import metric
 from naslora_core.evaluation.metrics.saliency import prepare
 
@@ -13,11 +14,11 @@ from naslora_core.evaluation.metrics.saliency import prepare
     "stretched to 0 to 1 as in the saliency literature; 0 if both are empty.",
     higher_is_better=False,
 )
-def mae(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+def mae(comparison: Comparison) -> float:
     """Return mean |stretched probability - truth|, 0..1, lower is better; looks at the probabilities alone.
 
     Two empty masks score the mean probability, 0 for a prediction of zeros.
     Aggregated as the mean over images.
     """
-    prediction, truth = prepare(probability, mask)
+    prediction, truth = comparison.shared(prepare)
     return float(np.mean(np.abs(prediction - truth)))

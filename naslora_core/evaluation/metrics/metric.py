@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
+from naslora_core.evaluation.metrics.comparison import Comparison
 from naslora_core.registry import Registry
 
-# probability (H, W) in 0..1, predicted (H, W) bool, mask (H, W) of 0 and 1 -> the value for this one image
-Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+Measure = Callable[[Comparison], float]
 
 
 @dataclass(frozen=True)
@@ -18,9 +16,8 @@ class Metric:
     Args:
         title: how tables call it.
         higher_is_better: False for errors.
-        definition: one sentence for readers of the report, with the value for two empty masks.
-        measure: (probability (H, W) float in 0..1, predicted (H, W) bool, mask (H, W) of 0 and 1) -> float, where
-            `predicted` is what was made of the probabilities. Measures that judge these do not look at it.
+        definition: one sentence for readers of the report, with the value for empty masks.
+        measure: of one class of one image; looks at the probabilities, or at what was made of them.
     """
 
     title: str

@@ -3,8 +3,11 @@
 import numpy as np
 from py_sod_metrics import WeightedFmeasure
 
+from naslora_core.evaluation.metrics.comparison import Comparison
 from naslora_core.evaluation.metrics.metric import metric
 from naslora_core.evaluation.metrics.saliency import prepare
+
+_BETAS_SQUARED = (1.0, 0.3)
 
 
 @metric(
@@ -13,12 +16,12 @@ from naslora_core.evaluation.metrics.saliency import prepare
     definition="Weighted F-measure with β² = 1, as in the camouflage literature (Margolin et al. 2014); "
     "for an empty truth 1 if nothing exceeds the threshold, else 0.",
 )
-def weighted_f_b1(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+def weighted_f_b1(comparison: Comparison) -> float:
     """Return the weighted F-measure with beta squared = 1, 0..1, PySODMetrics' own choice.
 
     Two empty masks score 1. Aggregated as the mean over images.
     """
-    return _weighted_f(probability, predicted, mask, beta_squared=1.0)
+    return comparison.shared(_weighted_f)[0]
 
 
 @metric(
@@ -27,20 +30,22 @@ def weighted_f_b1(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarr
     definition="Weighted F-measure with β² = 0.3, the F-measure of Conv-LoRA's tables; "
     "for an empty truth 1 if nothing exceeds the threshold, else 0.",
 )
-def weighted_f_b03(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+def weighted_f_b03(comparison: Comparison) -> float:
     """Return the weighted F-measure with beta squared = 0.3, 0..1, as AutoGluon computes its "fm".
 
     Two empty masks score 1. Aggregated as the mean over images.
     """
-    return _weighted_f(probability, predicted, mask, beta_squared=0.3)
+    return comparison.shared(_weighted_f)[1]
 
 
-def _weighted_f(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray, beta_squared: float) -> float:
-    prediction, truth = prepare(probability, mask)
+def _weighted_f(comparison: Comparison) -> tuple[float, ...]:
+    """Return the weighted F-measure for each of `_BETAS_SQUARED`."""
+    prediction, truth = comparison.shared(prepare)
     if not truth.any():
         # Upstream gives 0 even to a perfect empty prediction.
-        return float(not predicted.any())
-    # PySODMetrics calls it beta; in its formula it stands where beta squared belongs.
-    measure = WeightedFmeasure(beta=beta_squared)
+        return (float(not comparison.predicted.any()),) * len(_BETAS_SQUARED)
+    # PySODMetrics calls it beta; in its formula, the last step of a long computation, it stands where beta squared
+    # belongs. An array there gives both measures for the price of one.
+    measure = WeightedFmeasure(beta=np.array(_BETAS_SQUARED))
     measure.step(prediction, truth, normalize=False)
-    return float(measure.weighted_fms[0])
+    return tuple(measure.weighted_fms[0].tolist())

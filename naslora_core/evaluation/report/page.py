@@ -1,27 +1,19 @@
 """Put the page together: charts, pictures, tables and prose into `index.html`."""
 
 import base64
-import io
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
-from matplotlib.figure import Figure
-from PIL import Image
 
 from naslora_core.config import Params
-from naslora_core.evaluation.architecture import describe_architecture
-from naslora_core.evaluation.figures.heat_map import draw_heat_map
-from naslora_core.evaluation.figures.layers import draw_layers
-from naslora_core.evaluation.figures.learning import draw_learning
-from naslora_core.evaluation.figures.per_image import draw_per_image
-from naslora_core.evaluation.figures.style import DARK, LIGHT, chart_style, to_svg, write_png
-from naslora_core.evaluation.figures.trajectory import draw_trajectory
+from naslora_core.evaluation.figures.style import DARK, LIGHT
 from naslora_core.evaluation.headline import HEADLINE_METRICS
-from naslora_core.evaluation.overlays import split_panels
+from naslora_core.evaluation.overlays import PREDICTION_COLOUR, SHARED_COLOUR, TRUTH_COLOUR, css
 from naslora_core.evaluation.report import sentences
+from naslora_core.evaluation.report.context import domain_context, ordered_metrics
 from naslora_core.evaluation.report.sources import Results
 from naslora_core.files import atomic_file
 from naslora_core.progress import Progress, silent
@@ -35,6 +27,8 @@ def write_report(
     params: Params,
     run: str | None = None,
     progress: Progress = silent,
+    service: Mapping[str, Mapping[str, Any]] | None = None,
+    made_with: Mapping[str, str] | None = None,
 ) -> None:
     """Write `index.html`, and every chart as PNG beside it. The page needs no other file and no network.
 
@@ -44,26 +38,37 @@ def write_report(
         params: the settings the results were made with.
         run: name of the ad-hoc run, None for the pipeline.
         progress: told after every domain.
+        service: by domain how the model in service compares with the merged one: "serving" and "candidate", each with
+            "version" and "dice" (mean, low, high), "difference" (the same), "decision" (promoted or kept), "reason".
+            The page says nothing of domains that are not in it.
+        made_with: versions and revision by name, as `surroundings` returns them.
     """
     domains = []
     for done, one in enumerate(results, start=1):
-        domains.append(_domain_context(one, folder))
+        service_of_one = (service or {}).get(one.domain)
+        domains.append(domain_context(one, folder, params.evaluate.threshold, service_of_one))
         progress(done, len(results), f"report {one.domain}")
+    script = (_HERE / "script.js").read_text(encoding="utf-8")
     page = _environment().get_template("page.html.j2").render(
         domains=domains,
+        cases=[case for domain in domains for case in domain["gallery"]],
+        error_colours={"found": css(SHARED_COLOUR), "missed": css(TRUTH_COLOUR), "extra": css(PREDICTION_COLOUR)},
         opening=sentences.opening([row for one in results for row in one.headline]),
-        method=sentences.METHODS[params.adapter.method],
+        method=sentences.method_words(params.adapter.method),
         headline_metrics=HEADLINE_METRICS,
-        metrics=_ordered_metrics(results[0].summary),
+        metrics=ordered_metrics(results[0].summary),
         bootstrap=results[0].summary,
         params=_flatten(params.model_dump(mode="json")),
         seed=params.seed,
         threshold=params.evaluate.threshold,
         model=params.model.name,
         hashes=list(dict.fromkeys(one.adapter["base"]["sha256"] for one in results)),
+        made_with=made_with or {},
         run=run,
         light=LIGHT,
         dark=DARK,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )  # fmt: skip
     with atomic_file(folder / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -78,66 +83,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["signed"] = sentences.signed
+    environment.filters["duration"] = sentences.duration
     return environment
-
-
-def _domain_context(results: Results, folder: Path) -> dict[str, Any]:
-    charts = {}
-    with chart_style():
-        for name, figure in _charts(results):
-            charts[name] = to_svg(figure, f"{results.domain}-{name}")
-            write_png(figure, folder / f"{results.domain}_{name}.png")
-    return {
-        "results": results,
-        "charts": charts,
-        "metrics": _ordered_metrics(results.summary),
-        "gallery": [_case(entry, results.folder) for entry in results.gallery],
-        "gain": sentences.gain_sentence(results.summary),
-        "data": sentences.verdict_sentence(results.verdict) + sentences.gate_sentence(results.adapter),
-        "architecture": describe_architecture(results.layers, results.space) if results.layers else "",
-        "certificate": sentences.certificate_sentences(results.certificate),
-        "learning": sentences.learning_sentence(results.history),
-        "training": sentences.training_sentence(results.history, results.training, results.adapter["method"]),
-    }
-
-
-def _charts(results: Results) -> Iterator[tuple[str, Figure]]:
-    kept = results.training["best_epoch"]
-    yield "per_image", draw_per_image(_dice_by_model(results.per_image))
-    yield "learning", draw_learning(results.history, kept)
-    if results.layers:
-        yield "trajectory", draw_trajectory(results.alphas, kept)
-        yield "layers", draw_layers(results.layers, results.space, results.alphas, kept)
-        yield "architecture", draw_heat_map(results.layers, results.space)
-
-
-def _dice_by_model(per_image: pd.DataFrame) -> pd.DataFrame:
-    return per_image.pivot(index="name", columns="model", values="dice")
-
-
-def _case(entry: dict[str, Any], folder: Path) -> dict[str, Any]:
-    with Image.open(folder / entry["file"]) as strip:
-        pictures = [_data_uri(picture) for picture in split_panels(strip, len(entry["panels"]))]
-    return entry | {"pictures": dict(zip(entry["panels"], pictures, strict=True))}
-
-
-def _data_uri(picture: Image.Image) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    # Full colour resolution: subsampled, the thin outlines would bleed.
-    picture.save(buffer, format="JPEG", quality=88, subsampling=0)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"uri": f"data:image/jpeg;base64,{encoded}", "width": picture.width, "height": picture.height}
-
-
-def _ordered_metrics(summary: dict[str, Any]) -> dict[str, Any]:
-    metrics = summary["metrics"]
-    return {name: metrics[name] for name in (*HEADLINE_METRICS, *_set_aside(metrics))}
-
-
-def _set_aside(metrics: dict[str, Any]) -> list[str]:
-    """Return the metrics that are not in the headline, by title; errors, where lower is better, come last."""
-    others = [name for name in metrics if name not in HEADLINE_METRICS]
-    return sorted(others, key=lambda name: (not metrics[name]["higher_is_better"], metrics[name]["title"]))
 
 
 def _flatten(settings: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The report's prose, computed from the numbers it is about."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,13 +8,23 @@ import pandas as pd
 from naslora_core.evaluation.headline import HeadlineRow
 from naslora_core.quality.verdict import Verdict
 
-METHODS = {
+_METHODS = {
     "none": "a trained mask decoder and no adapters",
+    "neck": "a trained neck and mask decoder",
+    "bitfit": "trained biases and a trained mask decoder",
+    "full": "all weights trained",
     "lora": "LoRA adapters and a trained mask decoder",
+    "conv_lora": "Conv-LoRA adapters and a trained mask decoder",
     "nas_lora": "NAS-LoRA adapters and a trained mask decoder",
+    "nas_pc_lora": "NAS-PC-LoRA adapters and a trained mask decoder",
 }
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SERVED, BASELINE = "merged", "base"
+
+
+def method_words(method: str) -> str:
+    """Say what `adapter.method` trains."""
+    return _METHODS.get(method, f"{method.removeprefix('peft:')} adapters and a trained mask decoder")
 
 
 def opening(rows: Sequence[HeadlineRow]) -> str:
@@ -29,7 +39,10 @@ def opening(rows: Sequence[HeadlineRow]) -> str:
 
 
 def _mean_dice(rows: Sequence[HeadlineRow], model: str) -> float:
-    values = [row.scores["dice"].mean for row in rows if row.model == model]
+    return _mean([row.scores["dice"].mean for row in rows if row.model == model])
+
+
+def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
@@ -48,6 +61,25 @@ def gain_sentence(summary: dict[str, Any]) -> str:
         f"by {signed(gain['mean'])} Dice (95 % interval {signed(gain['low'])} to {signed(gain['high'])}, "
         f"paired). {verdict}"
     )
+
+
+def service_sentence(service: Mapping[str, Any]) -> str:
+    """Say how the model in service and this page's candidate compare, and what was decided."""
+    gap, current = service["difference"], service["serving"]
+    return (
+        f"In service is {current['version']} with Dice {current['dice']['mean']:.3f} on the same images; "
+        f"the candidate, {service['candidate']['version']}, differs from it by {signed(gap['mean'])} "
+        f"({signed(gap['low'])} to {signed(gap['high'])}, paired) and was "
+        f"{'put into service' if service['decision'] == 'promoted' else 'not put into service'}: {service['reason']}"
+    )
+
+
+def heat_sentence(heat: Sequence[Mapping[str, Any]]) -> str:
+    """Say how much of each model's heat lies on what is to be found."""
+    shares = {model: _mean([entry["inside"][model] for entry in heat]) for model in heat[0]["inside"]}
+    said = " and ".join(f"{100 * share:.1f} % of the heat of the {model} model" for model, share in shares.items())
+    truth = 100 * _mean([entry["truth_share"] for entry in heat])
+    return f"On these images {said} lies on the true foreground, which covers {truth:.1f} % of them."
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -89,7 +121,7 @@ def training_sentence(history: pd.DataFrame, training: dict[str, Any], method: s
     epochs = len(history)
     return (
         f"{epochs} epoch{'' if epochs == 1 else 's'} in {duration(float(history['seconds'].sum()))} "
-        f"for {METHODS[method]}. The weights of epoch {training['best_epoch']}, the best by validation Dice, "
+        f"for {method_words(method)}. The weights of epoch {training['best_epoch']}, the best by validation Dice, "
         f"were kept. {training['trainable_parameters']:,} parameters were trained, "
         f"{training['adapter_parameters']:,} of them in adapters; the base model has "
         f"{training['total_parameters']:,}."

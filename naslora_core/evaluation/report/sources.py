@@ -18,7 +18,12 @@ _CERTIFICATE_KEYS = (
     "validation_dice_before", "validation_dice_after", "parameters", "seconds_per_image", "reason",
 )  # fmt: skip
 
+_SUMMARY_KEYS = ("dataset", "models", "gain", "metrics", "breakdowns", "set_metrics", "set_metric_titles")
 _TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "total_parameters")
+
+
+_SWEEP_COLUMNS = ("model", "threshold", "dice", "precision", "recall")
+_CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Results:
     """Everything the report says about one domain.
 
     Args:
-        folder: of the evaluate stage; paths in `gallery` are relative to it.
+        folder: of the evaluate stage; paths in `gallery` and `heat` are relative to it.
+        data_docs: the page of Great Expectations on this data; None where the gate wrote none.
         alphas: the architecture weights by epoch; empty for methods without a search.
         layers: the found architecture; empty for methods without a search.
         space: the primitives that were searched.
@@ -44,10 +50,14 @@ class Results:
 
     domain: str
     folder: Path
+    data_docs: Path | None
     headline: list[HeadlineRow]
     summary: dict[str, Any]
     per_image: pd.DataFrame
+    thresholds: pd.DataFrame
+    calibration: pd.DataFrame
     gallery: list[dict[str, Any]]
+    heat: list[dict[str, Any]]
     verdict: Verdict
     history: pd.DataFrame
     alphas: pd.DataFrame
@@ -56,6 +66,7 @@ class Results:
     training: dict[str, Any]
     adapter: dict[str, Any]
     certificate: dict[str, Any]
+    model: dict[str, Any]
 
 
 def read_results(domain: str, folders: Folders) -> Results:
@@ -67,13 +78,18 @@ def read_results(domain: str, folders: Folders) -> Results:
     genotype = _read_json(folders.search_train / "genotype.json", ("space", "layers"))
     layers = read_layers(genotype)
     searched = folders.search_train / "alphas.csv"
+    docs = folders.validate / "data_docs" / "index.html"
     return Results(
         domain=domain,
         folder=folders.evaluate,
+        data_docs=docs if docs.is_file() else None,
         headline=domain_rows(folders.evaluate, domain),
-        summary=_read_json(folders.evaluate / "summary.json", ("dataset", "models", "gain", "metrics")),
+        summary=_read_json(folders.evaluate / "summary.json", _SUMMARY_KEYS),
         per_image=_read_table(folders.evaluate / "per_image.csv", ("name", "model", "dice")),
+        thresholds=_read_table(folders.evaluate / "thresholds.csv", _SWEEP_COLUMNS),
+        calibration=_read_table(folders.evaluate / "calibration.csv", _CALIBRATION_COLUMNS),
         gallery=_read_json(folders.evaluate / "gallery.json", ()),
+        heat=_read_json(folders.evaluate / "heat.json", ()),
         verdict=_read_verdict(folders.validate / "verdict.json"),
         history=_read_table(
             folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice", "seconds")
@@ -84,6 +100,7 @@ def read_results(domain: str, folders: Folders) -> Results:
         training=_read_json(folders.search_train / "metrics.json", _TRAINING_KEYS),
         adapter=_read_json(folders.search_train / "adapter.json", ("method", "base")),
         certificate=_read_json(folders.merge / "certificate.json", _CERTIFICATE_KEYS),
+        model=_read_json(folders.merge / "model.json", ("origin",)),
     )
 
 

@@ -1,0 +1,132 @@
+"""What the exported graphs have in common: one module from pixels to masks, and the check of what was written."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.errors import ExportError
+from naslora_core.merge.merged import load_merged, read_config
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+
+INPUT, OUTPUTS = "images", ("low_res_masks", "probabilities")
+LARGEST_DIFFERENCE = 1e-3
+# Those of the check; the graph was traced with another one.
+TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)
+_PADDING = "right and bottom, with (124, 116, 104)"
+
+
+class SegmentationGraph(nn.Module):
+    """A merged model from uint8 pixels to masks, SAM's normalisation inside.
+
+    Pixels are integers so that nobody can scale them to 0..1 by habit: another type is refused, and does not give
+    other masks.
+    """
+
+    def __init__(self, segmenter: PromptFreeSegmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits, and what they mean at the size of the input.
+
+        Args:
+            images: (B, 3, S, S) uint8 RGB, padded at the right and bottom.
+
+        Returns:
+            low_res_masks: (B, K, S / 4, S / 4) float32 logits; the background's is 0.
+            probabilities: (B, K, S, S) float32 in 0..1; of several classes the background has what is left to 1.
+        """
+        low_res_masks = self.segmenter(images)
+        logits = self.segmenter.upscale(low_res_masks)
+        if self.segmenter.classes == 1:
+            return low_res_masks, logits.sigmoid()
+        background = torch.zeros_like(logits[:, :1])
+        return low_res_masks, torch.cat([background, logits], dim=1).softmax(dim=1)[:, 1:]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A merged model that is about to be exported, and what the file will say of it."""
+
+    graph: SegmentationGraph
+    about: dict[str, str]
+
+    def images(self, batch: int) -> Tensor:
+        """Return (batch, 3, S, S) uint8: noise of several grains, from coarse to fine, the same in every call."""
+        generator = torch.Generator().manual_seed(batch)
+        size = self.graph.segmenter.image_size
+        grains = [max(2, size >> (2 + index % 5)) for index in range(batch)]
+        noise = [torch.rand(1, 3, grain, grain, generator=generator) for grain in grains]
+        return torch.cat([(nn.functional.interpolate(one, (size, size)) * 255).to(torch.uint8) for one in noise])
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        difference: largest of the logits from those of the merged model, in the check.
+        lines: of Python that use the file.
+    """
+
+    difference: float
+    lines: str
+
+
+def read_source(folder: Path) -> Source:
+    """Load what stage merge wrote to `folder`, on the CPU and in float32.
+
+    Raises:
+        CheckpointError: if files are missing, damaged or of another version.
+    """
+    segmenter = PromptFreeSegmenter(load_merged(folder)).eval()
+    # The first layer lies in memory as suits the encoder; archives keep tensors in the usual order.
+    segmenter.to(memory_format=torch.contiguous_format)
+    config = read_config(folder)
+    size = config["image_size"]
+    about = {
+        "producer": "naslora",
+        "model": config["model"],
+        "merge_mode": config["mode"],
+        "domain": str(config["origin"].get("domain", "")),
+        "classes": str(config["classes"]),
+        "image_size": str(size),
+        "input": f"{INPUT}: uint8 RGB (B, 3, {size}, {size}); longer side resized to {size}, padded at the {_PADDING}",
+        "normalisation": "inside the graph",
+        "base_sha256": config["origin"]["base"]["sha256"],
+    }
+    return Source(SegmentationGraph(segmenter), about)
+
+
+@torch.no_grad()
+def largest_difference(source: Source, run: Callable[[Tensor], Mapping[str, Tensor]], path: Path) -> float:
+    """Return how far the logits of an exported file are from those of the merged model.
+
+    Args:
+        source: what was exported.
+        run: the file: maps images to its outputs by name.
+        path: named in the error.
+
+    Raises:
+        ExportError: if logits or probabilities differ by more than `LARGEST_DIFFERENCE`.
+    """
+    largest = {name: torch.zeros(()) for name in OUTPUTS}
+    for batch in CHECKED_BATCHES:
+        images = source.images(batch)
+        found = run(images)
+        for name, expected in zip(OUTPUTS, source.graph(images), strict=True):
+            if found[name].shape != expected.shape:
+                shapes = f"{tuple(found[name].shape)}, expected {tuple(expected.shape)}"
+                raise ExportError(f"{path} is not written: {name} of a batch of {batch} has the shape {shapes}")
+            # Keeps what is no number, which Python's max() may lose.
+            largest[name] = torch.maximum(largest[name], (found[name] - expected).abs().max())
+    for name, value in largest.items():
+        if not value <= LARGEST_DIFFERENCE:
+            raise ExportError(
+                f"{path} is not written: its {name} differ from the merged model's by {value:.2g}, allowed is "
+                f"{LARGEST_DIFFERENCE:g}; try another version of torch, or naslora export sam"
+            )
+    return float(largest["low_res_masks"])

@@ -1,0 +1,60 @@
+"""What a merged model remembers of the images it was trained on: their sizes and classes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+from pydantic import PositiveInt
+
+from naslora_core.config import Section
+from naslora_core.data.prepared import PreparedData
+from naslora_core.merge.merged import read_config
+
+# Twice as large as any image of the training, an object is half as large to SAM as the model has ever seen it.
+_TOO_LARGE = 2
+
+
+class TrainingImages(Section):
+    """The training images of a model.
+
+    Attributes:
+        median_side_px: of their longer sides.
+        largest_side_px: the longest of these.
+        classes: names of the class ids from 1 on.
+    """
+
+    median_side_px: PositiveInt
+    largest_side_px: PositiveInt
+    classes: tuple[str, ...]
+
+    def tile_side(self, shape: tuple[int, int]) -> int | None:
+        """Return the side of the tiles in which an image should be predicted; None is in one piece.
+
+        SAM shrinks an image to a square of fixed size. One whose longer side is more than twice that of any
+        training image is cut into tiles as large as the training images typically were, so that an object is as
+        large to SAM as it was in training. That is right if a pixel shows as much of the world as it did there, as
+        in a wider photograph or a map, and wrong if the camera is merely a finer one.
+        """
+        return self.median_side_px if max(shape) > _TOO_LARGE * self.largest_side_px else None
+
+
+def describe_training(images: PreparedData) -> dict[str, Any]:
+    """Return what model.json keeps of the training images, under origin."""
+    sides = [max(size) for size in images.original_sizes]
+    about = TrainingImages(median_side_px=median_low(sides), largest_side_px=max(sides), classes=images.classes)
+    return {"training_images": about.model_dump(mode="json")}
+
+
+def read_training(folder: Path) -> TrainingImages | None:
+    """Return what model.json in `folder` says of the training images; None if the merge is older than this record."""
+    origin: Mapping[str, Any] = read_config(folder).get("origin", {})
+    return TrainingImages.model_validate(origin["training_images"]) if "training_images" in origin else None
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of a merged model's class ids from 1 on, made up where model.json has none."""
+    if (training := read_training(folder)) is not None:
+        return training.classes
+    count = read_config(folder)["classes"]
+    return ("foreground",) if count == 1 else tuple(f"class_{number}" for number in range(1, count + 1))

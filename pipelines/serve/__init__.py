@@ -1,0 +1,1 @@
+"""`naslora serve`: models behind a local web page and an HTTP endpoint."""

@@ -1,0 +1,127 @@
+"""From an uploaded image to the answer, in the thread that predicts."""
+
+import base64
+import io
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from naslora_core.data.pixels import load_picture, to_rgb
+from naslora_core.errors import DataError
+from naslora_core.evaluation.decide import decide
+from naslora_core.evaluation.overlays import PREDICTION_COLOUR, class_colour, css
+from pipelines.cli_output import to_json
+from pipelines.predict_outputs import mask_picture, overlay_picture
+from pipelines.serve.refusal import Refusal
+
+Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an image.
+
+    Attributes:
+        model: its name.
+        image: (H, W, 3) uint8 RGB.
+        probability: (H, W), or (K, H, W) for several classes.
+        threshold: see `decide`.
+        seconds: that decoding and predicting took.
+    """
+
+    model: str
+    image: np.ndarray
+    probability: np.ndarray
+    threshold: float
+    seconds: float
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether there is more than one class."""
+        return self.probability.ndim == 3
+
+    def ids(self) -> np.ndarray:
+        """Return the class of every pixel, (H, W) uint8."""
+        return decide(self.probability, self.threshold)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of a response, and what it is."""
+
+    content: bytes
+    media_type: str
+
+
+def predict_upload(predict: Predict, data: bytes, model: str, threshold: float) -> Prediction:
+    """Decode an image and ask a model.
+
+    Raises:
+        Refusal: 415 if the bytes are no image of a known format, 400 if it is broken or of too many pixels.
+    """
+    started = time.perf_counter()
+    name = Path("the image")
+    try:
+        image = to_rgb(load_picture(name, io.BytesIO(data)), name)
+    except DataError as error:
+        raise Refusal(415 if isinstance(error.__cause__, UnidentifiedImageError) else 400, str(error)) from error
+    probability = predict([image])[0]
+    return Prediction(model, image, probability, threshold, time.perf_counter() - started)
+
+
+def _mask(prediction: Prediction) -> Answer:
+    return _png(mask_picture(prediction.ids(), prediction.has_classes))
+
+
+def _overlay(prediction: Prediction) -> Answer:
+    return _png(overlay_picture(prediction.image, prediction.ids(), prediction.has_classes))
+
+
+def _probability(prediction: Prediction) -> Answer:
+    buffer = io.BytesIO()
+    np.save(buffer, prediction.probability, allow_pickle=False)
+    return Answer(buffer.getvalue(), "application/x-npy")
+
+
+def _json(prediction: Prediction) -> Answer:
+    ids = prediction.ids()
+    height, width = ids.shape
+    several = prediction.has_classes
+    shares = np.bincount(ids.ravel(), minlength=256) / ids.size
+    numbers = range(1, len(prediction.probability) + 1 if several else 2)
+    mask = base64.b64encode(_mask(prediction).content).decode("ascii")
+    content = {
+        "model": prediction.model,
+        "width": width,
+        "height": height,
+        "threshold": None if several else prediction.threshold,
+        "seconds": round(prediction.seconds, 3),
+        "classes": [
+            {
+                "id": number,
+                "share": round(float(shares[number]), 6),
+                "colour": css(class_colour(number) if several else PREDICTION_COLOUR),
+            }
+            for number in numbers
+        ],
+        "mask": f"data:image/png;base64,{mask}",
+    }
+    return Answer(to_json(content).encode(), "application/json")
+
+
+def _png(picture: Image.Image) -> Answer:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return Answer(buffer.getvalue(), "image/png")
+
+
+OUTPUTS: dict[str, Callable[[Prediction], Answer]] = {
+    "mask": _mask,
+    "overlay": _overlay,
+    "probability": _probability,
+    "json": _json,
+}

@@ -1,0 +1,143 @@
+"""The server: a page, and an endpoint that answers an image with a mask."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from naslora_core.config import ModelConfig
+from naslora_core.errors import NasLoraError
+from pipelines.serve.answer import OUTPUTS, Answer, predict_upload
+from pipelines.serve.guard import Guard, HostRule
+from pipelines.serve.memory import ModelMemory
+from pipelines.serve.offers import Offer, find_offers
+from pipelines.serve.refusal import Refusal
+from pipelines.serve.upload import Upload, read_upload
+from pipelines.serve.worker import Worker
+
+_HERE = Path(__file__).parent
+_PAGE = {"/": "page.html", "/page.js": "page.js", "/page.css": "page.css"}
+_LOG = logging.getLogger("uvicorn.error")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a server offers, and how much it takes.
+
+    Attributes:
+        root: the project's folder.
+        model: the base, with the path of its checkpoint.
+        threshold: where a request gives none.
+        rule: by which names it may be called.
+        max_upload_bytes: of an image file.
+        queue: requests that may wait at the same time.
+        models_in_memory: see `ModelMemory`.
+    """
+
+    root: Path
+    model: ModelConfig
+    threshold: float
+    rule: HostRule
+    max_upload_bytes: int
+    queue: int
+    models_in_memory: int
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application, with nothing loaded yet."""
+    worker, memory = Worker(settings.queue), ModelMemory(settings.model, settings.models_in_memory)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        worker.close()
+
+    # FastAPI's own pages load their scripts from the web.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.add_middleware(Guard, rule=settings.rule)
+    _add_errors(app)
+    _add_page(app)
+
+    @app.get("/healthz")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/api/models")
+    def models() -> dict[str, object]:
+        offers = find_offers(settings.root, settings.model).values()
+        return {
+            "models": [{"name": offer.name, "title": offer.title} for offer in offers],
+            "outputs": list(OUTPUTS),
+            "threshold": settings.threshold,
+            "max_upload_bytes": settings.max_upload_bytes,
+        }
+
+    @app.post("/api/predict")
+    async def predict(request: Request) -> Response:
+        with worker.place():
+            upload = await read_upload(request, settings.max_upload_bytes)
+            offer, threshold = _find_offer(settings, upload), _threshold(settings, upload)
+            output = _choice("output", upload.fields.get("output", "mask"), list(OUTPUTS), status=400)
+
+            def work() -> Answer:
+                with memory.predictor(offer) as predictor:
+                    return OUTPUTS[output](predict_upload(predictor, upload.image, offer.name, threshold))
+
+            answer = await worker.run(work)
+        return Response(answer.content, media_type=answer.media_type)
+
+    return app
+
+
+def _find_offer(settings: Settings, upload: Upload) -> Offer:
+    offers = find_offers(settings.root, settings.model)
+    return offers[_choice("model", upload.fields.get("model", ""), list(offers), status=404)]
+
+
+def _threshold(settings: Settings, upload: Upload) -> float:
+    given = upload.fields.get("threshold", "")
+    try:
+        threshold = float(given) if given else settings.threshold
+    except ValueError:
+        threshold = -1.0
+    if not 0 <= threshold <= 1:
+        raise Refusal(400, f"threshold is '{given[:40]}'; give a number from 0 to 1")
+    return threshold
+
+
+def _choice(field: str, given: str, known: list[str], status: int) -> str:
+    if given in known:
+        return given
+    raise Refusal(status, f"unknown {field} '{given[:80]}'; known: {', '.join(known) or 'none yet, start naslora run'}")
+
+
+def _add_page(app: FastAPI) -> None:
+    for address, name in _PAGE.items():
+        app.add_api_route(address, lambda name=name: FileResponse(_HERE / name), response_class=FileResponse)
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        return JSONResponse({"error": error.message}, error.status, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def no_such_page(request: Request, error: HTTPException) -> JSONResponse:
+        message = f"{request.method} {request.url.path[:80]}: {error.detail}; there are /, /api/models, /api/predict"
+        return JSONResponse({"error": message}, error.status_code, error.headers)
+
+    # Both name files of this machine, which is nobody's business who is not at its terminal.
+    @app.exception_handler(NasLoraError)
+    @app.exception_handler(OSError)
+    async def not_loadable(request: Request, error: Exception) -> JSONResponse:
+        _LOG.error("%s", error)
+        return JSONResponse({"error": "this model cannot be loaded; the server's terminal says why"}, 500)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "the server failed at this request; its terminal says how"}, 500)

@@ -1,0 +1,83 @@
+"""Models in memory: adapters take turns on one base, whole models come and go."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from naslora_core.adapted import read_adapter_config, trains_base
+from naslora_core.config import ModelConfig
+from naslora_core.predict import Predictor
+from naslora_core.switching import SwitchableSam
+from pipelines.serve.offers import Offer
+
+_Key = tuple[str, tuple[int, int]]
+
+
+class ModelMemory:
+    """Load models when they are asked for, and keep those asked for last; for use by one thread.
+
+    The base is in memory once, for itself and for all adapters that leave its own weights alone. Any other model is
+    a whole SAM.
+
+    Args:
+        model: the base.
+        limit: how many whole models are kept, and how many adapters.
+    """
+
+    def __init__(self, model: ModelConfig, limit: int) -> None:
+        self._model, self._limit = model, limit
+        self._whole: OrderedDict[_Key, Predictor] = OrderedDict()
+        self._adapters: OrderedDict[_Key, str] = OrderedDict()
+
+    @contextmanager
+    def predictor(self, offer: Offer) -> Iterator[Predictor]:
+        """Yield what answers for a model inside a `with` block; the next block may give the same object another model.
+
+        Raises:
+            CheckpointError: if files are missing, damaged or of another version, or belong to another base.
+            OSError: if the model vanished since it was offered.
+        """
+        key = (offer.name, offer.version())
+        if offer.kind == "base":
+            with self._shared.disable_adapter():
+                yield self._shared_predictor
+        elif key in self._adapters or (key not in self._whole and _can_share(offer)):
+            self._activate(key, offer)
+            yield self._shared_predictor
+        else:
+            yield self._load_whole(key, offer)
+
+    @cached_property
+    def _shared(self) -> SwitchableSam:
+        return SwitchableSam(self._model)
+
+    @cached_property
+    def _shared_predictor(self) -> Predictor:
+        return Predictor(self._shared.sam, self._model.precision)
+
+    def _activate(self, key: _Key, offer: Offer) -> None:
+        if key not in self._adapters:
+            name = f"{offer.name} {key[1]}"
+            self._shared.load_adapter(name, offer.folder)
+            self._adapters[key] = name
+        self._adapters.move_to_end(key)
+        self._shared.set_adapter(self._adapters[key])
+        while len(self._adapters) > self._limit:
+            self._shared.delete_adapter(self._adapters.popitem(last=False)[1])
+
+    def _load_whole(self, key: _Key, offer: Offer) -> Predictor:
+        if key not in self._whole:
+            # Before the new one is loaded, so that there is never one more than allowed.
+            while len(self._whole) >= self._limit:
+                self._whole.popitem(last=False)
+            if offer.kind == "merged":
+                self._whole[key] = Predictor.merged(offer.folder, self._model.precision)
+            else:
+                self._whole[key] = Predictor.adapted(offer.folder, self._model)
+        self._whole.move_to_end(key)
+        return self._whole[key]
+
+
+def _can_share(offer: Offer) -> bool:
+    return offer.kind == "adapter" and not trains_base(offer.folder, read_adapter_config(offer.folder))

@@ -1,0 +1,72 @@
+"""Which models can be asked: those in service, the base, and what trials and the pipeline have made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from naslora_core.adapted import CONFIG_FILE
+from naslora_core.config import ModelConfig
+from naslora_core.merge.merged import WEIGHTS_FILE
+
+Kind = Literal["base", "merged", "adapter"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model that can be asked for by name.
+
+    Attributes:
+        name: a domain for the model in service there, "base", else the folder within the project.
+        title: for people.
+        kind: how it is loaded.
+        file: what tells one version of it from the next.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where stage merge or search_train, or a promotion, wrote it."""
+        return self.file.parent
+
+    def version(self) -> tuple[int, int]:
+        """Return what changes when another model takes this one's place."""
+        state = self.file.stat()
+        return state.st_mtime_ns, state.st_size
+
+
+def find_offers(root: Path, model: ModelConfig) -> dict[str, Offer]:
+    """Return all models of a project by name, those in service first.
+
+    Looks at the folders anew each time: a model that is promoted while the server runs is served from then on.
+
+    Args:
+        root: the project's folder.
+        model: the base; its checkpoint may be missing, and is not offered then.
+    """
+    found = [
+        Offer(file.parent.name, f"{file.parent.name}, in service", "merged", file)
+        for file in sorted((root / "serving").glob(f"[!.]*/{WEIGHTS_FILE}"))
+    ]
+    if model.checkpoint.is_file():
+        found.append(Offer("base", f"{model.name}, not adapted", "base", model.checkpoint))
+    found += _of_pattern(root, f"artifacts/search_train/[!.]*/{CONFIG_FILE}", "adapter", "before merging")
+    found += _of_pattern(root, f"runs/*/merge/[!.]*/{WEIGHTS_FILE}", "merged", "run {run}")
+    found += _of_pattern(root, f"runs/*/search_train/[!.]*/{CONFIG_FILE}", "adapter", "run {run}, before merging")
+    offers: dict[str, Offer] = {}
+    for offer in found:
+        # A domain may be called "base".
+        offers.setdefault(offer.name, offer)
+    return offers
+
+
+def _of_pattern(root: Path, pattern: str, kind: Kind, what: str) -> list[Offer]:
+    offers = []
+    for file in sorted(root.glob(pattern)):
+        folder = file.parent.relative_to(root)
+        title = f"{folder.name}, {what.format(run=folder.parts[1])}"
+        offers.append(Offer(folder.as_posix(), title, kind, file))
+    return offers

@@ -11,6 +11,7 @@ from pipelines.cli_data import data_app
 from pipelines.cli_doctor import doctor
 from pipelines.cli_export import export_app
 from pipelines.cli_flows import flows_app
+from pipelines.cli_models import models_app
 from pipelines.cli_predict import predict
 from pipelines.cli_pretrain import pretrain
 from pipelines.cli_run import run
@@ -29,6 +30,7 @@ app.add_typer(data_app, name="data")
 app.command(epilog="Example: naslora run --domain leaf_lesions")(run)
 app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --run lr3 --set train.lr=0.003")(stage)
 app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
+app.add_typer(models_app, name="models")
 app.add_typer(export_app, name="export")
 app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
 app.add_typer(flows_app, name="flows")

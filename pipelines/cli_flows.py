@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli_sweep import sweep
+
 flows_app = typer.Typer(help="Run the pipeline as a Prefect flow, now or whenever it is time.", no_args_is_help=True)
+flows_app.command(epilog="Example: naslora flows sweep --method lora --method nas_lora --seed 1 --seed 2 --workers 2")(
+    sweep
+)
 Domain = Annotated[
     list[str] | None,
     typer.Option(help="Only this domain; may be given several times.", show_default="all"),

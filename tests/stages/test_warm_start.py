@@ -21,7 +21,7 @@ from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 
 DOMAIN = "leaf_lesions"
-SETTINGS = ("train.epochs=2", "search.warmup_epochs=1", "search.arch_every=1", "adapter.rank=2", "train.batch_size=4")
+SETTINGS = ("train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "train.batch_size=4")
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -16,7 +16,7 @@ demo: $(PULLED)
 	$(BIN)/naslora run
 
 test: $(PULLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 setup: $(INSTALLED)
 

@@ -13,26 +13,26 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from benchmarks.measure import alternate, median, median_ratio
+from naslora_core.adapters import LowRankAdapter
+from naslora_core.bench.cost import random_images, training_step
+from naslora_core.bench.timing import alternate, median, median_ratio
 from naslora_core.cell import MixedOp
 from naslora_core.config import Params, load_params
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.files import write_json
+from naslora_core.inject import find_adapters
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
-from naslora_core.progress import silent
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.setup import add_adapters
-from naslora_core.training.stage_wise import StageWise
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -47,14 +47,14 @@ def main() -> None:
     """Measure, print two tables, and write them as JSON where asked to."""
     options = _parse()
     settings = [f"model.name={options.model}", f"model.image_size={options.image_size}",
-                f"train.batch_size={options.batch_size}", "train.augment=false", "train.epochs=100000",
-                "search.arch_split=0", f"adapter.rank={options.rank}"]  # fmt: skip
+                f"train.batch_size={options.batch_size}", f"adapter.rank={options.rank}",
+                f"model.precision={options.precision}"]  # fmt: skip
     params = load_params(PARAMS, settings)
     torch.manual_seed(params.seed)
-    data = _random_images(build_sam(params.model.name, _size(params)).image_encoder.img_size, options.batch_size)
+    data = random_images(build_sam(params.model.name, _size(params)).image_encoder.img_size, options.batch_size)
     tables: dict[str, dict[str, dict[str, float]]] = {}
     if not options.skip_training:
-        tables["training"] = _compare(_training_steps(params, data, options.precision), "lora", options.repeats)
+        tables["training"] = _compare(_training_steps(settings), "lora", options.repeats)
         _print("Training step", tables["training"], "LoRA")
     tables["inference"] = _compare(_inferences(params, data, options.precision), "base", options.repeats * 3)
     _print("Inference of one image", tables["inference"], "the base")
@@ -71,29 +71,25 @@ def _compare(work: dict[str, Callable[[], object]], reference: str, repeats: int
     return rows
 
 
-def _training_steps(params: Params, data: PreparedData, precision: str) -> dict[str, Callable[[], object]]:
-    weights_only: dict[str, object] = {"warmup_epochs": 100_000}
-    searching: dict[str, object] = {"warmup_epochs": 0, "arch_every": 1}
+def _training_steps(settings: list[str]) -> dict[str, Callable[[], object]]:
     variants = {
-        "decoder only": ("none", weights_only),
-        "lora": ("lora", weights_only),
-        "nas_lora": ("nas_lora", weights_only),
-        "nas_pc_lora": ("nas_pc_lora", weights_only),
-        "nas_lora, search step": ("nas_lora", searching),
-        "nas_lora, darts space": ("nas_lora", weights_only | {"space": "darts"}),
-        "nas_lora, naive sum": ("nas_lora", weights_only),
+        "decoder only": ["adapter.method=none"],
+        "lora": ["adapter.method=lora"],
+        "conv_lora": ["adapter.method=conv_lora"],
+        "nas_lora": ["adapter.method=nas_lora"],
+        "nas_pc_lora": ["adapter.method=nas_pc_lora"],
+        "nas_lora, search step": ["adapter.method=nas_lora", "search.arch_every=1"],
+        "nas_lora, darts space": ["adapter.method=nas_lora", "search.space=darts"],
+        "nas_lora, naive sum": ["adapter.method=nas_lora"],
     }
     steps: dict[str, Callable[[], object]] = {}
-    for name, (method, settings) in variants.items():
-        search = params.search.model_copy(update=settings)
-        sam = build_sam(params.model.name, _size(params))
-        adapters = add_adapters(sam, params.adapter.model_copy(update={"method": method}), search, params.seed)
+    for name, own in variants.items():
+        step = training_step(load_params(PARAMS, [*settings, *own]), searching=name.endswith("search step"))
         if name.endswith("naive sum"):
-            for layer in adapters.values():
+            for layer in find_adapters(step.segmenter).values():
                 for op in layer.mixed_ops().values():
                     op.__class__ = NaiveMixedOp
-        stages = StageWise(PromptFreeSegmenter(sam), adapters, data, params.train, search, precision, params.seed)
-        steps[name] = partial(stages.run_epoch, 0, silent)
+        steps[name] = step
     return steps
 
 
@@ -112,7 +108,7 @@ def _inferences(params: Params, data: PreparedData, precision: str) -> dict[str,
         "merged calibrated": calibrate(adapted, data, count=1, ridge=params.merge.ridge).sam,
         "merged fold": fold(adapted).sam,
     }
-    image = torch.from_numpy(data.images[:1]).permute(0, 3, 1, 2)
+    image = torch.from_numpy(data.images[0])[None].permute(0, 3, 1, 2)
     return {name: partial(_segment, sam, image, precision) for name, sam in models.items()}
 
 
@@ -125,16 +121,9 @@ def _segment(sam: Sam, image: torch.Tensor, precision: str) -> None:
 def _adapted(params: Params) -> Sam:
     sam = build_sam(params.model.name, _size(params))
     for layer in add_adapters(sam, params.adapter, params.search, params.seed).values():
+        assert isinstance(layer, LowRankAdapter)
         nn.init.normal_(layer.lora_B, std=0.01)
     return sam.eval()
-
-
-def _random_images(side: int, count: int) -> PreparedData:
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    masks = random.integers(0, 2, (count, side, side), dtype=np.uint8)
-    sizes = [(side, side)] * count
-    return PreparedData(images, masks, sizes, sizes, [str(index) for index in range(count)])
 
 
 def _size(params: Params) -> int | None:

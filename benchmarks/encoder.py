@@ -20,7 +20,8 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks import encoder_variants as variants
-from benchmarks.measure import alternate, median, median_ratio, peak_memory
+from benchmarks.profile import profile_by_kind
+from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.sam.specs import MODEL_SPECS
 
 
@@ -31,10 +32,10 @@ def main() -> None:
     case = variants.Case(options.model, size, options.checkpoint, options.batch_size)
     image = _picture(options.image, size)
     kind = "training_step" if options.train else "inference"
-    names = [variants.OFFICIAL, *variants.variants(options.precision)]
+    names = [variants.OFFICIAL, *variants.variants(options.precision, options.train)]
     # First of all: a process starts with the peak of the one it was forked from.
-    memory = {} if options.skip_memory else {name: peak_memory(kind, case, name, image) for name in names}
-    runs: dict[str, variants.Run] = {name: getattr(variants, kind)(case, name, image) for name in names}
+    memory = {} if options.skip_memory else {n: peak_memory(_prepared, kind, case, n, image) for n in names}
+    runs: dict[str, variants.Run] = {name: _prepared(kind, case, name, image) for name in names}
     seconds = alternate(runs, options.repeats)
     rows: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -47,8 +48,15 @@ def main() -> None:
         _add_agreement(rows, runs, median_level=options.checkpoint is None)
     title = f"{kind} of {options.model} at {size}, {torch.get_num_threads()} threads, median of {options.repeats}"
     _print(title, rows)
+    if options.profile:
+        _print_profiles({name: profile_by_kind(run) for name, run in runs.items()})
     if options.json:
         options.json.write_text(json.dumps({"title": title, "rows": rows, "seconds": seconds}, indent=2) + "\n")
+
+
+def _prepared(kind: str, case: variants.Case, variant: str, image: Tensor) -> variants.Run:
+    run: variants.Run = getattr(variants, kind)(case, variant, image)
+    return run
 
 
 def _arguments() -> argparse.Namespace:
@@ -62,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint", type=Path, help="weights of the model; default: random")
     parser.add_argument("--image", type=Path, help="a picture; default: smoothed noise")
     parser.add_argument("--skip-memory", action="store_true", help="save the time of the processes that measure memory")
+    parser.add_argument("--profile", action="store_true", help="also say where the time of each variant goes")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     return parser.parse_args()
 
@@ -93,6 +102,13 @@ def _print(title: str, rows: dict[str, dict[str, Any]]) -> None:
     table = Table("variant", *next(iter(rows.values())), title=title)
     for name, row in rows.items():
         table.add_row(name, *(f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}" for value in row.values()))
+    Console(width=160).print(table)
+
+
+def _print_profiles(shares: dict[str, dict[str, float]]) -> None:
+    table = Table("operation", *shares, title="share of the processor time")
+    for kind in dict.fromkeys(kind for of_variant in shares.values() for kind in of_variant):
+        table.add_row(kind, *(f"{of_variant.get(kind, 0):.1%}" for of_variant in shares.values()))
     Console(width=160).print(table)
 
 

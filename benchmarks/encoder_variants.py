@@ -20,6 +20,7 @@ from naslora_core.training.setup import add_adapters
 Run = Callable[[], dict[str, Tensor]]
 
 OFFICIAL = "official fp32"
+RECOMPUTING = "gradient checkpointing"
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
@@ -33,9 +34,11 @@ class Case:
     batch_size: int
 
 
-def variants(precision: str) -> list[str]:
-    """Return the names of what is compared with `OFFICIAL`."""
-    return ["ours fp32", "ours bf16"] if precision == "both" else [f"ours {precision}"]
+def variants(precision: str, train: bool) -> list[str]:
+    """Return the names of what is compared with `OFFICIAL`; the last word of each is its precision."""
+    precisions = ["fp32", "bf16"] if precision == "both" else [precision]
+    recomputing = [f"ours, {RECOMPUTING}, {precisions[-1]}"] if train else []
+    return [f"ours {precision}" for precision in precisions] + recomputing
 
 
 def build(case: Case, variant: str) -> Sam:
@@ -48,6 +51,7 @@ def build(case: Case, variant: str) -> Sam:
         for key, parameter in sam.named_parameters():
             if "rel_pos" in key:  # zero at first, which would hide them
                 nn.init.normal_(parameter, std=0.1)
+    sam.image_encoder.gradient_checkpointing = RECOMPUTING in variant
     return as_official(sam) if variant == OFFICIAL else sam
 
 

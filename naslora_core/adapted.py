@@ -11,7 +11,7 @@ from naslora_core.adapters import Adapter
 from naslora_core.config import AdapterConfig, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import file_sha256, write_json
-from naslora_core.inject import adapter_state
+from naslora_core.inject import trainable_state
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import (
     describe_mismatch,
@@ -56,16 +56,18 @@ def save_adapted(
     adapter: AdapterConfig,
     search: SearchConfig,
     seed: int,
+    provenance: Mapping[str, str] | None = None,
 ) -> None:
-    """Write what training changed into an existing folder: the adapters, and the mask decoder in a file of its own.
+    """Write what training changed into an existing folder: in the encoder, and the mask decoder in its own file.
 
-    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256.
+    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256. `provenance`,
+    what `clearance` says of the data, goes into adapter.json and from there into every model made of it.
     """
     sam = segmenter.sam
     # Layers may share their alphas, which safetensors does not store.
-    adapter_weights = {key: value.clone() for key, value in adapter_state(sam).items()}
-    save_weights(folder / ADAPTER_FILE, adapter_weights, {"format": f"naslora-adapter-{FORMAT}"})
-    save_weights(folder / DECODER_FILE, _trained_decoder(sam), {"format": f"naslora-decoder-{FORMAT}"})
+    encoder_weights = {key: value.clone() for key, value in _trained_part(sam, "image_encoder").items()}
+    save_weights(folder / ADAPTER_FILE, encoder_weights, {"format": f"naslora-adapter-{FORMAT}"})
+    save_weights(folder / DECODER_FILE, _trained_part(sam, "mask_decoder"), {"format": f"naslora-decoder-{FORMAT}"})
     config = {
         "format": FORMAT,
         "method": adapter.method,
@@ -75,6 +77,7 @@ def save_adapted(
         "classes": segmenter.classes,
         "layers": list(adapters),
         "seed": seed,
+        **(provenance or {}),
     }
     write_json(folder / CONFIG_FILE, config)
 
@@ -126,6 +129,12 @@ def require_base(folder: Path, config: Mapping[str, Any], base: Base) -> None:
         )
 
 
+def trains_base(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Return whether the folder holds new values for parts of the base's own encoder, outside of adapters."""
+    own = tuple(f"{layer}." for layer in config["layers"])
+    return not all(key.startswith(own) for key in read_weights(folder / ADAPTER_FILE))
+
+
 def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[str, Adapter]:
     """Put the trained adapter of `folder` onto its base, in place.
 
@@ -144,8 +153,7 @@ def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[st
     adapter = AdapterConfig.model_validate(config["adapter"])
     search = SearchConfig.model_validate(config["search"])
     adapters = add_adapters(sam, adapter, search, seed=0)
-    _load_part(sam, folder / ADAPTER_FILE, adapter_state(sam))
-    _load_part(sam, folder / DECODER_FILE, _trained_decoder(sam))
+    _load_trained(sam, folder)
     return adapters
 
 
@@ -161,16 +169,16 @@ def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
         CheckpointError: if it was trained on another base, or its tensors do not fit.
     """
     require_base(folder, read_adapter_config(folder), describe_base(model))
-    _load_part(sam, folder / ADAPTER_FILE, adapter_state(sam))
-    _load_part(sam, folder / DECODER_FILE, _trained_decoder(sam))
+    _load_trained(sam, folder)
 
 
-def _trained_decoder(sam: Sam) -> dict[str, Tensor]:
-    return {
-        f"mask_decoder.{name}": parameter
-        for name, parameter in sam.mask_decoder.named_parameters()
-        if parameter.requires_grad
-    }
+def _load_trained(sam: Sam, folder: Path) -> None:
+    _load_part(sam, folder / ADAPTER_FILE, _trained_part(sam, "image_encoder"))
+    _load_part(sam, folder / DECODER_FILE, _trained_part(sam, "mask_decoder"))
+
+
+def _trained_part(sam: Sam, part: str) -> dict[str, Tensor]:
+    return {f"{part}.{key}": value for key, value in trainable_state(sam.get_submodule(part)).items()}
 
 
 def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor]) -> None:

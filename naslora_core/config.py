@@ -21,34 +21,60 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Which SAM is adapted, at which image size, and in which precision it computes.
+    """Which SAM is adapted, at which image size, in which precision it computes, and what it keeps in memory.
 
-    `image_size` is the side of the square input in pixels; "native" is what the model was trained with.
+    Attributes:
+        image_size: side of the square input in pixels; "native" is what the model was trained with.
+        precision: "auto" takes bfloat16 where the processor computes in it.
+        gradient_checkpointing: train with less memory and more time.
     """
 
     name: Literal["sam_tiny", "vit_b", "vit_l", "vit_h"]
     checkpoint: Path
     image_size: Literal["native"] | PositiveInt
     precision: Literal["auto", "fp32", "bf16"]
+    gradient_checkpointing: bool = False
 
 
 class QualityConfig(Section):
-    """What the data gate accepts. Shares are fractions of a mask's pixels or of the pairs."""
+    """What the data gate accepts. Shares are fractions of a mask's pixels or of the pairs.
+
+    Attributes:
+        min_class_images: in fewer images than this, a class of several is hardly learnt.
+        min_sharpness: variance of the Laplacian of the grey image.
+        max_clipped_share: of an image's pixels that are nearly black, or nearly white.
+        near_duplicate_bits: two images are compared as copies if their perceptual hashes (64 bits) differ by no more.
+        drift_p_value: of a Kolmogorov-Smirnov test; divided by the number of statistics that are tested.
+        drift_min_effect: least Kolmogorov-Smirnov distance, 0..1, that is told; with many images any change is
+            significant, and few are of weight.
+    """
 
     min_pairs: PositiveInt
     min_side_px: PositiveInt
     min_foreground_share: Share
     max_foreground_share: Share
     max_empty_mask_share: Share
+    min_class_images: Annotated[int, Field(ge=0)]
+    min_sharpness: Annotated[float, Field(ge=0)]
+    max_clipped_share: Share
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=6)]
+    drift_p_value: Share
+    drift_min_effect: Share
 
 
 class AdapterConfig(Section):
-    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685)."""
+    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685).
 
-    method: Literal["none", "lora", "nas_lora", "nas_pc_lora"]
+    Attributes:
+        method: a name of `naslora_core.adapters.METHODS`, or "peft:<type>" for a method of Hugging Face PEFT.
+        options: what a method can be told beside its rank; absent in adapters that were saved without any.
+    """
+
+    method: str
     rank: PositiveInt
     lora_alpha: PositiveFloat
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class SearchConfig(Section):
@@ -61,7 +87,8 @@ class SearchConfig(Section):
         share_alphas: one set of alphas for all layers instead of one for each.
         alphas: "searched"; or, to see what a search is worth, frozen at "uniform" or "random".
         warmup_epochs: epochs at the start in which the alphas rest.
-        alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs".
+        alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs", or are "joint": one loss
+            moves weights and alphas in the same step, which leaves `arch_every` without a meaning.
         arch_every: one turn of stage 2 after this many of stage 1.
         arch_split: share of the training images held out for stage 2; 0 gives both stages all of them.
         arch_schedule: whether `arch_lr` stays or falls to zero along half a cosine.
@@ -77,7 +104,7 @@ class SearchConfig(Section):
     share_alphas: bool
     alphas: Literal["searched", "uniform", "random"]
     warmup_epochs: Annotated[int, Field(ge=0)]
-    alternate: Literal["steps", "epochs"]
+    alternate: Literal["steps", "epochs", "joint"]
     arch_every: PositiveInt
     arch_split: Annotated[float, Field(ge=0, lt=1)]
     arch_lr: PositiveFloat

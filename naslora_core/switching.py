@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-from naslora_core.adapted import attach_adapter, describe_base, read_adapter_config, require_base
+from naslora_core.adapted import attach_adapter, describe_base, read_adapter_config, require_base, trains_base
 from naslora_core.config import ModelConfig
-from naslora_core.errors import ConfigError
+from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.inject import find_adapters
 from naslora_core.sam.checkpoint import load_base
 
@@ -67,12 +67,18 @@ class SwitchableSam:
 
         Raises:
             ConfigError: if an adapter of this name is loaded already.
-            CheckpointError: if files are missing or damaged, or the adapter was trained on another base.
+            CheckpointError: if files are missing or damaged, or the adapter was trained on another base, or has
+                trained parts of the base itself (neck, bitfit, full), which adapters here share.
         """
         if name in self._adapters:
             raise ConfigError(f"an adapter '{name}' is loaded already; choose another name for {folder}")
         config = read_adapter_config(folder)
         require_base(folder, config, self._description)
+        if trains_base(folder, config):
+            raise CheckpointError(
+                f"{folder} was trained with adapter.method {config['method']}, which changes layers that all adapters "
+                "here share; load it alone, with Predictor.adapted"
+            )
         with self.disable_adapter():
             self.sam.mask_decoder = copy.deepcopy(self._base_decoder)
             layers = attach_adapter(self.sam, folder, config)

@@ -1,7 +1,6 @@
 """The model that the last run has made, with all that says what it was made from."""
 
 import json
-import subprocess
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from naslora_core.data.dataset import fingerprint, read_dataset
 from naslora_core.errors import PipelineError
 from naslora_core.files import file_sha256
 from pipelines.dvc_lock import DvcLock
+from pipelines.git import git
 from pipelines.registry import Version, utc_now
 from pipelines.yardstick import yardstick
 from stages.paths import StagePaths
@@ -55,6 +55,10 @@ def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
     files[f"{EVIDENCE}/manifest.json"] = paths.output("preprocess", domain) / "manifest.json"
     if missing := [str(path) for path in files.values() if not path.is_file()]:
         raise PipelineError(f"{', '.join(missing)} not found, though dvc.lock lists it; restore it with: dvc checkout")
+    measurements = paths.output("validate", domain) / "measurements.parquet"
+    if measurements.is_file():
+        # Later versions of the data are compared with these.
+        files[f"{MODEL}/{measurements.name}"] = measurements
     return Candidate(domain, merge.outs[weights], files)
 
 
@@ -97,14 +101,11 @@ def _data_version(root: Path, manifest: Path) -> dict[str, Any]:
 
 
 def _code_revision(root: Path) -> str:
-    def git(*words: str) -> str | None:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    revision = git("rev-parse", "HEAD")
-    if revision is None:
+    try:
+        revision = git(root, "rev-parse", "HEAD")
+    except PipelineError:
         return "unknown"
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
+    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
     return revision + ("+changes" if changed else "")
 
 

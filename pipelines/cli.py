@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from naslora_core.errors import NasLoraError
+from pipelines.cli_bench import bench
 from pipelines.cli_data import data_app
 from pipelines.cli_doctor import doctor
 from pipelines.cli_export import export_app
@@ -33,6 +34,7 @@ app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions 
 app.add_typer(models_app, name="models")
 app.add_typer(export_app, name="export")
 app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
+app.command(epilog="Example: naslora bench --domain kvasir --row conv_lora --seed 7")(bench)
 app.add_typer(flows_app, name="flows")
 app.command(epilog="Example: naslora doctor")(doctor)
 

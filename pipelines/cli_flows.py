@@ -9,6 +9,9 @@ import typer
 from pipelines.cli_sweep import sweep
 
 flows_app = typer.Typer(help="Run the pipeline as a Prefect flow, now or whenever it is time.", no_args_is_help=True)
+Pull = Annotated[
+    bool, typer.Option("--pull", help="Before each look, take over data that others have pushed (git and DVC remote).")
+]
 flows_app.command(epilog="Example: naslora flows sweep --method lora --method nas_lora --seed 1 --seed 2 --workers 2")(
     sweep
 )
@@ -48,16 +51,20 @@ def serve(
     every: Annotated[float | None, typer.Option(min=1, help="Run every so many minutes.")] = None,
     cron: Annotated[str | None, typer.Option(help="Run by the calendar, as in '0 3 * * 6': Saturdays at 3.")] = None,
     watch: Annotated[float | None, typer.Option(min=1, help="Look for changed data every so many seconds.")] = None,
+    pull: Pull = False,
 ) -> None:
     """Wait here and run the flow on time, when data has changed, and when somebody asks for it.
 
     Runs never overlap: while one works, at most one more waits, and it looks at the data when its turn has come.
     Needs a Prefect server at PREFECT_API_URL; ending this command leaves its schedules as they are.
     """
+    from naslora_core.errors import ConfigError
     from pipelines.deploy import Triggers, serve_project
 
     root = _project_with_server()
-    triggers = Triggers(None if every is None else 60 * every, cron, watch)
+    if pull and watch is None:
+        raise ConfigError("--pull acts before each look at the data; say how often to look, as in --watch 60")
+    triggers = Triggers(None if every is None else 60 * every, cron, watch, pull)
     typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {_pages()}")
     serve_project(root, tuple(domain or ()), triggers, typer.echo)
 
@@ -75,19 +82,14 @@ def trigger() -> None:
 @flows_app.command("watch", epilog="Example: naslora flows watch --every 300")
 def watch_(
     every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60,
+    pull: Pull = False,
 ) -> None:
     """Look for changed data and tell the server: for deployments of prefect.yaml, which a worker runs."""
-    from pipelines.deploy import emit_change
-    from pipelines.watch import watch
+    from pipelines.deploy import watch_data
 
     root = _project_with_server()
-
-    def tell(state: str) -> None:
-        emit_change(root, state)
-        typer.echo(f"data changed ({state[:8]}), told the server")
-
     typer.echo(f"Watching {root / 'data'} every {every:g} s.\nNext: change an image")
-    watch(root, every, tell)
+    watch_data(root, every, pull, typer.echo)
 
 
 def _project_with_server() -> Path:

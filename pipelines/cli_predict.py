@@ -13,10 +13,15 @@ def predict(
     model: Annotated[Path | None, typer.Option(help="Use the merged model in this folder instead.")] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least probability that is foreground.", show_default="evaluate.threshold"),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Probability above which a pixel is foreground, if there is one class.",
+            show_default="evaluate.threshold",
+        ),
     ] = None,
 ) -> None:
-    """Write a mask (PNG, 0 and 255) and an overlay for every image, at the image's own size."""
+    """Write a mask (PNG, 0 and 255, or class ids) and an overlay for every image, at the image's own size."""
     from naslora_core.config import load_params
     from pipelines.predict_files import find_images, predict_files, serving_folder
     from pipelines.project import project_root

@@ -25,6 +25,9 @@ def stage(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a parameter: key=value; may be repeated.")
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="search-train only: train on data that the gate has not passed.")
+    ] = False,
 ) -> None:
     """Run one stage with other settings; the pipeline's own outputs stay as they are.
 
@@ -40,11 +43,14 @@ def stage(
     module = name.replace("-", "_")
     if module not in (known := stage_names()):
         raise ConfigError(f"unknown stage '{name}'; known: {', '.join(known)}")
+    if force and module != "search_train":
+        raise ConfigError(f"--force is for search-train alone; stage '{name}' has nothing to force. Leave it out")
     paths = StagePaths(project_root(), run)
     load_params(paths.params, settings or ())
     if domain:
         require_domain(paths, domain)
     options = ["--domain", domain] if domain else []
+    options += ["--force"] * force
     for setting in settings or ():
         options += ["--set", setting]
     command = [sys.executable, "-m", f"stages.{module}", "--run", run, *options]

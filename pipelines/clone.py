@@ -1,6 +1,5 @@
 """A workspace of its own for one job: a clone that gets its data from, and gives its results to, DVC remotes."""
 
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ruamel.yaml import YAML
 from naslora_core.errors import PipelineError
 from naslora_core.files import atomic_file
 from pipelines import dvc
+from pipelines.git import git
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ def source_of(root: Path, remote: str) -> Source:
     Raises:
         PipelineError: if the project is not in git, or what jobs would lack is not committed.
     """
-    revision = _git(root, "rev-parse", "HEAD")
-    if changed := _git(root, "status", "--porcelain", "--untracked-files=no"):
+    revision = git(root, "rev-parse", "HEAD")
+    if changed := git(root, "status", "--porcelain", "--untracked-files=no"):
         files = ", ".join(line[2:].strip() for line in changed.splitlines())
         raise PipelineError(f"{files} changed since the last commit, and clones hold what is committed; commit first")
     tracked = sorted([*root.glob("*.dvc"), *root.glob("models/*.dvc")])
@@ -53,8 +53,8 @@ def make_clone(source: Source, folder: Path, settings: Mapping[str, Any]) -> Non
         folder: a new or empty folder.
         settings: values by their path in params.yaml, as {"adapter.method": "lora"}.
     """
-    _git(folder.parent, "clone", "--quiet", "--no-checkout", source.repository, str(folder))
-    _git(folder, "checkout", "--quiet", "--detach", source.revision)
+    git(folder.parent, "clone", "--quiet", "--no-checkout", source.repository, str(folder))
+    git(folder, "checkout", "--quiet", "--detach", source.revision)
     if source.inputs:
         dvc.call(folder, "pull", "--quiet", *source.inputs)
     # The remote of results takes the default's place once the inputs are here: dvc looks for results there only.
@@ -83,10 +83,3 @@ def _change(path: Path, settings: Mapping[str, Any]) -> None:
         section[leaf] = value
     with atomic_file(path) as temporary:
         editor.dump(content, temporary)
-
-
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PipelineError(f"git {words[0]} failed in {folder}: {done.stderr.strip()}")
-    return done.stdout.strip()

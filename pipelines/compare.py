@@ -114,7 +114,7 @@ def measure(root: Path, params: Params, domain: str, model: Path, progress: Prog
     dataset = test_split(root, domain)
     predictor = Predictor.merged(model, params.model.precision)
     threshold = params.evaluate.threshold
-    scored = evaluate_model(predictor, dataset.pairs, dataset.card.mask_threshold, threshold, progress, "in service")
+    scored = evaluate_model(predictor, dataset.pairs, dataset.card, threshold, progress, "in service")
     return scored.table.set_index("name")
 
 

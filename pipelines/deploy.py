@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslora_core.errors import PipelineError
+from pipelines.upstream import take_over_upstream
 from pipelines.watch import watch
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ class Triggers:
         every_s: seconds between two runs; None for no interval.
         cron: a line of five fields in the calendar of this machine; None for none.
         watch_s: seconds between two looks at the data; None for not looking.
+        pull: at each look, first take over the data that others have pushed.
     """
 
     every_s: float | None
     cron: str | None
     watch_s: float | None
+    pull: bool = False
 
 
 def deployment_of(root: Path, domains: Sequence[str], triggers: Triggers) -> "RunnerDeployment":
@@ -81,10 +85,26 @@ def serve_project(root: Path, domains: Sequence[str], triggers: Triggers, say: C
     if dropped := drop_late_runs(f"retrain/{root.name}"):
         say(f"{dropped} runs that nobody served at their time are left out; one run covers them all")
     if triggers.watch_s is not None:
-        watching = (root, triggers.watch_s, lambda state: emit_change(root, state))
-        threading.Thread(target=watch, args=watching, daemon=True).start()
+        threading.Thread(target=watch_data, args=(root, triggers.watch_s, triggers.pull, say), daemon=True).start()
     # With its default, ending this process would switch the schedules off until somebody switches them on.
     serve(deployment, pause_on_shutdown=False, print_starting_message=False)
+
+
+def watch_data(root: Path, every_s: float, pull: bool, say: Callable[[str], None]) -> None:
+    """Tell the server of every change of the data, for ever.
+
+    Args:
+        root: the project's folder.
+        every_s: seconds between two looks.
+        pull: before each look, take over the data that others have pushed.
+        say: gets a line about what is done.
+    """
+
+    def tell(state: str) -> None:
+        emit_change(root, state)
+        say(f"data changed ({state[:8]}), told the server")
+
+    watch(root, every_s, tell, partial(take_over_upstream, root, say) if pull else lambda: None)
 
 
 def drop_late_runs(name: str) -> int:

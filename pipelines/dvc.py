@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,21 @@ def default_remote(root: Path) -> str:
     """
     name = _read_setting(root, "core.remote")
     return f"{name}: {_read_setting(root, f'remote.{name}.url')}"
+
+
+@cache
+def cache_folder(root: Path) -> Path:
+    """Return the folder in which DVC keeps the contents of all versions it has fetched or added here.
+
+    Raises:
+        PipelineError: if dvc cannot tell.
+    """
+    done = subprocess.run(
+        [*_dvc(), "cache", "dir"], cwd=root, env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise PipelineError(f"dvc cache dir failed: {_last_line(done.stderr)}")
+    return Path(done.stdout.strip())
 
 
 def environment() -> dict[str, str]:

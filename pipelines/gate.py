@@ -5,9 +5,9 @@ from pathlib import Path
 
 from naslora_core.config import QualityConfig
 from naslora_core.errors import DataError
-from naslora_core.files import atomic_file
 from naslora_core.progress import Progress
 from naslora_core.quality.gate import check_dataset
+from naslora_core.quality.offending import write_offending
 from naslora_core.quality.verdict import Verdict
 from stages.paths import StagePaths
 
@@ -21,20 +21,21 @@ def check_domains(
         The verdicts, in the order of `domains`.
 
     Raises:
-        DataError: with the verdicts of all domains that failed; their measurements lie in .naslora/gate.
+        DataError: with the verdicts of all domains that failed; their failing files are listed in .naslora/gate.
     """
     verdicts, rejected = [], []
     for domain in domains:
         say(f"data check · {domain}")
-        verdict, table = check_dataset(StagePaths(root).data(domain), quality, progress)
+        paths = StagePaths(root)
+        measured, reference = paths.measured(domain), paths.served_measurements(domain)
+        verdict, _ = check_dataset(paths.data(domain), quality, progress, measured, reference)
         verdicts.append(verdict)
         if verdict.passed:
             say("  " + verdict.message().replace("\n", "\n  "))
             continue
-        measurements = root / ".naslora" / "gate" / f"{domain}.csv"
-        with atomic_file(measurements) as temporary:
-            table.to_csv(temporary, index=False)
-        rejected.append(verdict.message(rest=str(measurements.relative_to(root))))
+        offending = root / ".naslora" / "gate" / f"{domain}.csv"
+        write_offending(offending, verdict)
+        rejected.append(verdict.message(rest=str(offending.relative_to(root))))
     if rejected:
         raise DataError("\n".join(rejected))
     return verdicts

@@ -34,7 +34,7 @@ def exclusive(root: Path, wait_s: float, say: Callable[[str], None]) -> Iterator
         _acquire(file, wait_s, say)
         # A dvc that outlives a killed naslora inherits the lock, so no second run starts beside it.
         os.set_inheritable(file.fileno(), True)
-        _write_holder(file, f"{_command_line()} (process {os.getpid()}, since {datetime.now():%H:%M:%S})")
+        _write_holder(file, f"{command_line()} (process {os.getpid()}, since {datetime.now():%H:%M:%S})")
         try:
             yield
         finally:
@@ -103,5 +103,6 @@ def _write_holder(file: IO[str], holder: str) -> None:
     file.flush()
 
 
-def _command_line() -> str:
+def command_line() -> str:
+    """Return how this program was called, as it can be typed again."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

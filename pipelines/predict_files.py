@@ -8,13 +8,16 @@ from PIL import Image
 
 from naslora_core.data.pixels import IMAGE_SUFFIXES, read_image
 from naslora_core.errors import ConfigError, DataError
-from naslora_core.evaluation.overlays import PREDICTION_COLOUR
+from naslora_core.evaluation.decide import decide
+from naslora_core.evaluation.overlays import PREDICTION_COLOUR, class_colour
 from naslora_core.files import atomic_file
 from naslora_core.progress import Progress
 
 Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 _TINT = 0.45
+# (256, 3), a colour for every class id; the background is black.
+_CLASS_PALETTE = np.array([(0, 0, 0), *map(class_colour, range(1, 256))], dtype=np.uint8)
 
 
 def serving_folder(root: Path, domain: str | None, model: Path | None) -> Path:
@@ -61,13 +64,16 @@ def find_images(inputs: Sequence[Path]) -> list[Path]:
 def predict_files(
     predict: Predict, files: Sequence[Path], output: Path, threshold: float, progress: Progress
 ) -> list[Path]:
-    """Write <name>_mask.png, 0 and 255, and <name>_overlay.png for every image, one after the other.
+    """Write <name>_mask.png and <name>_overlay.png for every image, one after the other.
+
+    A mask holds 0 and 255, or with several classes the class ids, which its palette shows in colours.
 
     Args:
-        predict: maps images (H, W, 3) uint8 to foreground probabilities (H, W), at the same size.
+        predict: maps images (H, W, 3) uint8 to probabilities of the same size, (H, W) that a pixel is foreground or
+            (K, H, W) that it is of each class.
         files: images with different names.
         output: folder, created if missing.
-        threshold: least probability that is foreground.
+        threshold: probability above which a pixel is foreground; see `decide` for several classes.
         progress: told after each image.
 
     Returns:
@@ -79,15 +85,25 @@ def predict_files(
     masks = []
     for done, file in enumerate(files, start=1):
         image = read_image(file)
-        mask = predict([image])[0] >= threshold
+        probability = predict([image])[0]
+        ids = decide(probability, threshold)
+        several = probability.ndim == 3
         masks.append(output / f"{file.stem}_mask.png")
-        _save(mask.astype(np.uint8) * 255, masks[-1])
-        tinted = np.where(mask[..., None], (1 - _TINT) * image + _TINT * np.array(PREDICTION_COLOUR), image)
-        _save(tinted.astype(np.uint8), output / f"{file.stem}_overlay.png")
+        _save(_class_picture(ids) if several else Image.fromarray(ids * np.uint8(255)), masks[-1])
+        colours = _CLASS_PALETTE[ids] if several else np.array(PREDICTION_COLOUR)
+        tinted = np.where(ids[..., None] > 0, (1 - _TINT) * image + _TINT * colours, image)
+        _save(Image.fromarray(tinted.astype(np.uint8)), output / f"{file.stem}_overlay.png")
         progress(done, len(files), "predicted")
     return masks
 
 
-def _save(pixels: np.ndarray, path: Path) -> None:
+def _class_picture(ids: np.ndarray) -> Image.Image:
+    """Return a palette picture whose values are the class ids, so that it is a mask to programs and people alike."""
+    picture = Image.fromarray(ids)
+    picture.putpalette(_CLASS_PALETTE.tobytes())
+    return picture
+
+
+def _save(picture: Image.Image, path: Path) -> None:
     with atomic_file(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        picture.save(temporary, format="PNG")

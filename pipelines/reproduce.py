@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from naslora_core.config import Params, load_params
+from naslora_core.data.pack import refresh
 from naslora_core.errors import PipelineError
 from naslora_core.evaluation.headline import HeadlineRow, headline_rows
 from pipelines.dvc_lock import DvcLock
@@ -78,6 +79,7 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
     chosen = choose_domains(params, request.domains)
     require_inputs(request.root, params, chosen)
     with hold(request.root, request.wait_s, request.say):
+        unpack_domains(request, params)
         changes = step(detect)(request)
         rerun = chosen if request.force else tuple(d for d in chosen if d in changes.domains)
         if not rerun and not request.domains:
@@ -97,6 +99,13 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
     paths = StagePaths(request.root)
     headline = headline_rows(paths.output("evaluate"), chosen)
     return Outcome(rerun, decisions, restored, headline, paths.output("report") / "index.html")
+
+
+def unpack_domains(request: Request, params: Params) -> None:
+    """Unpack packed domains whose copy is not that of the present shards, as after dvc pull or dvc checkout."""
+    for domain in params.domains:
+        if refresh(StagePaths(request.root).data(domain), request.progress):
+            request.say(f"unpacked data/{domain}")
 
 
 def _reproduce_each(request: Request, params: Params, domains: Sequence[str], step: Step) -> dict[str, str]:

@@ -54,13 +54,20 @@ def fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def watch(root: Path, every_s: float, tell: Callable[[str], None]) -> None:
+def watch(root: Path, every_s: float, tell: Callable[[str], None], before: Callable[[], object] = lambda: None) -> None:
     """Look every `every_s` seconds, for ever, and call `tell` with each new state.
 
     A state that could not be told, because `tell` raised OSError, is told again at the next look.
+
+    Args:
+        root: the project's folder.
+        every_s: seconds between two looks.
+        tell: gets each new state.
+        before: called before each look.
     """
     watcher = Watcher(root)
     while True:
+        before()
         if state := watcher.look():
             try:
                 tell(state)

@@ -42,6 +42,14 @@ class StagePaths:
         """Return the names of all domains there is data for, sorted."""
         return sorted(card.parent.name for card in (self.root / "data").glob("[!.]*/dataset.yaml"))
 
+    def measured(self, domain: str) -> Path:
+        """Return the file that remembers what was measured, so that unchanged files are not opened again."""
+        return self.root / ".naslora" / "measurements" / f"{domain}.parquet"
+
+    def served_measurements(self, domain: str) -> Path:
+        """Return the file with the measurements of the data that the model in service was trained on."""
+        return self.root / "serving" / domain / "measurements.parquet"
+
     def output(self, stage: str, domain: str | None = None) -> Path:
         """Return the folder that `stage` writes; None is for stages that cover all domains."""
         top = self.root / "artifacts" if self.run is None else self.root / "runs" / self.run

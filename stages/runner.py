@@ -3,16 +3,16 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from naslora_core.config import Params, load_params
+from naslora_core.config import load_params
 from naslora_core.errors import ConfigError, NasLoraError
-from naslora_core.progress import Progress
 from stages.paths import StagePaths
 
-StageMain = Callable[[str, Params, StagePaths, Progress], None]
+# main(domain, params, paths, progress), and a keyword for each switch that was given.
+StageMain = Callable[..., None]
 
 
 class ConsoleProgress:
@@ -42,23 +42,31 @@ class ConsoleProgress:
         self._stream.flush()
 
 
-def run_stage(main: StageMain, needs_domain: bool = True, arguments: Sequence[str] | None = None) -> None:
+def run_stage(
+    main: StageMain,
+    needs_domain: bool = True,
+    arguments: Sequence[str] | None = None,
+    switches: Mapping[str, str] | None = None,
+) -> None:
     """Run a stage as a program; exits with 1 and one line of explanation if it cannot do its work.
 
     Args:
         main: the stage; gets "" as domain where `needs_domain` is False.
         needs_domain: whether the stage works on one domain or on all of them.
         arguments: the command line; None is that of the process.
+        switches: options of this stage alone, with what they do; those that are given become `name=True`.
     """
-    options = _parse(arguments, needs_domain)
+    options = _parse(arguments, needs_domain, switches or {})
+    chosen = {name: True for name in switches or {} if getattr(options, name)}
     try:
         paths = StagePaths(Path(), options.run)
-        if options.settings and paths.run is None:
-            raise ConfigError("--set needs --run NAME: the pipeline's own outputs always follow params.yaml")
+        if (options.settings or chosen) and paths.run is None:
+            given = ", ".join(["--set"] * bool(options.settings) + [f"--{name}" for name in chosen])
+            raise ConfigError(f"{given} needs --run NAME: the pipeline's own outputs always follow params.yaml")
         params = load_params(paths.params, options.settings)
         if needs_domain:
             require_domain(paths, options.domain)
-        main(options.domain, params, paths, ConsoleProgress())
+        main(options.domain, params, paths, ConsoleProgress(), **chosen)
     except (NasLoraError, OSError) as error:
         # A full disk or a forbidden file has a number and explains itself; anything else is a fault to trace.
         if isinstance(error, OSError) and error.errno is None:
@@ -84,7 +92,7 @@ def require_domain(paths: StagePaths, domain: str) -> None:
         )
 
 
-def _parse(arguments: Sequence[str] | None, needs_domain: bool) -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None, needs_domain: bool, switches: Mapping[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Run one stage of the pipeline.")
     if needs_domain:
         parser.add_argument("--domain", required=True, help="which folder of data/ to work on")
@@ -93,4 +101,6 @@ def _parse(arguments: Sequence[str] | None, needs_domain: bool) -> argparse.Name
     parser.add_argument("--run", help="write to runs/RUN instead of the pipeline's own outputs")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
                         help="replace a parameter; only with --run")  # fmt: skip
+    for name, help_text in switches.items():
+        parser.add_argument(f"--{name}", action="store_true", help=help_text)
     return parser.parse_args(arguments)

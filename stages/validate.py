@@ -1,28 +1,40 @@
 """Stage validate: judge a domain's data, and stop the pipeline if it must not be trained on."""
 
 from naslora_core.config import Params
+from naslora_core.data.dataset import read_dataset
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.progress import Progress
 from naslora_core.quality.gate import check_dataset
+from naslora_core.quality.offending import write_contact_sheet, write_offending
+from naslora_core.quality.table import write_table
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write measurements.csv, verdict.json and verdict.md, whatever the verdict is.
+    """Write the measurements, the verdict, the failing files as table and pictures, and the Data Docs.
+
+    All are written whatever the verdict is. What is compared with, the measurements of the model in service, is no
+    dependency in dvc.yaml: each promotion would run this stage, and all after it, again.
 
     Raises:
         DataError: if the data fails; the message names the files.
     """
-    verdict, table = check_dataset(paths.data(domain), params.quality, progress)
-    output = paths.output("validate", domain)
+    root, output = paths.data(domain), paths.output("validate", domain)
     with atomic_directory(output) as folder:
-        table.to_csv(folder / "measurements.csv", index=False, lineterminator="\n")
-        write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
+        docs = folder / "data_docs"
+        docs.mkdir()
+        measured, reference = paths.measured(domain), paths.served_measurements(domain)
+        verdict, table = check_dataset(root, params.quality, progress, measured, reference, docs)
+        dataset = read_dataset(root)
+        write_table(folder / "measurements.parquet", table, dataset.card)
+        write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json"))
         (folder / "verdict.md").write_text(verdict.markdown(), encoding="utf-8")
+        write_offending(folder / "offending.csv", verdict)
+        write_contact_sheet(folder / "offending.png", verdict, dataset)
     if not verdict.passed:
-        raise DataError(verdict.message(rest=str(output / "measurements.csv")))
+        raise DataError(verdict.message(rest=str(output / "offending.csv")))
     progress(verdict.pairs, verdict.pairs, f"{verdict.summary()}; see {output / 'verdict.md'}")
 
 

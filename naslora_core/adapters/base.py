@@ -1,37 +1,25 @@
-"""What every adapter is: a frozen layer and a low-rank branch beside it."""
+"""What every adapter is: a frozen layer and something trained beside it; and where methods are registered."""
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
-from naslora_core.cell import EdgeKernels, MixedOp
-from naslora_core.cell.kernels import as_matrix
+from naslora_core.cell import MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import MergeError
 from naslora_core.registry import Registry
 
 
 class Adapter(nn.Module):
-    """h = W0 x + scaling * lora_B branch(lora_A x), with W0 frozen.
-
-    `lora_B` starts at zero, so a fresh adapter is its base layer bit for bit (LoRA, arXiv:2106.09685).
-    Adapters hold their layer, they never subclass it.
+    """A frozen linear layer and what a method adds to it. Adapters hold their layer, they never subclass it.
 
     Args:
-        base_layer: the layer to adapt, (..., in_features) to (..., out_features).
-        rank: channels of the branch.
-        lora_alpha: numerator of `scaling` = lora_alpha / rank.
+        base_layer: the layer to adapt, (..., in_features) to (..., out_features); shared with the base model.
     """
 
-    def __init__(self, base_layer: nn.Linear, rank: int, lora_alpha: float) -> None:
+    def __init__(self, base_layer: nn.Linear) -> None:
         super().__init__()
         self.base_layer = base_layer.requires_grad_(False)
-        self.rank = rank
-        self.scaling = lora_alpha / rank
-        self.lora_A = nn.Parameter(torch.empty(rank, base_layer.in_features))
-        self.lora_B = nn.Parameter(torch.zeros(base_layer.out_features, rank))
-        nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, in_features) to (B, H, W, out_features).
@@ -39,21 +27,7 @@ class Adapter(nn.Module):
         SAM is channels-last here. In a windowed block B counts windows and (H, W) is the window grid, so a
         spatial operation never sees beyond its window.
         """
-        z = nn.functional.linear(x, self.lora_A)
-        # Scaling the small matrix instead of the large result saves a pass over it, forward and backward.
-        return self.base_layer(x) + nn.functional.linear(self.branch(z), self.lora_B * self.scaling)
-
-    def branch(self, z: Tensor) -> Tensor:
-        """Map the projected tokens, (B, H, W, rank), to the same shape."""
-        raise TypeError(f"{type(self).__name__} must define branch()")
-
-    def branch_kernels(self) -> EdgeKernels:
-        """Return the branch as the kernels of a cell, each (rank, rank, k, k).
-
-        Raises:
-            MergeError: if the branch is not made of convolutions.
-        """
-        raise MergeError(f"{type(self).__name__} is not made of convolutions; use merge.mode calibrated")
+        raise TypeError(f"{type(self).__name__} must define forward()")
 
     def mixed_ops(self) -> dict[str, MixedOp]:
         """Return the searched mixtures of operations, by edge; empty where nothing is searched."""
@@ -63,22 +37,40 @@ class Adapter(nn.Module):
         """Return the architecture parameters, which stage 2 of the search updates."""
         return []
 
-    def adapter_parameters(self) -> list[nn.Parameter]:
-        """Return the weights that stage 1 updates: all but the base layer's and the architecture's."""
-        others = {id(p) for p in (*self.base_layer.parameters(), *self.arch_parameters())}
-        return [parameter for parameter in self.parameters() if id(parameter) not in others]
+    def take_penalty(self) -> Tensor | None:
+        """Return what the last training pass adds to the loss, once; None where there is nothing to add."""
+        return None
 
     def delta_weight(self) -> Tensor:
         """Return the update a merge adds to the frozen weight, (out_features, in_features).
 
-        Exactly zero right after construction.
-
         Raises:
-            MergeError: if the branch looks at neighbouring tokens, which no weight of a linear layer can do.
-
-        Source: arXiv:2106.09685, section 4.1.
+            MergeError: if what the adapter adds is no linear map of single tokens.
         """
-        return self.scaling * self.lora_B @ as_matrix(self.branch_kernels()) @ self.lora_A
+        raise MergeError(f"{type(self).__name__} is no weight of a linear layer; use merge.mode calibrated")
+
+    def delta_bias(self) -> Tensor | None:
+        """Return the update a merge adds to the frozen bias, (out_features,); None where it adds none."""
+        return None
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return all of the state dict that is not the base layer's."""
+        return {key: value for key, value in self.state_dict().items() if not key.startswith("base_layer.")}
 
 
-ADAPTERS: Registry[Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]] = Registry("adapter method")
+# Prepares an image encoder whose parameters are all frozen, in place: replaces layers by adapters, lets parameters
+# learn. Returns the adapters by the name of the layer they replaced.
+Method = Callable[[nn.Module, AdapterConfig, SearchConfig], dict[str, Adapter]]
+
+METHODS: Registry[Method] = Registry("adapter method")
+
+_FAMILY = "peft"
+
+
+def find_method(name: str) -> Method:
+    """Return the method called `name`; "peft:dora" is one of the family "peft".
+
+    Raises:
+        ConfigError: if there is none; the message lists the known names.
+    """
+    return METHODS[_FAMILY if name.startswith(f"{_FAMILY}:") else name]

@@ -2,13 +2,15 @@
 
 from torch import Tensor, nn
 
-from naslora_core.adapters.base import ADAPTERS, Adapter
+from naslora_core.adapters.base import METHODS
+from naslora_core.adapters.layers import in_every_layer
+from naslora_core.adapters.low_rank import LowRankAdapter
 from naslora_core.cell import Cell, EdgeKernels, MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.ops import resolve_space
 
 
-class NASLoRALayer(Adapter):
+class NASLoRALayer(LowRankAdapter):
     """h = W0 x + scaling * lora_B cell(lora_A x) (arXiv:2512.03499).
 
     Args:
@@ -39,7 +41,8 @@ class NASLoRALayer(Adapter):
         return self.cell.arch_parameters()
 
 
-@ADAPTERS.register("nas_lora")
+@METHODS.register("nas_lora")
+@in_every_layer
 def build_nas_lora(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> NASLoRALayer:
     """Wrap a layer with NAS-LoRA over the configured search space."""
     space = resolve_space(search.space)

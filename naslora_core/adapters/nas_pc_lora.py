@@ -2,7 +2,8 @@
 
 from torch import nn
 
-from naslora_core.adapters.base import ADAPTERS
+from naslora_core.adapters.base import METHODS
+from naslora_core.adapters.layers import in_every_layer
 from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.cell import Cell, PartialMixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
@@ -10,7 +11,8 @@ from naslora_core.errors import ConfigError
 from naslora_core.ops import resolve_space
 
 
-@ADAPTERS.register("nas_pc_lora")
+@METHODS.register("nas_pc_lora")
+@in_every_layer
 def build_nas_pc_lora(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> NASLoRALayer:
     """Wrap a layer with NAS-PC-LoRA: partial channels, channel shuffle and edge normalisation.
 

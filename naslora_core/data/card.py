@@ -1,9 +1,11 @@
 """What a dataset says about itself: `dataset.yaml`, beside its images and masks."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -19,6 +21,11 @@ class SplitRule(BaseModel):
 
     `random`: a seeded draw; images that come in later are drawn by a hash of their name.
     `listed`: as published; images that come in later are for training.
+
+    Attributes:
+        stratify: "foreground" if every split was given the same mix of small and large objects.
+        group_pattern: a regular expression; images whose names have the same bracketed part (or, without
+            brackets, the same match) belong together and share a split.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +35,17 @@ class SplitRule(BaseModel):
     train: Share
     validation: Share
     test: Share
+    stratify: Literal["foreground"] | None = None
+    group_pattern: str | None = None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _pattern_compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
+        return pattern
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> "SplitRule":
@@ -35,11 +53,28 @@ class SplitRule(BaseModel):
             raise ValueError(f"train + validation + test must be 1, found {total:g}")
         return self
 
+    def group_of(self, name: str) -> str:
+        """Return the group that `group_pattern` finds in a name; the name itself where it finds none."""
+        found = re.search(self.group_pattern, name) if self.group_pattern else None
+        return (found[1] if found.re.groups else found[0]) or name if found else name
+
+
+BACKGROUND = "background"
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+
 
 class DatasetCard(BaseModel):
     """Name, classes, mask encoding, split rule and origin of a dataset.
 
-    `mask_threshold`: a mask pixel of this value (0..255) or more is foreground.
+    Masks of one class may be cut at a grey level; any masks may be decoded by their values. One of both is given.
+
+    Attributes:
+        classes: their ids are 1, 2, … in this order; 0 is the background.
+        mask_threshold: a mask pixel of this value (0..255) or more is foreground.
+        mask_values: by class name, the pixel values (palette indices in a palette file) or colours "#rrggbb"
+            that mean it; 0 or black is the background, and so is what is listed as "background".
+        accepted_copies: pairs of names whose images are alike although they are in two splits, as some published
+            splits have it; the gate only reports them, where it would reject the data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,20 +82,40 @@ class DatasetCard(BaseModel):
     name: DomainName
     title: str
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    mask_threshold: Annotated[int, Field(ge=1, le=255)]
+    mask_threshold: Annotated[int, Field(ge=1, le=255)] | None = None
+    mask_values: dict[str, tuple[Annotated[int, Field(ge=0, le=65535)], ...] | tuple[Colour, ...]] | None = None
     split: SplitRule
+    accepted_copies: tuple[tuple[str, str], ...] = ()
     licence: str
     citation: str
     source: str
 
+    @property
+    def mask_is_coloured(self) -> bool:
+        """Whether the classes of a mask are told apart by colours."""
+        return any(isinstance(value, str) for values in (self.mask_values or {}).values() for value in values)
+
     @model_validator(mode="after")
-    def _one_class(self) -> "DatasetCard":
-        if len(self.classes) > 1:
-            raise ValueError(
-                f"{len(self.classes)} classes ({', '.join(self.classes)}) are not supported yet; "
-                "name one, and make one dataset a class"
-            )
+    def _masks_can_be_decoded(self) -> "DatasetCard":
+        if len(set(self.classes)) < len(self.classes) or BACKGROUND in self.classes:
+            raise ValueError(f"classes must differ, and none is '{BACKGROUND}'; found {', '.join(self.classes)}")
+        if (self.mask_threshold is None) == (self.mask_values is None):
+            raise ValueError("give mask_threshold (one class) or mask_values (by class), and not both")
+        if self.mask_values is None and len(self.classes) > 1:
+            raise ValueError(f"{len(self.classes)} classes cannot be told apart by mask_threshold; give mask_values")
+        if self.mask_values is not None:
+            _check_values(self.classes, self.mask_values)
         return self
+
+
+def _check_values(classes: tuple[str, ...], values: Mapping[str, tuple[int | str, ...]]) -> None:
+    if wrong := sorted(set(values).symmetric_difference(classes) - {BACKGROUND}):
+        raise ValueError(f"mask_values must name each of classes, and no other; look at {', '.join(wrong)}")
+    listed = [value for of_class in values.values() for value in of_class]
+    if not all(values[name] for name in classes) or len(set(listed)) < len(listed):
+        raise ValueError("mask_values must give every class values of its own")
+    if len({type(value) for value in listed}) > 1:
+        raise ValueError("mask_values must be all numbers or all colours")
 
 
 def read_card(root: Path) -> DatasetCard:
@@ -85,7 +140,7 @@ def write_card(root: Path, card: DatasetCard) -> None:
     writer = YAML()
     writer.width = 110
     with atomic_file(root / CARD_FILE) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        writer.dump(card.model_dump(mode="json"), stream)
+        writer.dump(card.model_dump(mode="json", exclude_none=True, exclude_defaults=True), stream)
 
 
 def _explain(error: ValidationError) -> str:

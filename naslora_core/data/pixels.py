@@ -1,14 +1,18 @@
 """Pixels out of image files: colour images and binary masks, checked to their last byte."""
 
+import stat
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from naslora_core.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+# Nothing else is tried on a file, whatever it is called; as JPEG also MPO is read, that of many telephones.
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -20,10 +24,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file is missing, cut short, not an image, or has more than 8 bits a channel.
     """
-    picture = _open(path)
-    if picture.mode in _DEEP_MODES:
-        raise DataError(f"{path} has more than 8 bits a channel (mode {picture.mode}); convert it to 8 bits")
-    return np.asarray(picture.convert("RGB"))
+    return to_rgb(load_picture(path), path)
 
 
 def read_mask(path: Path, threshold: int) -> np.ndarray:
@@ -48,9 +49,72 @@ def read_mask_values(path: Path) -> np.ndarray:
     Raises:
         DataError: if the file is missing, cut short or not an image.
     """
-    picture = _open(path)
-    if picture.mode in _DEEP_MODES:
-        return np.asarray(picture)
+    return to_mask_values(load_picture(path), path)
+
+
+def load_picture(path: Path) -> Image.Image:
+    """Decode a file as it is stored: its mode and its EXIF orientation are still those of the file.
+
+    Raises:
+        DataError: if it is missing, not a file, cut short, not an image, an animation, or of more pixels than
+            Pillow deems safe to decode.
+    """
+    try:
+        # Opening a named pipe would wait for ever.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError(f"{path} cannot be read: it is a folder or a device, not a file; replace the file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(path, formats=FORMATS)
+        with picture:
+            # MPO holds further views of the same scene.
+            if picture.format != "MPO" and (frames := getattr(picture, "n_frames", 1)) > 1:
+                raise DataError(f"{path} cannot be read: it holds {frames} pictures, not one; replace the file")
+            picture.load()
+            return picture
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{path} not found; put it back, or remove its partner") from error
+    except Exception as error:  # Damaged files make decoders raise almost anything.
+        raise DataError(f"{path} cannot be read: {_reason(error, path)}; replace the file") from error
+
+
+def check_integrity(picture: Image.Image, path: Path) -> None:
+    """Check what decoding leaves unchecked: the checksums of a PNG file.
+
+    Raises:
+        DataError: if one is wrong.
+    """
+    if picture.format != "PNG":
+        return
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            opened.verify()
+    except Exception as error:
+        raise DataError(f"{path} cannot be read: {_reason(error, path)}; replace the file") from error
+
+
+def to_rgb(picture: Image.Image, path: Path) -> np.ndarray:
+    """Return a loaded picture as (H, W, 3) uint8 RGB, upright, transparency dropped.
+
+    Raises:
+        DataError: if it has more than 8 bits a channel.
+    """
+    if picture.mode in DEEP_MODES:
+        raise DataError(f"{path} has more than 8 bits a channel (mode {picture.mode}); convert it to 8 bits")
+    return np.asarray(_upright(picture).convert("RGB"))
+
+
+def to_mask_values(picture: Image.Image, path: Path) -> np.ndarray:
+    """Return a loaded mask as stored: (H, W), upright, uint8 or wider; of several channels the brightest.
+
+    Raises:
+        DataError: if it has values that are not a number.
+    """
+    picture = _upright(picture)
+    if picture.mode in DEEP_MODES:
+        return _finite(np.asarray(picture), path)
     if picture.mode in ("1", "L", "LA"):
         return np.asarray(picture.convert("L"))
     # Not luma: a mask painted in pure blue would come out as 29 and be lost at a threshold of 128.
@@ -58,13 +122,49 @@ def read_mask_values(path: Path) -> np.ndarray:
     return values
 
 
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return ImageOps.exif_transpose(picture)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} not found; put it back, or remove its partner") from error
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        reason = str(error).replace(str(path), path.name)
-        raise DataError(f"{path} cannot be read: {reason}; replace the file") from error
+def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
+    """Return the values of a loaded mask, (H, W), upright; palette indices of a palette file.
+
+    Raises:
+        DataError: if it has more than one channel, or values that are not whole numbers.
+    """
+    picture = _upright(picture)
+    if picture.mode not in DEEP_MODES | {"1", "L", "P"}:
+        raise DataError(f"{path} has {len(picture.getbands())} channels; masks whose classes are numbers have one")
+    values = _finite(np.asarray(picture.convert("L") if picture.mode == "1" else picture), path)
+    if values.dtype.kind == "f":
+        if not np.array_equal(values, values.astype(np.int64)):
+            raise DataError(f"{path} has values that are not whole numbers; masks whose classes are numbers need such")
+        values = values.astype(np.int64)
+    return values
+
+
+def to_colours(picture: Image.Image) -> np.ndarray:
+    """Return the colours of a loaded mask, (H, W) int32, 0xRRGGBB, upright."""
+    red, green, blue = np.moveaxis(np.asarray(_upright(picture).convert("RGB")).astype(np.int32), 2, 0)
+    colours: np.ndarray = (red << 16) | (green << 8) | blue
+    return colours
+
+
+def orientation(picture: Image.Image) -> int:
+    """Return how a camera says it was held: 1 is upright, 2 to 8 are turned or mirrored."""
+    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    # Transposing copies the pixels, even those of an upright picture.
+    return picture if orientation(picture) == 1 else ImageOps.exif_transpose(picture)
+
+
+def _finite(values: np.ndarray, path: Path) -> np.ndarray:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise DataError(f"{path} has pixels that are not a number (NaN or infinite); write it anew in 8 bits")
+    return values
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"{error}".split(", could be")[0]
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"it is no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
+    return str(error).replace(str(path), path.name) or type(error).__name__

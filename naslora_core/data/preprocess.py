@@ -1,133 +1,145 @@
 """Images made ready for SAM once, so that training reads plain memory-mapped arrays."""
 
-import json
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.lib.format import open_memmap
-from PIL import Image
 
-from naslora_core.data.dataset import Dataset, Pair, fingerprint, read_image, read_mask
+from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset import Dataset, Pair, file_digest, fingerprint
+from naslora_core.data.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
+from naslora_core.data.prepared import FORMAT, MANIFEST_FILE, shard_file
+from naslora_core.data.reuse import Earlier, Key, checksums, open_earlier
+from naslora_core.data.shards import shard_count, shard_name
 from naslora_core.data.splits import SPLITS
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
+from naslora_core.parallel import worker_count
 from naslora_core.progress import Progress, silent
-
-# SAM's mean colour, which its encoder sees as zero: upstream pads with zeros after normalising.
-PADDING_RGB = (124, 116, 104)
 
 
 @dataclass(frozen=True)
-class PreparedData:
-    """One split, ready to train on; writing to the arrays never changes the files.
-
-    `images`: (N, S, S, 3) uint8 RGB, `PADDING_RGB` outside the image; `masks`: (N, S, S) uint8, class ids,
-    0 is the background; `input_sizes`: (H, W) of the image within the square, from its upper left corner;
-    `original_sizes`: (H, W) of the file; `groups`: which images belong together, by default each to itself;
-    `classes`: names of the ids from 1 on.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    input_sizes: list[tuple[int, int]]
-    original_sizes: list[tuple[int, int]]
-    names: list[str]
-    groups: list[str] = field(default_factory=list)
-    classes: tuple[str, ...] = ("foreground",)
-
-    def __post_init__(self) -> None:
-        if not self.groups:
-            object.__setattr__(self, "groups", self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
+class _Row:
+    pair: Pair
+    key: Key
 
 
-def preprocess(dataset: Dataset, image_size: int, output: Path, progress: Progress = silent) -> None:
+def preprocess(
+    dataset: Dataset, image_size: int, output: Path, progress: Progress = silent, workers: int | None = None
+) -> None:
     """Resize every pair to `image_size` on its longer side, pad it to a square and write all as arrays.
 
-    Writes images.npy, masks.npy and manifest.json into `output`, which is replaced as a whole. Rows are
-    ordered by split, so that a split is one slice of the files.
+    Writes shards (see `shards.py`) and manifest.json into `output`, which is replaced as a whole. What an earlier
+    run left there is used again where image, mask and settings are the same; the result does not depend on it.
+
+    Args:
+        dataset: what to prepare.
+        image_size: side of the squares, in pixels.
+        output: folder to write.
+        progress: told after every row; its message says so if an earlier output could not be used.
+        workers: processes that decode; None is as many as pay off. The result does not depend on it.
 
     Raises:
         DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
     """
-    pairs = [pair for split in SPLITS for pair in dataset.of_split(split)]
-    items: list[dict[str, Any]] = []
-    with atomic_directory(output) as folder:
-        shape = (len(pairs), image_size, image_size)
-        images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
-        masks = open_memmap(folder / "masks.npy", mode="w+", dtype=np.uint8, shape=shape)
-        for row, pair in enumerate(pairs):
-            image, mask = _read_pair(dataset, pair)
-            height, width = resized_shape(image.shape[0], image.shape[1], image_size)
-            images[row] = PADDING_RGB
-            images[row, :height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
-            masks[row, :height, :width] = resize(mask, (height, width), Image.Resampling.NEAREST)
+    digests = {path: file_digest(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
+    shards = _plan(dataset, digests)
+    recipe = _recipe(dataset.card, image_size)
+    earlier = open_earlier(output, recipe)
+    fresh = sum(row.key not in earlier.items for rows in shards.values() for row in rows)
+    tick = _ticker(progress, len(dataset.pairs), dataset.card.name, earlier.problem)
+    sizes: dict[str, list[Sizes]] = {}
+    sums: dict[str, dict[str, str]] = {}
+    with (
+        atomic_directory(output) as folder,
+        decoder(dataset.card, image_size, workers or worker_count(fresh, WORTH_A_PROCESS)) as decode,
+    ):
+        for shard, rows in shards.items():
+            keys = [row.key for row in rows]
+            if earlier.take(shard, keys, folder):
+                sizes[shard] = [earlier.sizes(key) for key in keys]
+                sums[shard] = earlier.checksums[shard]
+                tick(len(rows))
+            else:
+                sizes[shard] = _write_shard(folder, shard, rows, earlier, decode, image_size, tick)
+                sums[shard] = checksums(folder, shard)
+        about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
+        write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes)})
+
+
+def _plan(dataset: Dataset, digests: Mapping[Path, str]) -> dict[str, list[_Row]]:
+    """Give every pair its shard and its place there; raises DataError where a partner is missing."""
+    shards: dict[str, list[_Row]] = {}
+    counts = Counter(pair.split for pair in dataset.pairs)
+    for pair in (pair for split in SPLITS for pair in dataset.of_split(split)):
+        if pair.image is None or pair.mask is None:
+            missing = "image" if pair.image is None else "mask"
+            raise DataError(f"{dataset.root}: '{pair.name}' has no {missing}; run naslora data check")
+        shard = shard_name(pair.split, pair.name, shard_count(counts[pair.split]))
+        shards.setdefault(shard, []).append(_Row(pair, (digests[pair.image], digests[pair.mask])))
+    return dict(sorted(shards.items()))
+
+
+def _recipe(card: DatasetCard, image_size: int) -> dict[str, Any]:
+    """Return all that decides, beside its two files, what a row looks like."""
+    encoding = card.model_dump(mode="json", include={"classes", "mask_threshold", "mask_values"})
+    # Another version may bring another JPEG decoder, and other pixels.
+    return {"format": FORMAT, "image_size": image_size, "pillow": PIL.__version__, **encoding}
+
+
+def _ticker(progress: Progress, total: int, name: str, problem: str) -> Callable[[int], None]:
+    message = f"preprocess {name}" + (f" from the beginning: {problem}" if problem else "")
+    done = 0
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total, message)
+
+    return tick
+
+
+def _write_shard(
+    folder: Path,
+    shard: str,
+    rows: Sequence[_Row],
+    earlier: Earlier,
+    decode: Decode,
+    side: int,
+    tick: Callable[[int], None],
+) -> list[Sizes]:
+    """Write the files of one shard; rows that the earlier output has are not decoded again."""
+    shape = (len(rows), side, side)
+    images = open_memmap(folder / shard_file(shard, "images"), mode="w+", dtype=np.uint8, shape=(*shape, 3))
+    masks = open_memmap(folder / shard_file(shard, "masks"), mode="w+", dtype=np.uint8, shape=shape)
+    fresh = decode([row.pair for row in rows if row.key not in earlier.items])
+    sizes = []
+    for place, row in enumerate(rows):
+        square = earlier.square(row.key) if row.key in earlier.items else next(fresh)
+        images[place], masks[place] = square.image, square.mask
+        sizes.append(square.sizes)
+        tick(1)
+    images.flush()
+    masks.flush()
+    return sizes
+
+
+def _items(
+    dataset: Dataset, shards: Mapping[str, Sequence[_Row]], sizes: Mapping[str, Sequence[Sizes]]
+) -> list[dict[str, Any]]:
+    """Return what the manifest says of every row, ordered by split and name."""
+    items = []
+    for shard, rows in shards.items():
+        for place, (row, (original, inside)) in enumerate(zip(rows, sizes[shard], strict=True)):
+            pair = row.pair
             items.append({"name": pair.name, "split": pair.split, "group": pair.group,
                           "image": dataset.relative(pair.image), "mask": dataset.relative(pair.mask),
-                          "original_size": list(image.shape[:2]), "input_size": [height, width]})  # fmt: skip
-            progress(row + 1, len(pairs), f"preprocess {dataset.card.name}")
-        images.flush()
-        masks.flush()
-        manifest = {
-            "image_size": image_size,
-            "dataset_sha256": fingerprint(dataset),
-            "classes": list(dataset.card.classes),
-            "items": items,
-        }
-        write_json(folder / "manifest.json", manifest)
-
-
-def load_prepared(folder: Path, split: str) -> PreparedData:
-    """Open one split of what `preprocess` wrote, without reading the pixels.
-
-    Raises:
-        DataError: if `folder` holds no preprocessed data, or nothing of this split.
-    """
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-        masks = np.load(folder / "masks.npy", mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} is not preprocessed data ({error}); run stage preprocess") from error
-    rows = [row for row, item in enumerate(manifest["items"]) if item["split"] == split]
-    if not rows:
-        present = sorted({item["split"] for item in manifest["items"]})
-        raise DataError(f"{folder} has no image of split '{split}', only of {', '.join(present)}")
-    part = slice(rows[0], rows[-1] + 1)
-    items = manifest["items"][part]
-    return PreparedData(
-        images=images[part],
-        masks=masks[part],
-        input_sizes=[(item["input_size"][0], item["input_size"][1]) for item in items],
-        original_sizes=[(item["original_size"][0], item["original_size"][1]) for item in items],
-        names=[item["name"] for item in items],
-        groups=[item.get("group", item["name"]) for item in items],
-        classes=tuple(manifest.get("classes", ("foreground",))),
-    )
-
-
-def resized_shape(height: int, width: int, image_size: int) -> tuple[int, int]:
-    """Return (H, W) after the longer side became `image_size`, rounded as SAM's code does."""
-    scale = image_size / max(height, width)
-    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
-
-
-def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-    """Return (H, W[, 3]) uint8 pixels at another (H, W); bilinear is antialiased when it shrinks."""
-    if pixels.shape[:2] == size:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
-
-
-def _read_pair(dataset: Dataset, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    if pair.image is None or pair.mask is None:
-        missing = "image" if pair.image is None else "mask"
-        raise DataError(f"{dataset.root}: '{pair.name}' has no {missing}; run naslora data check")
-    image, mask = read_image(pair.image), read_mask(pair.mask, dataset.card.mask_threshold)
-    if image.shape[:2] != mask.shape:
-        raise DataError(f"{pair.mask} is {mask.shape}, its image {image.shape[:2]}; run naslora data check")
-    return image, mask
+                          "image_sha256": row.key[0], "mask_sha256": row.key[1],
+                          "original_size": list(original), "input_size": list(inside),
+                          "shard": shard, "row": place})  # fmt: skip
+    return sorted(items, key=lambda item: (SPLITS.index(item["split"]), item["name"]))

@@ -1,17 +1,23 @@
 """Score models on images at their native size."""
 
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset import Pair, read_image, read_mask
+from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset import Pair
+from naslora_core.data.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
-from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.decide import decide
+from naslora_core.evaluation.scores import score
 from naslora_core.progress import Progress, silent
 
-# images (H, W, 3) uint8 RGB of any sizes -> as many (H, W) float32 foreground probabilities
+# images (H, W, 3) uint8 RGB of any sizes -> as many probabilities, float32: (H, W) that a pixel is foreground, or
+# (K, H, W) that it is of each class
 Predict = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
 
 BATCH_SIZE = 4
@@ -22,22 +28,24 @@ class Evaluation:
     """What one model did on a set of images.
 
     Args:
-        table: one row per image; column "name" and one per metric.
-        masks: predicted mask by image name, (H, W) bool packed by `np.packbits` along rows.
+        table: one row per image; column "name", one per metric, and of several classes those that `score` names.
+        masks: what was predicted by image name, (H, W) uint8 packed by zlib.
+        tells_classes_apart: whether the masks hold class ids; else 1 is foreground of any class.
     """
 
     table: pd.DataFrame
-    masks: dict[str, np.ndarray]
+    masks: dict[str, bytes]
+    tells_classes_apart: bool
 
     def mask(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """Return the predicted mask of an image of `shape` (H, W), as (H, W) bool."""
-        return np.unpackbits(self.masks[name], axis=1, count=shape[1]).astype(bool)
+        """Return what was predicted for an image of `shape` (H, W), as (H, W) uint8; 0 is the background."""
+        return np.frombuffer(zlib.decompress(self.masks[name]), dtype=np.uint8).reshape(shape)
 
 
 def evaluate_models(
     loaders: Mapping[str, Callable[[], Predict]],
     pairs: Sequence[Pair],
-    mask_threshold: int,
+    card: DatasetCard,
     threshold: float,
     progress: Progress = silent,
 ) -> dict[str, Evaluation]:
@@ -46,8 +54,8 @@ def evaluate_models(
     Args:
         loaders: by model name, what loads it.
         pairs: image and mask files, none missing.
-        mask_threshold: grey level from which a pixel of a mask file is foreground.
-        threshold: probability above which a pixel is predicted foreground.
+        card: says what the masks mean, and which classes there are.
+        threshold: probability above which a pixel is predicted foreground; see `decide` for several classes.
         progress: told after every image.
 
     Raises:
@@ -59,7 +67,7 @@ def evaluate_models(
     evaluations = {}
     for position, (model, load) in enumerate(loaders.items()):
         part = _part_of(progress, position * len(pairs), len(loaders) * len(pairs))
-        evaluations[model] = evaluate_model(load(), pairs, mask_threshold, threshold, part, model)
+        evaluations[model] = evaluate_model(load(), pairs, card, threshold, part, model)
     return evaluations
 
 
@@ -73,58 +81,44 @@ def _part_of(progress: Progress, start: int, whole: int) -> Progress:
 def evaluate_model(
     predict: Predict,
     pairs: Sequence[Pair],
-    mask_threshold: int,
+    card: DatasetCard,
     threshold: float,
     progress: Progress = silent,
     model: str = "model",
 ) -> Evaluation:
     """Score one model; arguments and errors as `evaluate_models`, `model` is its name in messages."""
-    rows, masks = [], {}
-    for name, image, mask, probability in _predictions(predict, pairs, mask_threshold):
-        _check(probability, image, name, model)
-        rows.append({"name": name} | {key: METRICS[key].measure(probability, mask, threshold) for key in METRICS})
-        masks[name] = np.packbits(probability > threshold, axis=1)
+    rows: list[dict[str, Any]] = []
+    masks, tells_apart = {}, False
+    for name, truth, probability in _predictions(predict, pairs, card):
+        _check(probability, truth, len(card.classes), f"model '{model}' predicts", name)
+        predicted = decide(probability, threshold)
+        rows.append({"name": name} | score(probability, predicted, truth, card.classes))
+        masks[name] = zlib.compress(predicted.tobytes(), level=1)
+        tells_apart = probability.ndim == 3
         progress(len(rows), len(pairs), f"evaluate {model}")
-    return Evaluation(pd.DataFrame(rows), masks)
+    return Evaluation(pd.DataFrame(rows), masks, tells_apart)
 
 
 def _predictions(
-    predict: Predict, pairs: Sequence[Pair], mask_threshold: int
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    predict: Predict, pairs: Sequence[Pair], card: DatasetCard
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for start in range(0, len(pairs), BATCH_SIZE):
-        batch = [(pair.name, *read_pair(pair, mask_threshold)) for pair in pairs[start : start + BATCH_SIZE]]
+        batch = [(pair.name, *read_pair(pair, card)) for pair in pairs[start : start + BATCH_SIZE]]
         probabilities = predict([image for _, image, _ in batch])
-        for (name, image, mask), probability in zip(batch, probabilities, strict=True):
-            yield name, image, mask, probability
+        for (name, _, truth), probability in zip(batch, probabilities, strict=True):
+            yield name, truth, probability
 
 
-def read_pair(pair: Pair, mask_threshold: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read an image (H, W, 3) uint8 RGB and its mask (H, W) uint8 0/1.
-
-    Raises:
-        DataError: if a file is missing or unreadable, or the sizes differ.
-    """
-    if pair.image is None or pair.mask is None:
-        missing = "image" if pair.image is None else "mask"
-        raise DataError(f"'{pair.name}' has no {missing} file; add it, then run naslora data check")
-    image = read_image(pair.image)
-    mask = read_mask(pair.mask, mask_threshold)
-    if image.shape[:2] != mask.shape:
-        raise DataError(
-            f"{pair.mask} is {mask.shape[1]}x{mask.shape[0]} px, "
-            f"its image is {image.shape[1]}x{image.shape[0]} px;"
-            " both must have the same size. Replace the wrong one"
-        )
-    return image, mask
-
-
-def _check(probability: np.ndarray, image: np.ndarray, name: str, model: str) -> None:
-    if probability.shape != image.shape[:2]:
+def _check(probability: np.ndarray, truth: np.ndarray, classes: int, what: str, name: str) -> None:
+    by_class = (classes, *truth.shape)
+    if probability.shape != truth.shape and (classes == 1 or probability.shape != by_class):
+        several = "" if classes == 1 else f" or, by class, {by_class}"
         raise CheckpointError(
-            f"model '{model}' predicts {probability.shape} for '{name}', expected the image's {image.shape[:2]}"
+            f"{what} {probability.shape} for '{name}', expected the image's {truth.shape}{several}; "
+            "if the classes have changed, run the stages before this one again"
         )
     if not (np.isfinite(probability).all() and probability.min() >= 0 and probability.max() <= 1):
         raise CheckpointError(
-            f"model '{model}' predicts values that are no probabilities for '{name}' (NaN or outside 0..1); "
+            f"{what} values that are no probabilities for '{name}' (NaN or outside 0..1); "
             "it has probably diverged. Train again with a smaller train.lr or model.precision: fp32"
         )

@@ -6,16 +6,28 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
+from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
-from naslora_core.evaluation.evaluate import Evaluation, read_pair
-from naslora_core.evaluation.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, join_panels, panel
+from naslora_core.data.encoding import read_pair
+from naslora_core.evaluation.evaluate import Evaluation
+from naslora_core.evaluation.overlays import (
+    ANY_CLASS_COLOUR,
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    Contour,
+    class_colour,
+    contours_of,
+    css,
+    join_panels,
+    panel,
+)
 from naslora_core.evaluation.summary import DECIMALS
 from naslora_core.files import write_json
 
 CASES = ("worst", "median", "best")
-PANELS = ("image", "truth", "base", "merged")
+SHOWN = ("base", "merged")
+PANELS = ("image", "truth", *SHOWN)
 
 
 def choose_cases(scores: pd.Series, size: int) -> list[tuple[str, str]]:
@@ -39,44 +51,63 @@ def choose_cases(scores: pd.Series, size: int) -> list[tuple[str, str]]:
 
 
 def write_gallery(
-    folder: Path, pairs: Sequence[Pair], mask_threshold: int, evaluations: Mapping[str, Evaluation], size: int
+    folder: Path, pairs: Sequence[Pair], card: DatasetCard, evaluations: Mapping[str, Evaluation], size: int
 ) -> None:
     """Write strips (image, truth, base, merged) as PNG and `gallery.json`, which says what they show.
 
     Args:
         folder: gets `gallery.json` and `gallery/*.png`.
         pairs: the evaluated images.
-        mask_threshold: grey level from which a pixel of a mask file is foreground.
+        card: says what the masks mean, and which classes there are.
         evaluations: by model name, with "base" and "merged" among them.
         size: how many images to show.
     """
     by_name = {pair.name: pair for pair in pairs}
     dice = {model: one.table.set_index("name")["dice"] for model, one in evaluations.items()}
     entries: list[dict[str, Any]] = []
+    several = len(card.classes) > 1
+    legend = _legend(card.classes, evaluations)
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
     for position, (case, name) in enumerate(choose_cases(dice["merged"], size), start=1):
-        image, truth = read_pair(by_name[name], mask_threshold)
+        image, truth = read_pair(by_name[name], card)
         shape = (truth.shape[0], truth.shape[1])
-        predicted = {model: evaluations[model].mask(name, shape) for model in ("base", "merged")}
+        predicted = {model: evaluations[model].mask(name, shape) for model in SHOWN}
         file = f"gallery/{position:02d}_{case}.png"
-        _strip(image, truth, predicted).save(folder / file, optimize=True)
+        marks = [contours_of(truth) if several else [(truth, TRUTH_COLOUR)]]
+        marks += [_marks(marks[0], evaluations[model], mask, several) for model, mask in predicted.items()]
+        join_panels([panel(image, drawn) for drawn in ([], *marks)]).save(folder / file, optimize=True)
         entries.append(
             {
                 "file": file,
                 "name": name,
                 "case": case,
                 "panels": list(PANELS),
+                "legend": legend,
                 "size": list(shape),
-                "truth_share": round(float(truth.mean()), DECIMALS),
-                "predicted_share": {key: round(float(mask.mean()), DECIMALS) for key, mask in predicted.items()},
+                "truth_share": _share(truth),
+                "predicted_share": {model: _share(mask) for model, mask in predicted.items()},
                 "dice": {model: round(float(scores[name]), DECIMALS) for model, scores in dice.items()},
             }
         )
     write_json(folder / "gallery.json", entries)
 
 
-def _strip(image: np.ndarray, truth: np.ndarray, predicted: Mapping[str, np.ndarray]) -> Image.Image:
-    outline = (truth, TRUTH_COLOUR)
-    panels = [panel(image), panel(image, [outline])]
-    panels += [panel(image, [outline, (predicted[model], PREDICTION_COLOUR)]) for model in ("base", "merged")]
-    return join_panels(panels)
+def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, several: bool) -> list[Contour]:
+    """Return what to outline for a prediction; of several classes the truth is left out, as colours mean classes."""
+    if not several:
+        return [*truth, (ids, PREDICTION_COLOUR)]
+    return contours_of(ids) if evaluation.tells_classes_apart else [(ids, ANY_CLASS_COLOUR)]
+
+
+def _legend(classes: Sequence[str], evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
+    """Return what is outlined in which colour."""
+    if len(classes) == 1:
+        return {"truth": css(TRUTH_COLOUR), "prediction": css(PREDICTION_COLOUR)}
+    legend = {name: css(class_colour(number)) for number, name in enumerate(classes, start=1)}
+    unnamed = [model for model in SHOWN if not evaluations[model].tells_classes_apart]
+    return legend | {f"{model}: any class": css(ANY_CLASS_COLOUR) for model in unnamed}
+
+
+def _share(ids: np.ndarray) -> float:
+    """Return the share of an image that is not background."""
+    return round(float((ids > 0).mean()), DECIMALS)

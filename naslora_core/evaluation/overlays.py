@@ -10,11 +10,34 @@ PANEL_SIDE_PX = 360
 GAP_PX = 6
 TRUTH_COLOUR = (64, 190, 255)
 PREDICTION_COLOUR = (255, 176, 0)
+# Of a prediction that does not say which class it means.
+ANY_CLASS_COLOUR = (255, 255, 255)
+# Told apart with any colour vision: Okabe and Ito, "Color Universal Design", 2008, the brighter ones first.
+CLASS_COLOURS = (
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178),
+)  # fmt: skip
+# (H, W) of 0 and 1, and its colour.
+Contour = tuple[np.ndarray, tuple[int, int, int]]
 _HALO = (10, 12, 16)
 _SUPERSAMPLING = 3
 
 
-def panel(image: np.ndarray, contours: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = ()) -> Image.Image:
+def class_colour(number: int) -> tuple[int, int, int]:
+    """Return the colour of a class id, from 1 on; beyond the seventh class colours come again."""
+    return CLASS_COLOURS[(number - 1) % len(CLASS_COLOURS)]
+
+
+def contours_of(ids: np.ndarray) -> list[Contour]:
+    """Return the mask of every class in `ids` (H, W), each with its colour, for `panel`."""
+    return [(ids == number, class_colour(int(number))) for number in np.unique(ids) if number]
+
+
+def css(colour: tuple[int, int, int]) -> str:
+    """Return a colour as web pages write it, "#rrggbb"."""
+    return f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}"
+
+
+def panel(image: np.ndarray, contours: Sequence[Contour] = ()) -> Image.Image:
     """Return the image with outlines of masks, shrunk to at most `PANEL_SIDE_PX` a side.
 
     Args:

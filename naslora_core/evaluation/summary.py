@@ -1,17 +1,19 @@
 """Means over images with bootstrap intervals, of each model and of its gain over the base."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.scores import BY_CLASS, column_of
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 DECIMALS = 6
 _BLOCK = 500
+_AVERAGED = "Every score is the mean over the classes that an image's truth or prediction contains, then over images."
 
 
 def bootstrap_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
@@ -62,11 +64,33 @@ def summarise(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
     }
 
 
+def summarise_classes(tables: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> dict[str, Any]:
+    """Summarise the scores by class, from the columns that `score` names.
+
+    Returns:
+        JSON-able: "averaged", a sentence that says what the other scores are means of, and "mean_by_class": by model,
+        metric and class the mean over the images the class counts for, None if there is none. Empty for one class.
+    """
+    if len(classes) == 1:
+        return {}
+    return {
+        "averaged": _AVERAGED,
+        "mean_by_class": {
+            model: {name: {title: _mean(table[column_of(name, title)]) for title in classes} for name in BY_CLASS}
+            for model, table in tables.items()
+        },
+    }
+
+
 def means(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
     """Return only the numbers, by model and metric: what `dvc metrics show` prints."""
     return {
         model: {name: round(float(table[name].mean()), DECIMALS) for name in METRICS} for model, table in tables.items()
     }
+
+
+def _mean(scores: pd.Series) -> float | None:
+    return None if scores.isna().all() else round(float(scores.mean()), DECIMALS)
 
 
 def _intervals(table: pd.DataFrame, seed: int) -> dict[str, dict[str, float]]:

@@ -62,8 +62,8 @@ def export_peft_folder(merged: Path, output: Path) -> str:
     if not lora:
         raise MergeError(
             f"{merged / LORA_FILE} is empty: this merge left no low-rank update to export, only a mask decoder; "
-            "adapt with adapter.method lora, nas_lora or nas_pc_lora and merge with merge.mode exact or calibrated, "
-            "or export a SAM checkpoint"
+            "adapt with adapter.method lora, conv_lora, nas_lora or nas_pc_lora and merge with merge.mode exact or "
+            "calibrated, or export a SAM checkpoint"
         )
     load = _LINES.format(folder=output)
     with atomic_directory(output) as folder:

@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslora_core.adapters import Adapter
+from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.errors import MergeError
-from naslora_core.inject import find_adapters
-from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, put_layer
+from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters, put_layer
 from naslora_core.merge.moments import Moments, input_of
 from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.batches import make_batch
 
 _BATCH_SIZE = 8
 
@@ -38,9 +38,12 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
         training: the images the fit is made on, without augmentation.
         count: how many of them, evenly spaced; all if there are fewer.
         ridge: regularisation, relative to the mean square of a layer's input.
+
+    Raises:
+        MergeError: if an adapter has no lora_A and lora_B.
     """
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
-    adapters = find_adapters(merged)
+    adapters = low_rank_adapters(merged, "calibrated")
     batches = _Batches(training, spread(len(training), count), merged.device)
     factors = {}
     for done, (name, adapter) in enumerate(adapters.items()):
@@ -66,7 +69,7 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         for rows in self._rows:
-            yield torch.from_numpy(self._data.images[rows]).permute(0, 3, 1, 2).to(self._device)
+            yield make_batch(self._data, rows).images.to(self._device)
 
 
 def spread(available: int, count: int) -> list[list[int]]:
@@ -76,7 +79,7 @@ def spread(available: int, count: int) -> list[list[int]]:
     return [rows[start : start + _BATCH_SIZE] for start in range(0, count, _BATCH_SIZE)]
 
 
-def _centre(adapter: Adapter) -> Tensor:
+def _centre(adapter: LowRankAdapter) -> Tensor:
     """Return what a cell does to a token that has only zeros around it, (rank, rank); the identity if unknown."""
     unit = torch.eye(adapter.rank, dtype=torch.float64, device=adapter.lora_A.device)
     try:

@@ -8,10 +8,11 @@ import torch
 from pydantic import Field
 
 from naslora_core.config import Section
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
+from naslora_core.training.batches import make_batch
 
 
 class Certificate(Section):
@@ -50,7 +51,7 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
     segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
     # Every image would be no better a sample of a difference that is rounding, only a longer wait.
     count = min(len(validation), 64)
-    images = torch.from_numpy(validation.images[:count].copy()).permute(0, 3, 1, 2).to(adapted.device)
+    images = make_batch(validation, range(count)).images.to(adapted.device)
     before, after = (predict_low_res(segmenters[name], images) for name in ("adapted", "merged"))
     difference = float((before - after).abs().max())
     return Certificate(

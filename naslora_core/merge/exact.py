@@ -2,7 +2,7 @@
 
 import torch
 
-from naslora_core.adapters import Adapter
+from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import as_matrix
 from naslora_core.inject import find_adapters
 from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, with_layers
@@ -13,18 +13,23 @@ def exact(sam: Sam) -> Merged:
     """Return a merged copy of an adapted SAM, with upstream's keys; the original is untouched.
 
     Raises:
-        MergeError: if a cell looks at neighbouring tokens.
+        MergeError: if an adapter looks at neighbouring tokens, or has no merge of its own.
 
     Source: arXiv:2106.09685, section 4.1.
     """
+    factors, layers = {}, {}
     adapters = find_adapters(sam)
-    factors = {name: exact_factors(adapter) for name, adapter in adapters.items()}
-    layers = {name: linear_layer(adapters[name].base_layer, update.delta_weight()) for name, update in factors.items()}
-    return Merged(with_layers(sam, layers), factors)
+    for name, adapter in adapters.items():
+        if isinstance(adapter, LowRankAdapter):
+            factors[name] = exact_factors(adapter)
+            layers[name] = linear_layer(adapter.base_layer, factors[name].delta_weight())
+        else:
+            layers[name] = linear_layer(adapter.base_layer, adapter.delta_weight(), adapter.delta_bias())
+    return Merged(with_layers(sam, layers), factors if len(factors) == len(adapters) else {})
 
 
 @torch.no_grad()
-def exact_factors(adapter: Adapter) -> LoRAFactors:
+def exact_factors(adapter: LowRankAdapter) -> LoRAFactors:
     """Return an adapter's update, with the matrix of its cell multiplied into lora_A.
 
     Raises:

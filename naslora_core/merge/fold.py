@@ -6,11 +6,10 @@ W_d K W_e with the mixed kernel K, without its centre tap: exact but for roundin
 
 import torch
 
-from naslora_core.adapters import Adapter
-from naslora_core.inject import find_adapters
+from naslora_core.adapters import LowRankAdapter
 from naslora_core.merge.exact import exact_factors
 from naslora_core.merge.folded_linear import FoldedLinear
-from naslora_core.merge.method import Merged, linear_layer, with_layers
+from naslora_core.merge.method import Merged, linear_layer, low_rank_adapters, with_layers
 from naslora_core.sam.build import Sam
 
 
@@ -22,11 +21,12 @@ def fold(sam: Sam) -> Merged:
     Raises:
         MergeError: if a cell is not made of convolutions.
     """
-    return Merged(with_layers(sam, {name: fold_layer(adapter) for name, adapter in find_adapters(sam).items()}))
+    adapters = low_rank_adapters(sam, "fold")
+    return Merged(with_layers(sam, {name: fold_layer(adapter) for name, adapter in adapters.items()}))
 
 
 @torch.no_grad()
-def fold_layer(adapter: Adapter) -> torch.nn.Linear:
+def fold_layer(adapter: LowRankAdapter) -> torch.nn.Linear:
     """Return the merged layer of one adapter, computed in float64 and stored in the base layer's dtype."""
     kernels = {edge: kernel.double() for edge, kernel in adapter.branch_kernels().items()}
     if all(kernel.shape[-1] == 1 for kernel in kernels.values()):

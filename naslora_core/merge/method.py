@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from naslora_core.adapters import LowRankAdapter
+from naslora_core.errors import MergeError
 from naslora_core.inject import find_adapters
 from naslora_core.sam.build import Sam
 
@@ -42,13 +44,33 @@ class Merged:
 
 
 @torch.no_grad()
-def linear_layer(base: nn.Linear, delta_weight: Tensor) -> nn.Linear:
-    """Return an ordinary layer with an updated weight, added in float64 and stored in the base's dtype."""
+def linear_layer(base: nn.Linear, delta_weight: Tensor, delta_bias: Tensor | None = None) -> nn.Linear:
+    """Return an ordinary layer with updated parameters, added in float64 and stored in the base's dtype."""
     layer = nn.Linear(base.in_features, base.out_features, base.bias is not None, base.weight.device, base.weight.dtype)
     layer.weight.copy_(base.weight.double() + delta_weight)
     if base.bias is not None:
-        layer.bias.copy_(base.bias)
+        layer.bias.copy_(base.bias if delta_bias is None else base.bias.double() + delta_bias)
     return layer
+
+
+def low_rank_adapters(sam: Sam, mode: str) -> dict[str, LowRankAdapter]:
+    """Return the adapters of a model that a merge can treat as two projections with a branch between them.
+
+    Args:
+        mode: the merge that asks.
+
+    Raises:
+        MergeError: if there is one of another kind.
+    """
+    found = {}
+    for name, adapter in find_adapters(sam).items():
+        if not isinstance(adapter, LowRankAdapter):
+            raise MergeError(
+                f"merge.mode {mode} needs lora_A and lora_B, which {name}, a {type(adapter).__name__}, does not have; "
+                "use merge.mode exact"
+            )
+        found[name] = adapter
+    return found
 
 
 def with_layers(sam: Sam, layers: Mapping[str, nn.Linear]) -> Sam:

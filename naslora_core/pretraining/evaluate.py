@@ -3,57 +3,84 @@
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from naslora_core.data.synthetic.scenes import SceneGenerator
-from naslora_core.pretraining.model import answer_boxes, answer_points, encode, mask_iou
+from naslora_core.pretraining.model import PromptedMasks, answer_boxes, answer_points, encode, mask_iou
 from naslora_core.pretraining.scenes import PromptedSceneDataset
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.precision import autocast
 
 HELD_OUT_SEED = 990_001
+HELD_OUT_SCENES = 200
+HELD_OUT_MIN_AREA_SHARE = 0.001
+SCENES_A_BATCH = 10
+
+
+class PromptScores:
+    """Collect the IoU of answers to prompts and average it.
+
+    "single" is the answer of the single-mask token, "best" the guess the model itself rates highest, and
+    "oracle" the best of the three guesses.
+
+    Source: arXiv:2304.02643, section 7.1 (single-point evaluation, oracle).
+    """
+
+    def __init__(self) -> None:
+        self._collected: dict[str, list[Tensor]] = {}
+
+    def add(self, kind: str, iou: Tensor, iou_predictions: Tensor) -> None:
+        """Add answers to R prompts of one kind; both arguments are (R, 4), token 0 being the single mask."""
+        guesses = iou[:, 1:]
+        rated_best = iou_predictions[:, 1:].argmax(dim=1, keepdim=True)
+        for how, values in (
+            ("single", iou[:, 0]),
+            ("best", guesses.gather(1, rated_best)[:, 0]),
+            ("oracle", guesses.amax(dim=1)),
+        ):
+            self._collected.setdefault(f"{kind}_{how}", []).append(values)
+
+    def means(self) -> Mapping[str, float]:
+        """Return the mean over all prompts of each kind, 0..1, as {"point_single": ..., "box_oracle": ...}."""
+        return {name: float(torch.cat(parts).mean()) for name, parts in self._collected.items()}
 
 
 @torch.no_grad()
 def evaluate_prompts(
-    sam: Sam,
-    scene_count: int = 200,
-    min_area_share: float = 0.003,
-    precision: str = "auto",
-    progress: Progress = silent,
+    sam: Sam, scene_count: int = HELD_OUT_SCENES, precision: str = "auto", progress: Progress = silent
 ) -> Mapping[str, float]:
     """Return the mean IoU of single-prompt segmentation on scenes of a seed that training never uses.
 
-    Four objects a scene are prompted, each once with its innermost point and once with its exact box.
-    "single" is the answer of the single-mask token, "best" the guess the model itself rates highest,
-    and "oracle" the best of the three guesses.
+    Four objects or parts of a scene are prompted, each once with its innermost point and once with its exact box.
 
     Args:
-        scene_count: number of scenes, a multiple of 10.
+        sam: in evaluation mode.
+        scene_count: number of scenes, a multiple of `SCENES_A_BATCH`.
+        precision: as `autocast` takes it.
+        progress: told after each batch.
 
     Returns:
-        {"point_single", "point_best", "point_oracle", "box_single", "box_best", "box_oracle"}, each 0..1.
-
-    Source: arXiv:2304.02643, section 7.1 (single-point evaluation, oracle).
+        What `PromptScores.means` says of the kinds "point" and "box".
     """
-    generator = SceneGenerator(HELD_OUT_SEED, sam.image_encoder.img_size, min_area_share)
-    batches = PromptedSceneDataset(generator, scene_count // 10, 10, prompts=4, centred=True, jitter_px=0)
-    collected: dict[str, list[torch.Tensor]] = {}
-    for index in range(len(batches)):
+    generator = SceneGenerator(HELD_OUT_SEED, sam.image_encoder.img_size, HELD_OUT_MIN_AREA_SHARE)
+    count = scene_count // SCENES_A_BATCH
+    batches = PromptedSceneDataset(generator, count, SCENES_A_BATCH, prompts=4, centred=True, jitter=0)
+    scores = PromptScores()
+    for index in range(count):
         batch = batches[index]
         masks = batch.masks.flatten(0, 1)
-        with autocast(precision, sam.device):
-            embeddings = encode(sam, batch.images)
-            answers = {
-                "point": answer_points(sam, embeddings, batch.points),
-                "box": answer_boxes(sam, embeddings, batch.boxes),
-            }
-        for kind, answer in answers.items():
-            iou = mask_iou(answer.low_res_masks, masks)
-            guesses = iou[:, 1:]
-            rated_best = answer.iou_predictions[:, 1:].argmax(dim=1, keepdim=True)
-            collected.setdefault(f"{kind}_single", []).append(iou[:, 0])
-            collected.setdefault(f"{kind}_best", []).append(guesses.gather(1, rated_best)[:, 0])
-            collected.setdefault(f"{kind}_oracle", []).append(guesses.amax(dim=1))
-        progress(index + 1, len(batches), "held-out scenes")
-    return {name: float(torch.cat(parts).mean()) for name, parts in collected.items()}
+        for kind, answer in answer_both(sam, batch.images, batch.points, batch.boxes, precision).items():
+            scores.add(kind, mask_iou(answer.low_res_masks, masks), answer.iou_predictions)
+        progress(index + 1, count, "held-out scenes")
+    return scores.means()
+
+
+def answer_both(sam: Sam, images: Tensor, points: Tensor, boxes: Tensor, precision: str) -> Mapping[str, PromptedMasks]:
+    """Return the answers to the points and to the boxes of images (B, 3, S, S); both are XY pixels of the input."""
+    with autocast(precision, sam.device):
+        embeddings = encode(sam, images)
+        return {
+            "point": answer_points(sam, embeddings, points),
+            "box": answer_boxes(sam, embeddings, boxes),
+        }

@@ -10,6 +10,8 @@ from naslora_core.pretraining.scenes import PromptedScenes
 from naslora_core.sam.build import Sam, normalise
 from naslora_core.sam.decode import decode_masks
 
+Origin = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class PromptedMasks:
@@ -24,32 +26,57 @@ class PromptedMasks:
     iou_predictions: Tensor
 
 
-def answer_points(sam: Sam, image_embeddings: Tensor, points: Tensor) -> PromptedMasks:
+def answer_points(sam: Sam, image_embeddings: Tensor, points: Tensor, origin: Origin = (0, 0)) -> PromptedMasks:
     """Decode one foreground point a row.
 
     Args:
-        image_embeddings: (B, C, h, w).
-        points: (B, P, 2), XY pixels of the model's input; row r of the answer is scene r // P.
+        sam: the model.
+        image_embeddings: (B, C, h, w), of whole inputs or of parts of them.
+        points: (B, P, 2), XY pixels of the images; row r of the answer is scene r // P.
+        origin: row and column of the images within the model's input, in pixels.
     """
-    coordinates = points.flatten(0, 1)[:, None]
+    coordinates = points.flatten(0, 1)[:, None] + points.new_tensor(origin[::-1])
     labels = torch.ones(coordinates.shape[:2], device=points.device)
-    return _answer(sam, image_embeddings, points.shape[1], *sam.prompt_encoder((coordinates, labels), None, None))
+    return _answer(
+        sam, image_embeddings, points.shape[1], sam.prompt_encoder((coordinates, labels), None, None), origin
+    )
 
 
-def answer_boxes(sam: Sam, image_embeddings: Tensor, boxes: Tensor) -> PromptedMasks:
-    """Decode one box a row; boxes are (B, P, 4), XYXY pixels."""
-    return _answer(sam, image_embeddings, boxes.shape[1], *sam.prompt_encoder(None, boxes.flatten(0, 1), None))
+def answer_boxes(sam: Sam, image_embeddings: Tensor, boxes: Tensor, origin: Origin = (0, 0)) -> PromptedMasks:
+    """Decode one box a row; boxes are (B, P, 4), XYXY pixels, the rest as in `answer_points`."""
+    moved = boxes.flatten(0, 1) + boxes.new_tensor(origin[::-1]).repeat(2)
+    encoded = sam.prompt_encoder(None, moved, None)
+    return _answer(sam, image_embeddings, boxes.shape[1], encoded, origin)
 
 
-def _answer(sam: Sam, image_embeddings: Tensor, prompts: int, sparse: Tensor, dense: Tensor) -> PromptedMasks:
+def _answer(
+    sam: Sam, image_embeddings: Tensor, prompts: int, encoded: tuple[Tensor, Tensor], origin: Origin
+) -> PromptedMasks:
+    sparse, dense = encoded
+    height, width = image_embeddings.shape[-2:]
+    row, column = _in_patches(sam, origin)
+    part = (..., slice(row, row + height), slice(column, column + width))
     repeated = image_embeddings.repeat_interleave(prompts, dim=0)
-    masks, quality = decode_masks(sam.mask_decoder, repeated, sam.prompt_encoder.get_dense_pe(), sparse, dense)
+    image_pe = sam.prompt_encoder.get_dense_pe()
+    masks, quality = decode_masks(sam.mask_decoder, repeated, image_pe[part], sparse, dense[part])
     return PromptedMasks(masks.float(), quality.float())
 
 
-def encode(sam: Sam, images: Tensor) -> Tensor:
-    """Return image embeddings (B, C, h, w) of uint8 images (B, 3, S, S)."""
-    return sam.image_encoder(normalise(sam, images))
+def encode(sam: Sam, images: Tensor, origin: Origin = (0, 0)) -> Tensor:
+    """Return image embeddings (B, C, h, w) of uint8 images (B, 3, S, S).
+
+    Images smaller than the model's input are seen as a part of it, `origin` being their upper left corner.
+    """
+    encoder = sam.image_encoder
+    tokens = encoder.patch_embed(normalise(sam, images))  # (B, h, w, C)
+    row, column = _in_patches(sam, origin)
+    positions = encoder.pos_embed[:, row : row + tokens.shape[1], column : column + tokens.shape[2]]
+    return encoder.encode_tokens(tokens + positions)
+
+
+def _in_patches(sam: Sam, origin: Origin) -> Origin:
+    patch = sam.image_encoder.img_size // sam.image_encoder.pos_embed.shape[1]
+    return origin[0] // patch, origin[1] // patch
 
 
 def prompt_loss(answer: PromptedMasks, masks: Tensor) -> Tensor:
@@ -101,9 +128,9 @@ def mask_iou(low_res_masks: Tensor, masks: Tensor) -> Tensor:
 def scene_loss(sam: Sam, scenes: PromptedScenes) -> Tensor:
     """Return the loss of a batch: the first half of the prompts as points, the second as boxes."""
     half = scenes.masks.shape[1] // 2
-    embeddings = encode(sam, scenes.images)
-    by_point = answer_points(sam, embeddings, scenes.points[:, :half])
-    by_box = answer_boxes(sam, embeddings, scenes.boxes[:, half:])
+    embeddings = encode(sam, scenes.images, scenes.origin)
+    by_point = answer_points(sam, embeddings, scenes.points[:, :half], scenes.origin)
+    by_box = answer_boxes(sam, embeddings, scenes.boxes[:, half:], scenes.origin)
     return prompt_loss(by_point, scenes.masks[:, :half].flatten(0, 1)) + prompt_loss(
         by_box, scenes.masks[:, half:].flatten(0, 1)
     )

@@ -10,6 +10,9 @@ from torch.utils.data import Dataset
 
 from naslora_core.data.synthetic.scenes import Scene, SceneGenerator
 
+# 20 pixels of 1024, as SAM was trained.
+LARGEST_JITTER_PX = 5.0
+
 
 @dataclass(frozen=True)
 class PromptedScenes:
@@ -20,12 +23,14 @@ class PromptedScenes:
         masks: (B, P, S, S) bool, the visible part of each prompted object.
         points: (B, P, 2) float32, XY pixels, inside the object.
         boxes: (B, P, 4) float32, XYXY pixels.
+        origin: row and column, in pixels, at which scenes smaller than the model's input are put into it.
     """
 
     images: Tensor
     masks: Tensor
     points: Tensor
     boxes: Tensor
+    origin: tuple[int, int] = (0, 0)
 
 
 class PromptedSceneDataset(Dataset[PromptedScenes]):
@@ -37,7 +42,10 @@ class PromptedSceneDataset(Dataset[PromptedScenes]):
         batch_size: scenes a batch.
         prompts: objects a scene; one object may be prompted several times.
         centred: put the point where the object is widest, as SAM is evaluated; else anywhere inside.
-        jitter_px: how far the sides of a box may be off.
+        jitter: deviation of the sides of a box, as a share of its width and height; at most `LARGEST_JITTER_PX`.
+        origins: one of these is drawn for every batch.
+
+    Source: arXiv:2304.02643, Appendix A, "Training algorithm", for the jitter.
     """
 
     def __init__(
@@ -47,14 +55,16 @@ class PromptedSceneDataset(Dataset[PromptedScenes]):
         batch_size: int,
         prompts: int,
         centred: bool,
-        jitter_px: float,
+        jitter: float,
+        origins: tuple[tuple[int, int], ...] = ((0, 0),),
     ) -> None:
         self._generator = generator
         self._batch_count = batch_count
         self._batch_size = batch_size
         self._prompts = prompts
         self._centred = centred
-        self._jitter_px = jitter_px
+        self._jitter = jitter
+        self._origins = origins
 
     def __len__(self) -> int:
         return self._batch_count
@@ -70,14 +80,14 @@ class PromptedSceneDataset(Dataset[PromptedScenes]):
             if scene.object_count:
                 scenes.append(self._prompt(rng, scene))
         images, masks, points, boxes = (torch.stack(part) for part in zip(*scenes, strict=True))
-        return PromptedScenes(images, masks, points, boxes)
+        return PromptedScenes(images, masks, points, boxes, self._origins[rng.integers(len(self._origins))])
 
     def _prompt(self, rng: np.random.Generator, scene: Scene) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         order = rng.permutation(scene.object_count)
         chosen = [int(order[i % len(order)]) + 1 for i in range(self._prompts)]
-        masks = [scene.labels == number for number in chosen]
-        points = [_centre(mask) if self._centred else _anywhere(rng, mask) for mask in masks]
-        boxes = [_box(mask) + rng.uniform(-1, 1, size=4) * self._jitter_px for mask in masks]
+        masks = [scene.mask(number) for number in chosen]
+        points = [innermost_point(mask) if self._centred else _anywhere(rng, mask) for mask in masks]
+        boxes = [_jittered(rng, bounding_box(mask), self._jitter) for mask in masks]
         return (
             torch.from_numpy(scene.image.copy()).permute(2, 0, 1),
             torch.from_numpy(np.stack(masks)),
@@ -92,12 +102,20 @@ def _anywhere(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
     return np.array([column, row])
 
 
-def _centre(mask: np.ndarray) -> np.ndarray:
+def _jittered(rng: np.random.Generator, box: np.ndarray, jitter: float) -> np.ndarray:
+    sides = np.tile(box[2:] - box[:2], 2)
+    error = rng.normal(0, 1, size=4) * jitter * sides
+    return box + np.clip(error, -LARGEST_JITTER_PX, LARGEST_JITTER_PX)
+
+
+def innermost_point(mask: np.ndarray) -> np.ndarray:
+    """Return x and y of the pixel that is farthest from the edge of a mask (H, W)."""
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), mask.shape)
     return np.array([column, row])
 
 
-def _box(mask: np.ndarray) -> np.ndarray:
+def bounding_box(mask: np.ndarray) -> np.ndarray:
+    """Return the box around a mask (H, W) that is not empty: left, top, right, bottom; the last two lie outside."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)

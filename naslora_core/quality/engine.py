@@ -3,11 +3,19 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from naslora_core.quality.expectations import Check
+from naslora_core.quality.checks import Check
+from naslora_core.quality.docs import add_site, build_site
+from naslora_core.quality.rows import failing_rows
+
+_COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
+# The same data gives the same pages, whenever it is judged.
+_NO_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,13 @@ class Outcome:
     error: str = ""
 
 
-def run_suite(table: pd.DataFrame, suite: Sequence[Check]) -> list[Outcome]:
+def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = None) -> list[Outcome]:
     """Validate `table` against `suite` with Great Expectations.
+
+    Args:
+        table: one row a pair.
+        suite: the checks.
+        docs: an empty folder to write Data Docs to, static pages; None writes none.
 
     Returns:
         One outcome a check, in any order; a check that the engine lost is not among them.
@@ -36,14 +49,30 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check]) -> list[Outcome]:
     # Great Expectations reads this when it is imported; nothing of the user's data may leave the machine.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
-    import great_expectations.expectations as gxe
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    if docs is not None:
+        add_site(context, docs)
+    columns = {str(name) for check in suite for name in map(check.arguments.get, _COLUMN_ARGUMENTS) if name in table}
+    answer = _define(context, suite).run(
+        batch_parameters={"dataframe": table[sorted(columns)].reset_index(drop=True)},
+        run_id=gx.RunIdentifier(run_name="gate", run_time=_NO_TIME),
+        result_format="SUMMARY",
+    )
+    if docs is not None:
+        build_site(context, docs)
+    checks = {check.name: check for check in suite}
+    return [_outcome(checks[_name(result)], result, table) for result in answer.results]
+
+
+def _define(context: Any, suite: Sequence[Check]) -> Any:
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
     asset = context.data_sources.add_pandas("measurements").add_dataframe_asset("pairs")
-    batch = asset.add_batch_definition_whole_dataframe("all")
     expectations = [
         getattr(gxe, check.expectation)(
             **check.arguments,
@@ -53,30 +82,25 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check]) -> list[Outcome]:
         )
         for check in suite
     ]
-    definition = gx.ValidationDefinition(
-        name="pairs", data=batch, suite=gx.ExpectationSuite(name="pairs", expectations=expectations)
-    )
-    context.suites.add(definition.suite)
-    context.validation_definitions.add(definition)
-    # A column of positions, since files have no other key that is unique by construction.
-    numbered = table.reset_index(drop=True).assign(row=range(len(table)))
-    answer = definition.run(
-        batch_parameters={"dataframe": numbered},
-        result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["row"]},
-    )
-    checks = {check.name: check for check in suite}
-    return [_outcome(checks[_name(result)], result) for result in answer.results]
+    named = context.suites.add(gx.ExpectationSuite(name="pairs", expectations=expectations))
+    batch = asset.add_batch_definition_whole_dataframe("all")
+    definition = gx.ValidationDefinition(name="pairs", data=batch, suite=named)
+    return context.validation_definitions.add(definition)
 
 
 def _name(result: Any) -> str:
     return str(result.expectation_config.meta["check"])
 
 
-def _outcome(check: Check, result: Any) -> Outcome:
-    error = _error(result.exception_info or {})
-    found = result.result or {}
-    rows = sorted({int(entry["row"]) for entry in found.get("unexpected_index_list") or []})
-    return Outcome(check, bool(result.success), tuple(rows), error)
+def _outcome(check: Check, result: Any, table: pd.DataFrame) -> Outcome:
+    if error := _error(result.exception_info or {}):
+        return Outcome(check, False, error=error)
+    if result.success or check.explain is None:
+        return Outcome(check, bool(result.success))
+    rows = failing_rows(table, check)
+    if len(rows) != (counted := (result.result or {}).get("unexpected_count")):
+        return Outcome(check, False, error=f"{counted} rows fail by Great Expectations, and {len(rows)} by name")
+    return Outcome(check, False, rows)
 
 
 def _error(info: dict[str, Any]) -> str:

@@ -1,54 +1,22 @@
-"""What a dataset has to be: the suite of expectations, each with its severity and its words for the user."""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+"""What a dataset has to be: the suite of expectations, made from params.yaml and the card of the dataset."""
 
 import pandas as pd
 
 from naslora_core.config import QualityConfig
 from naslora_core.data.card import DatasetCard
 from naslora_core.data.splits import SPLITS
-from naslora_core.quality.measure import MISSING, OK, UNREADABLE
-
-Severity = Literal["critical", "warning"]
-Kind = Literal["image", "mask"]
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One expectation of the suite.
-
-    Args:
-        name: what it is called in verdicts.
-        expectation: class of great_expectations.expectations.
-        severity: critical stops the pipeline, warning is reported.
-        description: what must hold, as the user reads it.
-        arguments: of the expectation.
-        file: column that names the file to blame for a failing row.
-        explain: what is wrong with a failing row; None if the expectation is about the whole table.
-        found: what the table holds instead, for an expectation about the whole of it.
-    """
-
-    name: str
-    expectation: str
-    severity: Severity
-    description: str
-    arguments: dict[str, Any]
-    file: Kind = "image"
-    explain: Callable[[Row], str] | None = None
-    found: Callable[[pd.DataFrame], str] = lambda table: ""
+from naslora_core.quality.checks import Check, none_in
+from naslora_core.quality.file_checks import file_checks
+from naslora_core.quality.pair import presence_column
 
 
 def build_suite(quality: QualityConfig, card: DatasetCard) -> tuple[Check, ...]:
-    """Return every check of a dataset, with the limits of params.yaml and the threshold of its card."""
+    """Return every check of a dataset, with the limits of params.yaml and the mask encoding of its card."""
     return (
         *_whole_table(quality),
-        *_files("image", partner="mask"),
-        *_files("mask", partner="image"),
-        *_sizes(quality),
-        *_masks(quality, card),
+        *file_checks(quality, card),
+        *_pairs(quality),
+        *_classes(quality, card),
         *_copies(),
     )
 
@@ -84,31 +52,8 @@ def _whole_table(quality: QualityConfig) -> list[Check]:
     ]  # fmt: skip
 
 
-def _files(kind: Kind, partner: Kind) -> list[Check]:
-    column = f"{kind}_state"
-    return [
-        # Great Expectations skips empty cells, so a state that was not measured has to fail on its own.
-        Check(
-            f"{kind}_measured", "ExpectColumnValuesToNotBeNull", "critical", f"every {kind} was measured",
-            {"column": column},
-            explain=lambda row: "was not measured",
-        ),
-        Check(
-            f"{kind}_present", "ExpectColumnValuesToBeInSet", "critical", f"every {partner} has its {kind}",
-            {"column": column, "value_set": [OK, UNREADABLE]},
-            file=partner,
-            explain=lambda row: f"has no {kind} {kind}s/{row['name']}.*",
-        ),
-        Check(
-            f"{kind}_opens", "ExpectColumnValuesToBeInSet", "critical", f"every {kind} opens",
-            {"column": column, "value_set": [OK, MISSING]},
-            file=kind,
-            explain=lambda row: str(row[f"{kind}_problem"]),
-        ),
-    ]  # fmt: skip
-
-
-def _sizes(quality: QualityConfig) -> list[Check]:
+def _pairs(quality: QualityConfig) -> list[Check]:
+    low, high = quality.min_foreground_share, quality.max_foreground_share
     return [
         Check(
             "same_size", "ExpectColumnPairValuesToBeEqual", "critical",
@@ -116,24 +61,6 @@ def _sizes(quality: QualityConfig) -> list[Check]:
             {"column_A": "image_size", "column_B": "mask_size", "ignore_row_if": "either_value_is_missing"},
             file="mask",
             explain=lambda row: f"is {row['mask_size']} pixels, {row['image']} is {row['image_size']}",
-        ),
-        Check(
-            "large_enough", "ExpectColumnValuesToBeBetween", "critical",
-            f"every image is at least {quality.min_side_px} pixels wide and high (quality.min_side_px)",
-            {"column": "shorter_side_px", "min_value": quality.min_side_px},
-            explain=lambda row: f"is {row['image_size']} pixels",
-        ),
-    ]  # fmt: skip
-
-
-def _masks(quality: QualityConfig, card: DatasetCard) -> list[Check]:
-    low, high = quality.min_foreground_share, quality.max_foreground_share
-    return [
-        Check(
-            "something_marked", "ExpectColumnMaxToBeBetween", "critical",
-            f"some mask has a pixel of {card.mask_threshold} or more (mask_threshold in dataset.yaml)",
-            {"column": "foreground_share", "min_value": 0.0, "strict_min": True},
-            found=_why_nothing_is_marked,
         ),
         Check(
             "object_size", "ExpectColumnValuesToBeBetween", "warning",
@@ -150,34 +77,62 @@ def _masks(quality: QualityConfig, card: DatasetCard) -> list[Check]:
             {"column": "is_empty", "max_value": quality.max_empty_mask_share},
             found=lambda table: f"found {table['is_empty'].mean():.0%}",
         ),
-        Check(
-            "two_values", "ExpectColumnValuesToBeInSet", "warning",
-            "a mask has two values, such as 0 and 255; JPEG and soft borders add others, which are cut at "
-            f"{card.mask_threshold} (mask_threshold in dataset.yaml)",
-            {"column": "grey_share", "value_set": [0.0]},
-            file="mask",
-            explain=lambda row: f"has {row['mask_values']:.0f} values, {row['grey_share']:.1%} in between",
-        ),
     ]  # fmt: skip
+
+
+def _classes(quality: QualityConfig, card: DatasetCard) -> list[Check]:
+    marked = (
+        f"some mask has a pixel of {card.mask_threshold} or more (mask_threshold in dataset.yaml)"
+        if card.mask_values is None
+        else "some mask has a pixel of a class (mask_values in dataset.yaml)"
+    )
+    checks = [
+        Check(
+            "something_marked", "ExpectColumnMaxToBeBetween", "critical", marked,
+            {"column": "foreground_share", "min_value": 0.0, "strict_min": True},
+            found=_why_nothing_is_marked,
+        )
+    ]  # fmt: skip
+    several = card.classes if len(card.classes) > 1 else ()
+    return checks + [_enough_of(name, quality) for name in several]
+
+
+def _enough_of(name: str, quality: QualityConfig) -> Check:
+    column = presence_column(name)
+    return Check(
+        f"enough_{name}", "ExpectColumnSumToBeBetween", "warning",
+        f"class '{name}' is in at least {quality.min_class_images} images (quality.min_class_images)",
+        {"column": column, "min_value": quality.min_class_images},
+        found=lambda table: f"found in {table[column].sum():.0f}",
+    )  # fmt: skip
 
 
 def _why_nothing_is_marked(table: pd.DataFrame) -> str:
     if table["foreground_share"].isna().all():
         return "no mask could be read"
-    return "every mask is empty; masks stored as 0 and 1 need mask_threshold: 1"
+    return "every mask is empty; masks stored as 0 and 1 need mask_threshold: 1, or mask_values"
 
 
 def _copies() -> list[Check]:
     return [
-        Check(
-            "no_leak", "ExpectColumnValuesToBeInSet", "warning",
-            "no image is in two splits, which would flatter the test score",
-            {"column": "copy_in_other_split", "value_set": [""]},
-            explain=lambda row: f"in {row['split']}, is the same file as {row['copy_in_other_split']}",
+        none_in(
+            "copy_in_other_split", "no_leak", "critical",
+            "no image is in two splits, which would flatter the test score; give both the same split in splits.csv, "
+            "set one aside, or, where a published split has to stay, list them as accepted_copies in dataset.yaml",
+            lambda row: f"in {row['split']}, is the same image as {row['copy_in_other_split']}, or nearly",
         ),
-        Check(
-            "no_copies", "ExpectColumnValuesToBeInSet", "warning", "no image is there twice",
-            {"column": "copy_of", "value_set": [""]},
-            explain=lambda row: f"is the same file as {row['copy_of']}",
+        none_in(
+            "group_in_other_split", "groups_together", "critical",
+            "no group of images, such as a patient's, is in two splits",
+            lambda row: f"in {row['split']}, has the group '{row['group']}' of {row['group_in_other_split']}",
+        ),
+        none_in(
+            "accepted_copy", "no_accepted_leak", "warning",
+            "no image is in two splits; these are accepted in dataset.yaml",
+            lambda row: f"in {row['split']}, is the same image as {row['accepted_copy']}, or nearly",
+        ),
+        none_in(
+            "copy_in_same_split", "no_copies", "warning", "no image is there twice in a split",
+            lambda row: f"is the same image as {row['copy_in_same_split']}, or nearly",
         ),
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The gate itself: measured pairs in, verdict out. Severity decides, not the overall flag of the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,65 @@ from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import fingerprint, read_dataset
 from naslora_core.data.splits import SPLITS
 from naslora_core.progress import Progress, silent
+from naslora_core.quality.checks import Check
+from naslora_core.quality.drift import find_drift
 from naslora_core.quality.engine import Outcome, run_suite
-from naslora_core.quality.expectations import Check, build_suite
+from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.measure import measure_pairs
+from naslora_core.quality.strangers import find_strangers
+from naslora_core.quality.table import read_reusable, write_table
 from naslora_core.quality.verdict import Failure, FileProblem, Verdict
 
 
-def check_dataset(root: Path, quality: QualityConfig, progress: Progress = silent) -> tuple[Verdict, pd.DataFrame]:
-    """Read, measure and judge the dataset in `root`; changes nothing.
+def check_dataset(
+    root: Path,
+    quality: QualityConfig,
+    progress: Progress = silent,
+    cache: Path | None = None,
+    reference: Path | None = None,
+    docs: Path | None = None,
+) -> tuple[Verdict, pd.DataFrame]:
+    """Read, measure and judge the dataset in `root`; changes nothing in it.
+
+    Args:
+        root: the dataset.
+        quality: what is accepted.
+        progress: called after each measured file.
+        cache: measurements of an earlier call, which save measuring unchanged files; written anew.
+        reference: measurements of the data that the model in service was trained on, to compare with.
+        docs: an empty folder for the Data Docs of Great Expectations; None writes none.
 
     Returns:
-        The verdict, and the table it was made from (see `measure_pairs`).
+        The verdict, and the table it was made from (see `quality.table`).
 
     Raises:
         DataError: if there is no dataset to judge: no card, no image, a wrong splits.csv.
     """
     dataset = read_dataset(root)
-    table = measure_pairs(dataset, progress)
-    verdict = judge(table, build_suite(quality, dataset.card), dataset.card)
-    return verdict.model_copy(update={"dataset_sha256": fingerprint(dataset)}), table
+    earlier = read_reusable(cache, dataset.card) if cache else None
+    table = measure_pairs(dataset, progress, quality.near_duplicate_bits, earlier)
+    if cache:
+        write_table(cache, table, dataset.card)
+    verdict = judge(table, build_suite(quality, dataset.card), dataset.card, docs)
+    drift, compared_with = find_drift(table, reference, quality)
+    digests = {
+        dataset.files / file: sha256
+        for kind in ("image", "mask")
+        for file, sha256 in zip(table[kind], table[f"{kind}_sha256"], strict=True)
+    }
+    found = {"dataset_sha256": fingerprint(dataset, digests), "compared_with": compared_with}
+    return verdict.model_copy(
+        update={**found, "failures": (*verdict.failures, *find_strangers(dataset), *drift)}
+    ), table
 
 
-def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard) -> Verdict:
+def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard, docs: Path | None = None) -> Verdict:
     """Return the verdict on a table of measurements.
 
     It passes if every check of the suite was made and none of severity critical failed. A suite without
     checks, a check that got lost or one that could not be made (a missing column) is a critical failure.
     """
-    outcomes = run_suite(table, suite) if suite else []
+    outcomes = run_suite(table, suite, docs) if suite else []
     made = [outcome for outcome in outcomes if not outcome.error]
     failures = [_failure(outcome, table) for outcome in made if not outcome.success]
     failures += _not_made(suite, outcomes)
@@ -58,7 +89,7 @@ def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard) -> Ver
 
 def _failure(outcome: Outcome, table: pd.DataFrame) -> Failure:
     check, explain = outcome.check, outcome.check.explain
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in table.iloc[row].items()} for row in outcome.rows]
+    rows = table.iloc[list(outcome.rows)].to_dict("records") if explain else []
     files = [FileProblem(file=_file(row, check), problem=explain(row)) for row in rows] if explain else []
     return Failure(
         expectation=check.name,
@@ -70,7 +101,7 @@ def _failure(outcome: Outcome, table: pd.DataFrame) -> Failure:
     )
 
 
-def _file(row: dict[str, Any], check: Check) -> str:
+def _file(row: Mapping[Any, Any], check: Check) -> str:
     return str(row.get(check.file) or row.get("image") or row.get("mask") or row.get("name"))
 
 

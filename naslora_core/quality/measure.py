@@ -1,97 +1,104 @@
-"""From pixels to a table: one row a pair, with everything the gate judges."""
+"""From files to a table: one row a pair, with everything the gate judges; each content is measured once."""
 
-import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset import Dataset, Pair
-from naslora_core.data.pixels import read_image, read_mask_values
-from naslora_core.errors import DataError
+from naslora_core.data.copies import single_threaded
+from naslora_core.data.dataset import Dataset, Pair, file_digest
+from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
+from naslora_core.quality.pair import MISSING, Kind, measure_file
+from naslora_core.quality.relations import add_relations
+from naslora_core.quality.table import content_columns
 
-OK, MISSING, UNREADABLE = "ok", "missing", "unreadable"
-COLUMNS = (
-    "name", "split", "image", "mask", "image_state", "mask_state", "image_problem", "mask_problem",
-    "image_size", "mask_size", "shorter_side_px", "foreground_share", "object_share", "is_empty",
-    "grey_share", "mask_values", "copy_of", "copy_in_other_split", "image_sha256", "mask_sha256",
-)  # fmt: skip
+KINDS: tuple[Kind, ...] = ("image", "mask")
+# Starting a process and its imports costs about as much as measuring these many files here.
+_WORTH_A_PROCESS = 250
 
 
-def measure_pairs(dataset: Dataset, progress: Progress = silent) -> pd.DataFrame:
-    """Open every file of a dataset and measure it.
+def measure_pairs(
+    dataset: Dataset,
+    progress: Progress = silent,
+    near_duplicate_bits: int = 0,
+    earlier: pd.DataFrame | None = None,
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """Measure every file of a dataset, in parallel where there are many.
+
+    Args:
+        dataset: the dataset.
+        progress: called after each file.
+        near_duplicate_bits: by how many bits the perceptual hashes of two copies may differ.
+        earlier: a table that the same code made with the same mask encoding; files whose bytes are in it are not
+            opened again.
+        workers: processes; None lets the number of files and of processors decide.
 
     Returns:
-        One row a pair, sorted by name. A value is missing where it could not be measured:
-        image_state, mask_state: ok, missing or unreadable, and *_problem says why;
-        image_size, mask_size: "WxH" in pixels; shorter_side_px: of the image;
-        foreground_share: fraction of the mask at or above the threshold; object_share: the same, missing
-        where it is 0; is_empty: 1.0 if it is 0, else 0.0;
-        grey_share: fraction of the mask that is neither 0 nor its largest value;
-        mask_values: how many different values the mask has;
-        copy_of, copy_in_other_split: name of the first other pair with the same image bytes, "" if none.
+        One row a pair, sorted by name, with the columns that `quality.table` explains.
     """
-    rows = []
-    for done, pair in enumerate(dataset.pairs, start=1):
-        rows.append(_measure(dataset, pair))
-        progress(done, len(dataset.pairs), f"check {dataset.card.name}")
-    table = pd.DataFrame(rows, columns=[column for column in COLUMNS if not column.startswith("copy")])
-    table["copy_of"], table["copy_in_other_split"] = _copies(table)
-    return table[list(COLUMNS)]
+    listed = pd.DataFrame([_list(dataset, pair) for pair in dataset.pairs])
+    parts = {kind: _reuse(listed, kind, earlier, content_columns(kind, dataset.card)) for kind in KINDS}
+    jobs = [
+        (kind, dataset.files / listed.at[row, kind], row)
+        for kind in KINDS
+        for row in parts[kind].index[parts[kind][f"{kind}_state"].isna()]
+    ]
+    found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    work = partial(measure_file, card=dataset.card)
+    workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
+    with mapping(work, workers, f"measures files of '{dataset.card.name}'", single_threaded) as measure:
+        measured = measure([(kind, path) for kind, path, _ in jobs])
+        for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
+            found[kind].append({"row": row, **columns})
+            progress(done, len(jobs), f"check {dataset.card.name}")
+    for kind, rows in found.items():
+        parts[kind] = _fill(parts[kind], rows)
+    return add_relations(
+        pd.concat([listed, *parts.values()], axis=1), near_duplicate_bits, dataset.card.accepted_copies
+    )
 
 
-def _measure(dataset: Dataset, pair: Pair) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": pair.name, "split": pair.split}
+def _list(dataset: Dataset, pair: Pair) -> dict[str, str]:
+    row = {"name": pair.name, "split": pair.split, "group": pair.group}
     for kind, path in (("image", pair.image), ("mask", pair.mask)):
         row[kind] = dataset.relative(path)
-        row[f"{kind}_state"] = MISSING if path is None else OK
-        row[f"{kind}_problem"] = f"there is no {kind} of this name" if path is None else ""
-        row[f"{kind}_sha256"] = "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
-    if pair.image is not None:
-        row |= _measure_image(pair.image)
-    if pair.mask is not None:
-        row |= _measure_mask(pair.mask, dataset.card.mask_threshold)
+        row[f"{kind}_sha256"] = "" if path is None else file_digest(path)
+        row[f"{kind}_link"] = "" if path is None else _leads_out(path, dataset.root)
     return row
 
 
-def _measure_image(path: Path) -> dict[str, Any]:
+def _leads_out(path: Path, root: Path) -> str:
+    if not path.is_symlink():
+        return ""
     try:
-        height, width = read_image(path).shape[:2]
-    except DataError as error:
-        return {"image_state": UNREADABLE, "image_problem": _reason(error, path)}
-    return {"image_size": f"{width}x{height}", "shorter_side_px": float(min(height, width))}
+        target = path.resolve()
+    except (OSError, RuntimeError):  # A circle of links; opening it tells.
+        return ""
+    # DVC itself may link to its cache, whose folders have this name wherever it lies.
+    inside = target.is_relative_to(root.resolve()) or "/files/md5/" in target.as_posix()
+    return "" if inside else str(target)
 
 
-def _measure_mask(path: Path, threshold: int) -> dict[str, Any]:
-    try:
-        values = read_mask_values(path)
-    except DataError as error:
-        return {"mask_state": UNREADABLE, "mask_problem": _reason(error, path)}
-    height, width = values.shape
-    foreground = float(np.mean(values >= threshold))
-    return {
-        "mask_size": f"{width}x{height}",
-        "foreground_share": foreground,
-        "object_share": foreground or None,
-        "is_empty": float(foreground == 0),
-        "grey_share": float(np.mean((values != 0) & (values != values.max()))),
-        "mask_values": float(len(np.unique(values))),
-    }
+def _reuse(listed: pd.DataFrame, kind: Kind, earlier: pd.DataFrame | None, columns: dict[str, str]) -> pd.DataFrame:
+    """Return the columns of one kind, filled where the file is missing or its bytes were measured earlier."""
+    key = f"{kind}_sha256"
+    if earlier is None or not {key, *columns} <= set(earlier):
+        part = pd.DataFrame(index=listed.index, columns=list(columns))
+    else:
+        known = earlier[earlier[key] != ""].drop_duplicates(key).set_index(key)[list(columns)]
+        part = known.reindex(listed[key]).set_index(listed.index)
+    part = part.astype(columns)
+    absent = listed[kind] == ""
+    part.loc[absent, f"{kind}_state"] = MISSING
+    part.loc[absent, f"{kind}_problem"] = f"there is no {kind} of this name"
+    return part
 
 
-def _reason(error: DataError, path: Path) -> str:
-    return str(error).removeprefix(f"{path} ").removesuffix("; replace the file")
-
-
-def _copies(table: pd.DataFrame) -> tuple[list[str], list[str]]:
-    members: dict[str, list[tuple[str, str]]] = {}
-    for name, split, digest in zip(table["name"], table["split"], table["image_sha256"], strict=True):
-        members.setdefault(digest, []).append((name, split))
-    anywhere, elsewhere = [], []
-    for name, split, digest in zip(table["name"], table["split"], table["image_sha256"], strict=True):
-        others = [] if not digest else [other for other in members[digest] if other[0] != name]
-        anywhere.append(others[0][0] if others else "")
-        elsewhere.append(next((f"{other} ({part})" for other, part in others if part != split), ""))
-    return anywhere, elsewhere
+def _fill(part: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    if not rows:
+        return part
+    new = pd.DataFrame(rows).set_index("row").reindex(columns=part.columns).astype(part.dtypes)
+    return pd.concat([part.drop(index=new.index), new]).sort_index()

@@ -15,7 +15,10 @@ class FileProblem(BaseModel):
 
 
 class Failure(BaseModel):
-    """An expectation that does not hold; `files` is empty where it is about the dataset as a whole."""
+    """An expectation that does not hold.
+
+    `files` is empty where it is about the dataset as a whole; `of_pairs` says whether they belong to pairs.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +28,13 @@ class Failure(BaseModel):
     count: int
     files: tuple[FileProblem, ...]
     observed: str = ""
+    of_pairs: bool = True
+
+    def extent(self, pairs: int) -> str:
+        """Say how much of a dataset of so many pairs fails."""
+        if self.of_pairs:
+            return f"{self.count} of {pairs} pairs"
+        return f"{self.count} file{'' if self.count == 1 else 's'}"
 
 
 class Verdict(BaseModel):
@@ -40,10 +50,16 @@ class Verdict(BaseModel):
     expectations_run: int
     failures: tuple[Failure, ...]
     dataset_sha256: str = ""
+    compared_with: str = ""
 
     def of_severity(self, severity: str) -> tuple[Failure, ...]:
         """Return the failures that are "critical", or those that are a "warning"."""
         return tuple(failure for failure in self.failures if failure.severity == severity)
+
+    def shortened(self, limit: int = 50) -> "Verdict":
+        """Return the verdict with the first `limit` files of each failure; their counts stay."""
+        cut = (failure.model_copy(update={"files": failure.files[:limit]}) for failure in self.failures)
+        return self.model_copy(update={"failures": tuple(cut)})
 
     def summary(self) -> str:
         """Return the verdict in one line."""
@@ -79,21 +95,22 @@ class Verdict(BaseModel):
             lines += [failure.observed, ""] if failure.observed else []
             if failure.files:
                 lines += [
-                    f"{failure.count} of {self.pairs} pairs.",
+                    f"{failure.extent(self.pairs)}.",
                     "",
                     "| file | problem |",
                     "| --- | --- |",
                 ]
                 lines += [f"| `{entry.file}` | {entry.problem} |" for entry in failure.files[:50]]
-                lines += ["", "All rows are in measurements.csv.", ""] if failure.count > 50 else [""]
+                lines += ["", "All files are in offending.csv.", ""] if failure.count > 50 else [""]
         if not self.failures:
             lines += ["Every expectation holds.", ""]
+        lines += [self.compared_with, ""] if self.compared_with else []
         return "\n".join(lines).rstrip() + "\n"
 
 
 def _describe(failure: Failure, limit: int, rest: str, pairs: int) -> list[str]:
     label = "error" if failure.severity == "critical" else "warning"
-    count = f"; {failure.count} of {pairs} pairs do not comply" if failure.files else ""
+    count = f"; {failure.extent(pairs)} do not comply" if failure.files else ""
     lines = [f"  {label}: expected that {failure.description}{count}"]
     if failure.observed:
         lines.append(f"      {failure.observed}")

@@ -3,10 +3,11 @@
 from functools import partial
 
 import torch
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
 from naslora_core.sam.attention import fuse_attention
+from naslora_core.sam.image_encoder import ImageEncoder
 from naslora_core.sam.specs import ModelSpec, find_spec
 
 __all__ = ["Sam", "build_sam", "normalise"]
@@ -48,8 +49,8 @@ def build_sam(name: str, image_size: int | None = None) -> Sam:
     ).eval()
 
 
-def _image_encoder(spec: ModelSpec) -> ImageEncoderViT:
-    encoder = ImageEncoderViT(
+def _image_encoder(spec: ModelSpec) -> ImageEncoder:
+    encoder = ImageEncoder(
         img_size=spec.image_size,
         patch_size=spec.patch_size,
         embed_dim=spec.encoder_width,
@@ -67,7 +68,8 @@ def _image_encoder(spec: ModelSpec) -> ImageEncoderViT:
     # The first layer's output decides how all tokens lie in memory; upstream's lie across the channels, and every
     # block has to reorder them.
     encoder.patch_embed.proj.to(memory_format=torch.channels_last)
-    return fuse_attention(encoder)
+    fuse_attention(encoder)
+    return encoder
 
 
 def normalise(sam: Sam, images: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,7 @@ def load_base(model: ModelConfig) -> Sam:
     require_checkpoint(model)
     _check_official_hash(model.checkpoint, spec.file_prefix)
     sam = build_sam(model.name, spec.image_size)
+    sam.image_encoder.gradient_checkpointing = model.gradient_checkpointing
     load_strictly(sam, resize_positions(read_weights(model.checkpoint), native, spec), model.checkpoint)
     return sam
 

@@ -16,6 +16,28 @@ def has_fast_bf16(device: torch.device) -> bool:
     return False
 
 
+def decide_precision(precision: str, device: torch.device) -> str:
+    """Return "fp32" or "bf16": what `precision`, which may be "auto", means on this device.
+
+    Raises:
+        ConfigError: if `precision` is none of auto, fp32 and bf16.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ConfigError(f"model.precision is '{precision}'; use auto, fp32 or bf16")
+    if precision != "auto":
+        return precision
+    return "bf16" if has_fast_bf16(device) else "fp32"
+
+
+def describe_precision(precision: str, device: torch.device) -> str:
+    """Say in what a model computes and why, as in "bf16 on cpu (auto: the processor computes in it)"."""
+    decided = decide_precision(precision, device)
+    why = "as model.precision says"
+    if precision == "auto":
+        why = "auto: the processor computes in it" if decided == "bf16" else "auto: the processor has no bf16"
+    return f"{decided} on {device.type} ({why})"
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Return a context in which matrix products run in the chosen precision; weights stay float32.
 
@@ -25,10 +47,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     Raises:
         ConfigError: if `precision` is none of these.
     """
-    if precision not in ("auto", "fp32", "bf16"):
-        raise ConfigError(f"model.precision is '{precision}'; use auto, fp32 or bf16")
-    enabled = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=decide_precision(precision, device) == "bf16")
 
 
 def best_device() -> torch.device:

@@ -10,7 +10,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from naslora_core.data.preprocess import PADDING_RGB, PreparedData
+from naslora_core.data.prepared import PreparedData
+from naslora_core.data.square import PADDING_RGB
 from naslora_core.errors import ConfigError
 
 
@@ -21,6 +22,10 @@ class Batch:
     images: Tensor
     masks: Tensor
     valid: Tensor
+
+    def __getitem__(self, rows: slice) -> "Batch":
+        """Return some of the images with what belongs to them."""
+        return Batch(self.images[rows], self.masks[rows], self.valid[rows])
 
 
 def augmentation() -> v2.Transform:

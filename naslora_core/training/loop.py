@@ -10,10 +10,11 @@ from torch import Tensor
 
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.history import AlphaRecord, EpochRecord, record_alphas
+from naslora_core.training.processes import Processes
 from naslora_core.training.resume import load_state, save_state
 from naslora_core.training.stage_wise import StageWise
 from naslora_core.training.state import trained_state
@@ -43,6 +44,7 @@ class SearchAndTrain:
         validation: chooses the best epoch.
         precision: "auto", "fp32" or "bf16".
         seed: decides the order of images, their variations and which are held out for the alphas.
+        processes: that train together; the first of them keeps the state.
 
     Raises:
         ConfigError: if loss, pressure or held-out share do not fit the data and the search space.
@@ -58,11 +60,13 @@ class SearchAndTrain:
         search: SearchConfig,
         precision: str,
         seed: int,
+        processes: Processes | None = None,
     ) -> None:
         torch.manual_seed(seed)
+        self._processes = processes or Processes()
         self._segmenter, self._adapters, self._validation = segmenter, adapters, validation
         self._epochs, self._precision = train.epochs, precision
-        self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed)
+        self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed, self._processes)
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
 
@@ -78,7 +82,7 @@ class SearchAndTrain:
             self._record.alphas += record_alphas(0, self._adapters)
         for epoch in range(start, self._epochs):
             self._run_epoch(epoch, progress)
-            if state_file is not None:
+            if state_file is not None and self._processes.is_main:
                 self._save(state_file, epoch + 1)
         self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
@@ -86,7 +90,8 @@ class SearchAndTrain:
     def _run_epoch(self, epoch: int, progress: Progress) -> None:
         started = time.monotonic()
         losses = self._stages.run_epoch(epoch, progress)
-        dice = mean_dice(self._segmenter, self._validation, self._precision)
+        self._segmenter.eval()
+        dice = mean_dice(self._segmenter, self._validation, self._precision, processes=self._processes)
         if self._stages.is_settled and dice > self._record.best_dice:
             self._record.best_dice, self._record.best_epoch = dice, epoch + 1
             self._best = trained_state(self._segmenter.sam)

@@ -10,11 +10,12 @@ from naslora_core.sam.build import Sam
 
 
 def make_weight_optimizer(sam: Sam, adapters: Iterable[Adapter], train: TrainConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of stage 1: adapters and mask decoder, each with its own learning rate."""
-    adapter_weights = [parameter for adapter in adapters for parameter in adapter.adapter_parameters()]
+    """Return the optimiser of stage 1: what learns in the encoder and the decoder, each with its own learning rate."""
+    arch = {id(parameter) for adapter in adapters for parameter in adapter.arch_parameters()}
+    encoder_weights = [p for p in sam.image_encoder.parameters() if p.requires_grad and id(p) not in arch]
     decoder_weights = [parameter for parameter in sam.mask_decoder.parameters() if parameter.requires_grad]
     groups = [
-        {"params": adapter_weights, "lr": train.lr, "peak_lr": train.lr},
+        {"params": encoder_weights, "lr": train.lr, "peak_lr": train.lr},
         {"params": decoder_weights, "lr": train.decoder_lr, "peak_lr": train.decoder_lr},
     ]
     # A cell has many tiny tensors; updating all of them in one call is what keeps its step cheap.

@@ -6,30 +6,28 @@ from typing import Literal
 import torch
 from torch import nn
 
-from naslora_core.adapters import ADAPTERS, Adapter
+from naslora_core.adapters import Adapter, find_method
 from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
-from naslora_core.inject import inject
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import freeze_all_but_decoder
 
 
 def add_adapters(sam: Sam, adapter: AdapterConfig, search: SearchConfig, seed: int) -> dict[str, Adapter]:
-    """Freeze all but the mask decoder and put fresh adapters into the image encoder, in place.
+    """Freeze all but the mask decoder and prepare the image encoder as the method wants it, in place.
 
     Returns:
-        The adapters by layer name, "image_encoder.blocks.0.attn.qkv"; empty for the method "none".
+        The fresh adapters by layer name, "image_encoder.blocks.0.attn.qkv"; empty for methods without any, which
+        let parts of the encoder itself learn, or nothing.
 
     Raises:
         InjectionError: if `target_modules` match no layer.
-        ConfigError: if the method or the search space is unknown.
+        ConfigError: if the method, its options or the search space are unknown.
     """
+    method = find_method(adapter.method)
     freeze_all_but_decoder(sam)
-    if adapter.method == "none":
-        return {}
     torch.manual_seed(seed)
-    build = ADAPTERS[adapter.method]
-    found = inject(sam.image_encoder, adapter.target_modules, lambda layer: build(layer, adapter, search))
+    found = method(sam.image_encoder, adapter, search)
     if search.share_alphas:
         _share_architecture(found.values())
     _start_architecture(found.values(), search.alphas)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.genotype import searched_edges
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
@@ -17,6 +18,7 @@ from naslora_core.training.batches import Batch, ShuffledBatches, split_for_sear
 from naslora_core.training.checks import check_pressure
 from naslora_core.training.losses import make_loss
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
+from naslora_core.training.processes import Processes
 from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
 
 
@@ -32,7 +34,8 @@ class StageWise:
     """Two optimisers that take turns: stage 1 updates weights, stage 2 the architecture.
 
     Stage 2 sees training images that stage 1 does not (first-order DARTS, arXiv:1806.09055, section 2.3). It
-    has no part in the first `warmup_epochs`, and none at all where the alphas are frozen.
+    has no part in the first `warmup_epochs`, and none at all where the alphas are frozen. `search.alternate: joint`
+    is the control without stages: one loss on all images moves both.
 
     Args:
         segmenter: a SAM whose adapters and mask decoder are trainable; trained in place.
@@ -40,6 +43,7 @@ class StageWise:
         training: the training split.
         precision: "auto", "fp32" or "bf16".
         seed: decides the order of images and which are held out for stage 2.
+        processes: that train together.
     """
 
     def __init__(
@@ -51,14 +55,17 @@ class StageWise:
         search: SearchConfig,
         precision: str,
         seed: int,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes = processes or Processes()
         self._segmenter, self._train, self._search, self._precision = segmenter, train, search, precision
+        self._adapters = tuple(adapters.values())
         self._edges = searched_edges(adapters)
         check_pressure(self._edges, search, train.epochs)
         self._loss = make_loss(train, segmenter.classes)
         self._weight_optimizer = make_weight_optimizer(segmenter.sam, adapters.values(), train)
         self._arch_optimizer = make_arch_optimizer(adapters.values(), search)
-        share = search.arch_split if self._arch_optimizer else 0.0
+        share = search.arch_split if self._arch_optimizer and search.alternate != "joint" else 0.0
         weight_rows, arch_rows = split_for_search(training.groups, share, seed)
         self._weight_batches = ShuffledBatches(training, weight_rows, train.batch_size, seed, train.augment)
         self._arch_batches = ShuffledBatches(training, arch_rows, train.batch_size, seed + 1, train.augment)
@@ -72,10 +79,11 @@ class StageWise:
             epoch: counted from 0.
         """
         self._set_time(epoch)
+        self._segmenter.train()
         search, losses = self._search, EpochLosses()
         searching = self._arch_optimizer is not None and epoch >= search.warmup_epochs
         for batch in self._weight_batches.one_pass():
-            losses.weights.append(self._stage_1(batch))
+            losses.weights.append(self._stage_1(batch, joint=searching and search.alternate == "joint"))
             if searching and search.alternate == "steps" and self._weight_steps % search.arch_every == 0:
                 losses.arch.append(self._stage_2(next(self._arch_batches)))
             self._tell(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
@@ -85,34 +93,47 @@ class StageWise:
                 self._tell(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
         return losses
 
-    def _stage_1(self, batch: Batch) -> float:
-        """Update adapters and mask decoder, with the architecture at rest."""
+    def _stage_1(self, batch: Batch, joint: bool) -> float:
+        """Update what learns in encoder and mask decoder, with the architecture at rest unless both are joint."""
         rate = weight_rate(self._weight_steps, self._planned_weight_steps, self._train.warmup_steps)
         set_learning_rate(self._weight_optimizer, rate)
         self._weight_steps += 1
-        return self._update(self._weight_optimizer, batch)
+        return self._update(batch, self._weight_optimizer, *([self._next_arch_optimizer()] if joint else []))
 
     def _stage_2(self, batch: Batch) -> float:
         """Update alphas and betas, with the weights at rest."""
+        return self._update(batch, self._next_arch_optimizer())
+
+    def _next_arch_optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimiser of stage 2 with the learning rate of its next step, and count that step."""
         assert self._arch_optimizer is not None
         rate = arch_rate(self._arch_steps, self._planned_arch_steps, self._search.arch_schedule)
         set_learning_rate(self._arch_optimizer, rate)
         self._arch_steps += 1
-        return self._update(self._arch_optimizer, batch)
+        return self._arch_optimizer
 
-    def _update(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    def _update(self, batch: Batch, *optimizers: torch.optim.Optimizer) -> float:
+        rows, weight = self._processes.share(len(batch.images))
+        loss = weight * self._loss_of(batch[rows])
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
+        updated = [parameter for optimizer in optimizers for parameter in optimised(optimizer)]
+        loss.backward(inputs=updated)
+        mean_loss = self._processes.average(loss, updated)
+        for optimizer in optimizers:
+            torch.nn.utils.clip_grad_norm_(optimised(optimizer), self._train.clip_norm)
+            optimizer.step()
+        return mean_loss
+
+    def _loss_of(self, batch: Batch) -> Tensor:
         device = self._segmenter.sam.device
         with autocast(self._precision, device):
             low_res_masks = self._segmenter(batch.images.to(device))
         logits = self._segmenter.upscale(low_res_masks)
         loss = self._loss(logits, batch.masks.to(device), batch.valid.to(device))
-        own = optimised(optimizer)
-        optimizer.zero_grad(set_to_none=True)
-        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
-        loss.backward(inputs=own)
-        torch.nn.utils.clip_grad_norm_(own, self._train.clip_norm)
-        optimizer.step()
-        return float(loss.detach())
+        penalties = [penalty for adapter in self._adapters if (penalty := adapter.take_penalty()) is not None]
+        return sum(penalties, start=loss)
 
     def _set_time(self, epoch: int) -> None:
         """Set what changes the cells from epoch to epoch."""
@@ -142,8 +163,9 @@ class StageWise:
         search, epochs = self._search, self._train.epochs
         if self._arch_optimizer is None:
             return 0
-        if search.alternate == "steps":
-            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), search.arch_every)
+        if search.alternate != "epochs":
+            every = 1 if search.alternate == "joint" else search.arch_every
+            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), every)
         return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
 
     def _tell(self, progress: Progress, message: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from naslora_core.config import AdapterConfig, ModelConfig, SearchConfig, TrainConfig
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import save_weights
 from naslora_core.training.setup import add_adapters

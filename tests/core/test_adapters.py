@@ -2,20 +2,29 @@ import pytest
 import torch
 from torch import nn
 
-from naslora_core.adapters import ADAPTERS
+from naslora_core.adapters import METHODS, LowRankAdapter
+from naslora_core.adapters.layers import inject
 from naslora_core.adapters.lora import LoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError, InjectionError, MergeError
-from naslora_core.inject import adapter_state, find_adapters, inject
+from naslora_core.inject import adapter_state, find_adapters
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.setup import add_adapters
 
+LOW_RANK = [name for name in METHODS if name not in ("none", "neck", "bitfit", "full", "peft")]
 
-@pytest.fixture(params=list(ADAPTERS))
+
+def wrapped(method, adapter, search) -> LowRankAdapter:
+    """One linear layer, wrapped by a method."""
+    encoder = nn.ModuleDict({"qkv": nn.Linear(6, 9)}).requires_grad_(False)
+    return METHODS[method](encoder, adapter.model_copy(update={"target_modules": ("qkv",)}), search)["qkv"]
+
+
+@pytest.fixture(params=LOW_RANK)
 def layer(request, adapter, search):
     torch.manual_seed(1)
-    return ADAPTERS[request.param](nn.Linear(6, 9), adapter, search)
+    return wrapped(request.param, adapter, search)
 
 
 def test_a_fresh_adapter_is_its_base_layer_bit_for_bit_and_a_trained_one_is_not(layer):
@@ -27,11 +36,13 @@ def test_a_fresh_adapter_is_its_base_layer_bit_for_bit_and_a_trained_one_is_not(
 
 def test_the_first_step_reaches_lora_b_and_the_second_everything_else(layer):
     x = torch.randn(2, 5, 5, 6)
-    optimizer = torch.optim.SGD([*layer.adapter_parameters(), *layer.arch_parameters()], lr=0.1)
+    optimizer = torch.optim.SGD([p for p in layer.parameters() if p.requires_grad], lr=0.1)
     before = {name: value.clone() for name, value in layer.named_parameters()}
     for _ in range(2):
         optimizer.zero_grad()
-        layer(x).square().mean().backward()
+        loss = layer(x).square().mean()
+        penalty = layer.take_penalty()
+        (loss if penalty is None else loss + penalty).backward()
         optimizer.step()
     changed = {name for name, value in layer.named_parameters() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if not name.startswith("base_layer.")}
@@ -49,7 +60,7 @@ def test_lora_adds_the_product_of_its_factors():
 def test_nas_lora_follows_the_formula_of_the_paper(adapter, search):
     torch.manual_seed(0)
     chosen = search.model_copy(update={"space": ("skip_connect", "conv_3x3", "max_pool_3x3")})
-    layer = ADAPTERS["nas_lora"](nn.Linear(6, 9), adapter.model_copy(update={"lora_alpha": adapter.rank}), chosen)
+    layer = wrapped("nas_lora", adapter.model_copy(update={"lora_alpha": adapter.rank}), chosen)
     edge = layer.mixed_ops()["0_1"]
     nn.init.normal_(layer.lora_B)
     nn.init.normal_(edge.alphas)
@@ -61,18 +72,18 @@ def test_nas_lora_follows_the_formula_of_the_paper(adapter, search):
 
 
 def test_nas_pc_lora_sends_one_kth_of_the_rank_through_the_operations(adapter, search):
-    layer = ADAPTERS["nas_pc_lora"](nn.Linear(6, 9), adapter, search.model_copy(update={"partial_channel_k": 4}))
+    layer = wrapped("nas_pc_lora", adapter, search.model_copy(update={"partial_channel_k": 4}))
     assert layer.mixed_ops()["0_1"].ops[2].weight.shape == (1, 1, 1, 1)
     assert layer.branch_kernels()[0, 1].shape == (4, 4, 5, 5)
 
 
 def test_a_rank_that_cannot_be_divided_is_refused(adapter, search):
     with pytest.raises(ConfigError, match=r"adapter.rank 4 must be a multiple of search.partial_channel_k 3"):
-        ADAPTERS["nas_pc_lora"](nn.Linear(6, 9), adapter, search.model_copy(update={"partial_channel_k": 3}))
+        wrapped("nas_pc_lora", adapter, search.model_copy(update={"partial_channel_k": 3}))
 
 
 def test_a_spatial_cell_has_no_weight_to_merge_and_a_pointwise_one_has(adapter, search):
-    layer = ADAPTERS["nas_lora"](nn.Linear(6, 9), adapter, search)
+    layer = wrapped("nas_lora", adapter, search)
     nn.init.normal_(layer.lora_B)
     with pytest.raises(MergeError, match="5x5 convolution does not fit"):
         layer.delta_weight()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import class_count, set_class_count

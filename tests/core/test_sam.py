@@ -8,10 +8,12 @@ from segment_anything.modeling import Sam
 
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
+from naslora_core.sam import precision
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.setup import add_adapters
 
 
 def test_vit_b_has_exactly_upstreams_parameters():
@@ -92,3 +94,47 @@ def test_code_in_a_weight_file_is_never_run(tmp_path):
     with pytest.raises(CheckpointError, match="evil.pth cannot be read"):
         read_weights(path)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize(("has_bf16", "auto"), [(True, "bf16"), (False, "fp32")])
+def test_the_precision_is_decided_by_the_processor_and_said(monkeypatch, has_bf16, auto):
+    monkeypatch.setattr(precision, "has_fast_bf16", lambda device: has_bf16)
+    cpu = torch.device("cpu")
+    assert precision.describe_precision("auto", cpu).startswith(f"{auto} on cpu (auto: ")
+    assert precision.describe_precision("fp32", cpu) == "fp32 on cpu (as model.precision says)"
+    with precision.autocast("auto", cpu):
+        assert torch.is_autocast_enabled("cpu") == has_bf16
+
+
+def test_gradient_checkpointing_gives_the_same_gradients_from_less_memory(base_file, adapter, search):
+    def kept_bytes_and_gradients(gradient_checkpointing):
+        sam = load_base(
+            ModelConfig(
+                name="sam_tiny",
+                checkpoint=base_file,
+                image_size="native",
+                precision="fp32",
+                gradient_checkpointing=gradient_checkpointing,
+            )
+        )
+        add_adapters(sam, adapter, search, seed=3)
+        images = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+        kept = 0
+
+        def keep(tensor):
+            nonlocal kept
+            kept += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = sam.image_encoder(images).square().mean()
+        loss.backward()
+        return kept, {name: p.grad for name, p in sam.named_parameters() if p.grad is not None}
+
+    all_kept, gradients = kept_bytes_and_gradients(False)
+    few_kept, recomputed = kept_bytes_and_gradients(True)
+    assert few_kept < all_kept / 5
+    assert gradients.keys() == recomputed.keys()
+    assert gradients
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(recomputed[name], gradient, msg=name)

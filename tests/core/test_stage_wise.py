@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.errors import ConfigError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
@@ -273,3 +273,17 @@ def test_batches_go_on_in_the_midst_of_a_pass(data):
     again.restore(whole.state())
     for _ in range(4):
         assert torch.equal(next(again).images, next(whole).images)
+
+
+def test_joint_training_moves_weights_and_alphas_by_one_loss_on_all_images(start):
+    run, sam, adapters = start(alternate="joint", epochs=1, batch_size=5, augment=False)
+    before = trained_state(sam)
+    record = run.run()
+    assert record.epochs[0].arch_loss is None
+    after = trained_state(sam)
+    name = next(iter(adapters))
+    # While lora_B is zero, nothing else of an adapter gets a gradient; a second step moves the alphas.
+    assert not torch.equal(before[f"{name}.lora_B"], after[f"{name}.lora_B"])
+    assert torch.equal(before[f"{name}.cell.edges.0_1.alphas"], after[f"{name}.cell.edges.0_1.alphas"])
+    run, _, _ = start(alternate="joint", epochs=2, batch_size=5, augment=False)
+    assert len({alpha.weight for alpha in run.run().alphas if (alpha.layer, alpha.epoch) == (name, 2)}) > 1

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from naslora_core.data.preprocess import PreparedData
+from naslora_core.data.prepared import PreparedData
 from naslora_core.genotype import describe_architecture
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base

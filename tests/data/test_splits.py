@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from naslora_core.data.card import SplitRule
@@ -82,3 +83,97 @@ def test_a_wrong_split_is_refused_with_its_line(tmp_path: Path, text: str, messa
     (tmp_path / "splits.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         read_splits(tmp_path)
+
+
+def patients(sizes: list[int]) -> dict[str, str]:
+    """Group by name: one patient for each size."""
+    return {f"p{patient}_{image}": f"p{patient}" for patient, size in enumerate(sizes) for image in range(size)}
+
+
+def shared_groups(splits: dict[str, str], groups: dict[str, str]) -> set[str]:
+    """The groups that lie in more than one split."""
+    found: dict[str, set[str]] = {}
+    for name, split in splits.items():
+        found.setdefault(groups.get(name, name), set()).add(split)
+    return {group for group, of_group in found.items() if len(of_group) > 1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_divided_and_shares_are_as_near_as_groups_allow(seed: int) -> None:
+    groups = patients([9, 1, 4, 4, 7, 2, 12, 3, 5, 6, 8, 11, 10, 2, 16])  # 100 images
+    rule = RULE.model_copy(update={"seed": seed})
+    splits = draw_splits(groups, rule, groups)
+    assert shared_groups(splits, groups) == set()
+    counts = [list(splits.values()).count(split) for split in ("train", "validation", "test")]
+    # What fits is taken in turn, so at most half of the smallest group that is left is missing or too many.
+    assert abs(counts[1] - 15) <= 2
+    assert abs(counts[2] - 15) <= 2
+    assert sum(counts) == 100
+
+
+def test_a_drawn_split_of_groups_is_the_same_in_any_order_and_another_with_another_seed() -> None:
+    groups = patients([3] * 20)
+    assert draw_splits(groups, RULE, groups) == draw_splits(reversed(groups), RULE, groups)
+    assert draw_splits(groups, RULE, groups) != draw_splits(groups, RULE.model_copy(update={"seed": 6}), groups)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 28], [50, 50, 50], [1, 1, 1], [90, 5, 5]])
+def test_three_groups_give_every_split_one(sizes: list[int]) -> None:
+    groups = patients(sizes)
+    splits = draw_splits(groups, RULE, groups)
+    assert set(splits.values()) == {"train", "validation", "test"}
+    assert shared_groups(splits, groups) == set()
+
+
+def test_a_pattern_in_the_rule_groups_by_name() -> None:
+    rule = RULE.model_copy(update={"group_pattern": r"^(p\d+)_"})
+    groups = patients([4] * 25)
+    assert rule.group_of("p7_3") == "p7"
+    assert rule.group_of("other") == "other"
+    assert draw_splits(groups, rule) == draw_splits(groups, RULE, groups)
+
+
+def test_strata_give_every_split_the_same_mix_of_small_and_large_objects() -> None:
+    foreground = {name: 0.001 * 1.08**place for place, name in enumerate(NAMES)}
+    means: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(20):
+        rule = RULE.model_copy(update={"seed": seed})
+        for stratified in (True, False):
+            splits = draw_splits(NAMES, rule, foreground=foreground if stratified else None)
+            assert [list(splits.values()).count(split) for split in ("validation", "test")] == [12, 12]
+            means[stratified].append(np.mean([foreground[name] for name, split in splits.items() if split == "test"]))
+    assert np.std(means[True]) < 0.5 * np.std(means[False])
+
+
+def test_each_stratum_is_divided_as_the_whole() -> None:
+    foreground = {name: float(place) for place, name in enumerate(sorted(NAMES))}
+    splits = draw_splits(NAMES, RULE, foreground=foreground)
+    fifths = [sorted(NAMES)[start : start + 16] for start in range(0, 80, 16)]
+    for names in fifths:  # 16 images times 0.15 is 2.4
+        assert 2 <= sum(splits[name] == "test" for name in names) <= 3
+        assert 2 <= sum(splits[name] == "validation" for name in names) <= 3
+
+
+def test_a_newcomer_joins_the_split_of_its_group() -> None:
+    groups = {name: "p1" for name in ("a", "b", "c")} | {name: "p2" for name in ("x", "y", "z")}
+    rule = RULE.model_copy(update={"kind": "listed"})
+    assert assign_splits(["a", "b", "c"], {"a": "test"}, rule, groups) == dict.fromkeys("abc", "test")
+    together = [set(assign_splits("xyz", {}, RULE.model_copy(update={"seed": s}), groups).values()) for s in range(9)]
+    assert all(len(splits) == 1 for splits in together)
+    assert len(set.union(*together)) > 1
+
+
+def test_groups_are_written_and_read_back(tmp_path: Path) -> None:
+    write_splits(tmp_path, {"a": "train", "b": "train", "c": "test"}, {"a": "p1", "b": "p1", "c": "c", "gone": "p1"})
+    assert (tmp_path / "splits.csv").read_text().splitlines() == [
+        "name,split,group",
+        "a,train,p1",
+        "b,train,p1",
+        "c,test,",
+    ]
+    assert read_groups(tmp_path) == {"a": "p1", "b": "p1"}
+
+
+def test_a_pattern_that_is_no_regular_expression_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        SplitRule(kind="random", seed=1, train=0.7, validation=0.15, test=0.15, group_pattern="(p")

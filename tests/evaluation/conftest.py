@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from naslora_core.data.card import DatasetCard, SplitRule
 from naslora_core.data.dataset import Pair
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
@@ -17,6 +18,16 @@ from naslora_core.files import write_json
 
 SPACE = ["none", "skip_connect", "avg_pool_3x3", "conv_1x1", "conv_3x3", "dil_conv_3x3"]
 THRESHOLD = 0.5
+RULE = SplitRule(kind="listed", seed=1, train=0.5, validation=0.25, test=0.25)
+
+
+@pytest.fixture(scope="session")
+def card() -> DatasetCard:
+    """The card of one class whose masks hold 0 and 255."""
+    return DatasetCard(
+        name="discs", title="Discs", classes=("disc",), mask_threshold=128, split=RULE, licence="CC0", citation="none",
+        source="made up",
+    )  # fmt: skip
 
 
 def disc(height: int, width: int, row: float, column: float, radius: float) -> np.ndarray:
@@ -60,20 +71,22 @@ def dim(images: list[np.ndarray]) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def evaluations(pairs: list[Pair]) -> dict[str, Evaluation]:
+def evaluations(pairs: list[Pair], card: DatasetCard) -> dict[str, Evaluation]:
     """Scores of a poor base and a good adapted and merged model on `pairs`."""
     loaders = {"base": lambda: dim, "adapted": lambda: bright, "merged": lambda: bright}
-    return evaluate_models(loaders, pairs, mask_threshold=128, threshold=THRESHOLD)
+    return evaluate_models(loaders, pairs, card, THRESHOLD)
 
 
 @pytest.fixture(scope="session")
-def write_stages(pairs: list[Pair], evaluations: dict[str, Evaluation]) -> Callable[[Path, str, str], Folders]:
+def write_stages(
+    pairs: list[Pair], card: DatasetCard, evaluations: dict[str, Evaluation]
+) -> Callable[[Path, str, str], Folders]:
     """Return a function (artifacts, domain, method) that writes what the stages before the report write."""
 
     def write(artifacts: Path, domain: str, method: str) -> Folders:
         made = (artifacts / stage / domain for stage in ("validate", "search_train", "merge", "evaluate"))
         folders = Folders(*made)
-        _write_evaluation(folders.evaluate, pairs, evaluations)
+        _write_evaluation(folders.evaluate, pairs, card, evaluations)
         _write_training(folders.search_train, method)
         write_json(folders.validate / "verdict.json", _verdict(domain))
         write_json(folders.merge / "certificate.json", _certificate())
@@ -82,14 +95,14 @@ def write_stages(pairs: list[Pair], evaluations: dict[str, Evaluation]) -> Calla
     return write
 
 
-def _write_evaluation(folder: Path, pairs: list[Pair], evaluations: dict[str, Evaluation]) -> None:
+def _write_evaluation(folder: Path, pairs: list[Pair], card: DatasetCard, evaluations: dict[str, Evaluation]) -> None:
     tables = {model: one.table for model, one in evaluations.items()}
     about = {"title": "Discs & <dots>", "licence": "CC0", "citation": "", "source": "made up"}
     write_json(folder / "metrics.json", means(tables))
     write_json(folder / "summary.json", {"dataset": about} | summarise(tables, seed=3))
     per_image = pd.concat([table.assign(model=model) for model, table in tables.items()])
     per_image.to_csv(folder / "per_image.csv", index=False)
-    write_gallery(folder, pairs, 128, evaluations, size=3)
+    write_gallery(folder, pairs, card, evaluations, size=3)
 
 
 def _write_training(folder: Path, method: str) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from naslora_core.data.card import DatasetCard
 from naslora_core.data.dataset import Pair
 from naslora_core.evaluation.evaluate import Evaluation
 from naslora_core.evaluation.gallery import choose_cases, write_gallery
@@ -77,8 +78,10 @@ def test_panels_come_back_from_a_strip_unchanged():
         np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
 
 
-def test_the_gallery_says_what_its_pictures_show(pairs: list[Pair], evaluations: dict[str, Evaluation], tmp_path: Path):
-    write_gallery(tmp_path / "out", pairs, 128, evaluations, size=3)
+def test_the_gallery_says_what_its_pictures_show(
+    pairs: list[Pair], card: DatasetCard, evaluations: dict[str, Evaluation], tmp_path: Path
+):
+    write_gallery(tmp_path / "out", pairs, card, evaluations, size=3)
     entries = json.loads((tmp_path / "out" / "gallery.json").read_text(encoding="utf-8"))
     assert [entry["case"] for entry in entries] == ["worst", "median", "best"]
     assert sorted(path.name for path in (tmp_path / "out" / "gallery").iterdir()) == [

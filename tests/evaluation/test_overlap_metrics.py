@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.metrics import METRICS
 
 TRUTH = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)
@@ -10,7 +11,7 @@ EMPTY = np.zeros((4, 4), dtype=np.uint8)
 
 
 def score(name: str, probability: np.ndarray, mask: np.ndarray, threshold: float = 0.5) -> float:
-    return METRICS[name].measure(probability.astype(np.float32), mask, threshold)
+    return METRICS[name].measure(probability.astype(np.float32), decide(probability, threshold) > 0, mask)
 
 
 def test_dice_of_a_hand_drawn_mask_counts_shared_pixels_twice():

@@ -20,7 +20,7 @@ def prediction(seed: int = 0) -> np.ndarray:
 
 
 def score(name: str, probability: np.ndarray, mask: np.ndarray) -> float:
-    return METRICS[name].measure(probability, mask, 0.5)
+    return METRICS[name].measure(probability, probability > 0.5, mask)
 
 
 def stretched(probability: np.ndarray) -> np.ndarray:

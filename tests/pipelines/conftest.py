@@ -4,13 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from naslora_core.errors import NasLoraError
 
 REPOSITORY = Path(__file__).parents[2]
 DOMAINS = ("discs", "squares")
@@ -27,6 +30,9 @@ if stage == "validate":
     files = sorted(path for path in data.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     (out / "verdict.json").write_text(digest)
+    measured = pathlib.Path(".naslora/measurements", domain + ".parquet")
+    if measured.exists():
+        (out / "measurements.parquet").write_bytes(measured.read_bytes())
     with open(data / "splits.csv") as file:
         items = list(csv.DictReader(file))
     prepared = pathlib.Path("artifacts/preprocess", domain)
@@ -230,3 +236,45 @@ def project(finished_project: Project, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(root)
     yield copy
     os.chdir("/")
+
+
+@pytest.fixture(scope="session")
+def make_domains() -> Callable[[Path], None]:
+    """Return a function that writes a project with data and settings into a folder, and no version of anything."""
+
+    def make(root: Path) -> None:
+        for seed, domain in enumerate(DOMAINS):
+            write_domain(root / "data" / domain, seed)
+        editor = YAML()
+        params = editor.load((REPOSITORY / "params.yaml").read_text())
+        params["domains"] = list(DOMAINS)
+        editor.dump(params, root / "params.yaml")
+        (root / "dvc.yaml").touch()
+        shutil.copy(REPOSITORY / ".dvcignore", root / ".dvcignore")
+
+    return make
+
+
+@pytest.fixture
+def drawn_project(make_domains: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return such a project, as working folder."""
+    make_domains(tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def data() -> Callable[..., Result]:
+    """Return a function that runs a data command in this process, and wants it to succeed or to raise `error`."""
+
+    def run(*arguments: str, error: type[NasLoraError] | None = None) -> Result:
+        from pipelines.cli_data import data_app
+
+        result = CliRunner().invoke(data_app, arguments)
+        if error is None:
+            assert result.exit_code == 0, (result.output, result.exception)
+        else:
+            assert isinstance(result.exception, error), (result.output, result.exception)
+        return result
+
+    return run

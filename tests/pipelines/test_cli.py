@@ -127,3 +127,11 @@ def test_doctor_fails_for_what_is_missing_and_says_what_to_do(project):
     assert broken.exit_code == 1
     assert "✗ base model" in broken.output
     assert "Next: dvc pull models/base.safetensors.dvc" in broken.output
+
+
+def test_only_training_can_be_forced():
+    from naslora_core.errors import ConfigError
+
+    result = CliRunner().invoke(app, ["stage", "merge", "--domain", "discs", "--force"])
+    assert isinstance(result.exception, ConfigError)
+    assert "--force is for search-train alone" in str(result.exception)

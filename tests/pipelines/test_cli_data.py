@@ -1,112 +1,90 @@
+"""`naslora data`: sample, list, show and check."""
+
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from naslora_core.config import load_params
 from naslora_core.errors import ConfigError, DataError, NasLoraError
 from pipelines.cli_data import data_app
 
-REPOSITORY = Path(__file__).parents[2]
+Data = Callable[..., Result]
+COMMANDS = [
+    "sample", "import", "list", "show", "check", "quarantine", "restore", "split", "diff", "log", "pack", "unpack",
+]  # fmt: skip
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
-    (tmp_path / "dvc.yaml").touch()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def test_list_tells_every_domain_and_which_ones_run(drawn_project: Path, data: Data) -> None:
+    shutil.copytree(drawn_project / "data" / "discs", drawn_project / "data" / "more")
+    (drawn_project / "data" / "squares" / "splits.csv").write_text("name,split\nimage_03,tset\n")
+    lines = data("list").stdout.splitlines()
+    assert lines[0].startswith("* discs    16 pairs (")
+    assert lines[1].startswith("  more     16 pairs (")
+    assert lines[2].startswith("* squares  not usable: ")
+    assert "'tset' is not a split; did you mean 'test'" in lines[2]
 
 
-@pytest.fixture
-def weeds(tmp_path: Path) -> Path:
-    for kind in ("images", "masks"):
-        (tmp_path / "Weeds 2024" / kind).mkdir(parents=True)
-    for number in range(14):
-        pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "Weeds 2024" / "images" / f"{number}.jpg")
-        Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(tmp_path / "Weeds 2024" / "masks" / f"{number}.png")
-    return tmp_path / "Weeds 2024"
+def test_show_tells_numbers_and_draws_a_sheet(drawn_project: Path, data: Data) -> None:
+    output = data("show", "discs", "--count", "4").stdout
+    assert "16 (" in output
+    assert "1 different: smallest 48x48, median 48x48, largest 48x48" in output
+    assert "masks      a mask pixel of 128 or more is discs" in output
+    with Image.open(drawn_project / "artifacts" / "data" / "discs_contact_sheet.png") as sheet:
+        assert sheet.width > 360
+    numbers = json.loads(data("show", "discs", "--json", "--output", "sheet.png").stdout)
+    assert sum(numbers["pairs"].values()) == 16
+    assert 0 < numbers["classes"]["discs"]["train"]["mean_share"] < 1
+    assert (drawn_project / "sheet.png").is_file()
 
 
-def run(*arguments: str, error: type[NasLoraError] | None = None) -> Result:
-    result = CliRunner().invoke(data_app, arguments)
-    if error is None:
-        assert result.exit_code == 0, (result.output, result.exception)
-    else:
-        assert isinstance(result.exception, error), (result.output, result.exception)
-    return result
+def test_check_names_the_files_of_every_domain_that_fails(drawn_project: Path, data: Data) -> None:
+    (drawn_project / "data" / "discs" / "masks" / "image_03.png").unlink()
+    (drawn_project / "data" / "squares" / "splits.csv").write_text("name,split\nimage_03,tset\n")
+    message = str(data("check", error=DataError).exception)
+    assert "images/image_03.png: has no mask" in message
+    assert "'tset' is not a split; did you mean 'test'" in message
+    result = CliRunner().invoke(data_app, ["check", "--json"])
+    verdicts = json.loads(result.stdout)
+    assert (result.exit_code, verdicts["discs"]["passed"], verdicts["squares"]["passed"]) == (1, False, False)
+    assert "'tset'" in verdicts["squares"]["error"]
+    assert not (drawn_project / "artifacts").exists()
 
 
-def test_import_names_the_domain_enables_it_and_says_what_is_next(project: Path, weeds: Path) -> None:
-    output = run("import", "folder", str(weeds), "--class", "weed").stdout
-    assert "14 pairs (10 train, 2 validation, 2 test)" in output
-    assert "Next: naslora data check weeds_2024, then naslora run --domain weeds_2024" in output
-    assert load_params(project / "params.yaml").domains[-1] == "weeds_2024"
-    assert "* weeds_2024" in run("list").stdout
-    assert "weeds_2024 passed" in run("check", "weeds_2024").stdout
-    assert not (project / "artifacts").exists()
-
-
-def test_import_takes_a_name_and_two_folders(project: Path, weeds: Path) -> None:
-    folders = ("--images", str(weeds / "images"), "--masks", str(weeds / "masks"))
-    run("import", "folder", "weeds", *folders, "--no-enable")
-    assert (project / "data" / "weeds" / "dataset.yaml").is_file()
-    assert (project / "params.yaml").read_bytes() == (REPOSITORY / "params.yaml").read_bytes()
+def test_sample_draws_into_the_project_and_refuses_to_overwrite(drawn_project: Path, data: Data) -> None:
+    arguments = ("sample", "--domain", "surface_cracks", "--count", "3")
+    image = drawn_project / "data/surface_cracks/images/surface_cracks_0000.jpg"
+    assert "Next: naslora data check surface_cracks" in data(*arguments).stdout
+    before = image.read_bytes()
+    assert "exists already" in str(data(*arguments, "--seed", "8", error=DataError).exception)
+    assert image.read_bytes() == before
+    data(*arguments, "--seed", "8", "--replace")
+    assert image.read_bytes() != before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
-        (("import", "folder"), "name the folder to bring in"),
-        (("import", "folder", "x", "--images", "a"), "--images and --masks belong together"),
-        (("import", "kvasir", "x", "--images", "a", "--masks", "b"), "'kvasir' takes one folder"),
-        (("import", "kvasir", "x", "--name", "Bad Name"), "'Bad Name' cannot name a domain"),
-        (("import", "coco", "x"), "known: folder, kvasir"),
-        (("sample", "--domain", "lungs"), "unknown sample domain 'lungs'"),
-        (("check", "lungs"), "unknown domain 'lungs'"),
+        (("sample", "--domain", "lungs"), ConfigError, "unknown sample domain 'lungs'"),
+        (("check", "lungs"), ConfigError, "unknown domain 'lungs'"),
+        (("show", "lungs"), ConfigError, "unknown domain 'lungs'"),
     ],
 )
-def test_wrong_arguments_are_refused_and_nothing_is_written(
-    project: Path, arguments: tuple[str, ...], message: str
+def test_an_unknown_domain_is_refused_and_nothing_is_written(
+    drawn_project: Path, data: Data, arguments: tuple[str, ...], error: type[NasLoraError], message: str
 ) -> None:
-    assert message in str(run(*arguments, error=ConfigError).exception)
-    assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
+    assert message in str(data(*arguments, error=error).exception)
+    assert sorted(path.name for path in drawn_project.iterdir()) == [".dvcignore", "data", "dvc.yaml", "params.yaml"]
 
 
-def test_import_tells_of_files_without_a_partner(project: Path, weeds: Path) -> None:
-    (weeds / "masks" / "3.png").unlink()
-    assert "no partner (3), which naslora data check will reject" in run("import", "folder", str(weeds)).stdout
-    assert "13 pairs" in run("import", "folder", str(weeds), "--replace", "--pairs-only").stdout
+def test_check_without_data_says_how_to_get_some(drawn_project: Path, data: Data) -> None:
+    shutil.rmtree(drawn_project / "data")
+    assert "naslora data sample" in str(data("check", error=DataError).exception)
 
 
-def test_check_names_the_files_of_every_domain_that_fails(project: Path, weeds: Path) -> None:
-    run("import", "folder", str(weeds), "--name", "a")
-    run("import", "folder", str(weeds), "--name", "b")
-    (project / "data" / "a" / "masks" / "3.png").unlink()
-    (project / "data" / "b" / "splits.csv").write_text("name,split\n3,tset\n")
-    message = str(run("check", error=DataError).exception)
-    assert "images/3.jpg: has no mask" in message
-    assert "'tset' is not a split; did you mean 'test'" in message
-
-
-def test_check_without_data_says_how_to_get_some(project: Path) -> None:
-    assert "naslora data sample" in str(run("check", error=DataError).exception)
-
-
-def test_sample_draws_into_the_project_and_refuses_to_overwrite(project: Path) -> None:
-    arguments = ("sample", "--domain", "surface_cracks", "--count", "3")
-    assert "Next: naslora data check surface_cracks" in run(*arguments).stdout
-    before = (project / "data/surface_cracks/images/surface_cracks_0000.jpg").read_bytes()
-    assert "exists already" in str(run(*arguments, "--seed", "8", error=DataError).exception)
-    assert (project / "data/surface_cracks/images/surface_cracks_0000.jpg").read_bytes() == before
-    run(*arguments, "--seed", "8", "--replace")
-    assert (project / "data/surface_cracks/images/surface_cracks_0000.jpg").read_bytes() != before
-
-
-@pytest.mark.parametrize("command", ["sample", "import", "list", "check"])
-def test_every_command_shows_an_example(command: str) -> None:
-    assert f"Example: naslora data {command}" in run(command, "--help").stdout
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(data: Data, command: str) -> None:
+    assert f"Example: naslora data {command}" in data(command, "--help").stdout

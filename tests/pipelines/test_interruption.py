@@ -20,6 +20,8 @@ import os, pathlib, subprocess, time
 from pipelines.lock import exclusive
 with exclusive(pathlib.Path({root!r}), 0, print):
 """
+# Shells make background jobs deaf to Ctrl-C, and all they start.
+HEAR_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 HELD = " print('held', flush=True)\n time.sleep({seconds})"
 
 
@@ -29,7 +31,7 @@ def start_slow_run(project) -> tuple[subprocess.Popen[str], int]:
     marker = project.root / "slow"
     marker.touch()
     naslora = subprocess.Popen(
-        [sys.executable, "-c", "from pipelines.cli import main; main()", "run"],
+        [sys.executable, "-c", f"{HEAR_CTRL_C}; from pipelines.cli import main; main()", "run"],
         cwd=project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 100

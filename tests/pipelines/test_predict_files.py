@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from naslora_core.errors import ConfigError, DataError
+from naslora_core.evaluation.overlays import class_colour
 from naslora_core.progress import silent
 from pipelines.predict_files import find_images, predict_files, serving_folder
 
@@ -70,3 +71,23 @@ def test_the_model_is_named_by_domain_or_folder_but_not_both(tmp_path):
         serving_folder(tmp_path, "leaf", served)
     with pytest.raises(ConfigError, match="in service: leaf"):
         serving_folder(tmp_path, "polyps", None)
+
+
+def test_several_classes_are_written_as_ids_that_read_back_and_are_shown_in_colours(tmp_path):
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[2:8, 3:9], pixels[10:18, 12:28] = (255, 0, 0), (0, 255, 0)
+    image = save(tmp_path / "in" / "leaf.png", pixels)
+
+    def by_channel(images):
+        return [image.transpose(2, 0, 1)[:2].astype(np.float32) / 255 for image in images]
+
+    (mask,) = predict_files(by_channel, [image], tmp_path / "out", 0.5, silent)
+    expected = np.zeros((20, 30), np.uint8)
+    expected[2:8, 3:9], expected[10:18, 12:28] = 1, 2
+    assert Image.open(mask).mode == "P"
+    np.testing.assert_array_equal(np.asarray(Image.open(mask)), expected)
+    shown = np.asarray(Image.open(mask).convert("RGB"))
+    assert {tuple(shown[expected == number][0]) for number in (1, 2)} == {class_colour(1), class_colour(2)}
+    overlay = np.asarray(Image.open(tmp_path / "out" / "leaf_overlay.png"))
+    np.testing.assert_array_equal(overlay[expected == 0], pixels[expected == 0])
+    assert (overlay[5, 5] != overlay[15, 20]).any()

@@ -31,6 +31,7 @@ def test_first_run_runs_every_stage_and_puts_models_into_service(finished_projec
             "model.json",
             "certificate.json",
             "metrics.json",
+            "measurements.parquet",
         }
         assert (served / "model.safetensors").read_bytes() == (merged / "model.safetensors").read_bytes()
 
@@ -53,6 +54,7 @@ def test_a_changed_image_reruns_its_domain_alone(project):
     assert {path for path in after if after[path] != before[path]} == {
         "serving/discs/model.safetensors",
         "serving/discs/metrics.json",
+        "serving/discs/measurements.parquet",
     }
     assert run(project).rerun == ()
 

@@ -150,3 +150,26 @@ def test_training_without_an_adapter_merges_to_plain_sam(finished):
     certificate = json.loads((paths.output("merge", DOMAIN) / "certificate.json").read_text())
     assert certificate["max_logit_difference"] == 0
     assert certificate["parameters"]["merged"] == certificate["parameters"]["base"]
+
+
+def test_training_refuses_data_that_changed_after_its_pass_and_force_goes_on_record(finished, tmp_path):
+    finished_root, params = finished
+    root = tmp_path / "project"
+    shutil.copytree(finished_root, root)
+    trained = StagePaths(root).output("search_train", DOMAIN)
+    config = json.loads((trained / "adapter.json").read_text())
+    manifest = json.loads((root / "artifacts" / "preprocess" / DOMAIN / "manifest.json").read_text())
+    assert (config["gate"], config["dataset_sha256"]) == ("passed", manifest["dataset_sha256"])
+    merged = json.loads((StagePaths(root).output("merge", DOMAIN) / "model.json").read_text())
+    assert merged["origin"]["dataset_sha256"] == manifest["dataset_sha256"]
+
+    before = digest(trained)
+    drop_mask(root / "data" / DOMAIN)
+    with pytest.raises(DataError, match=r"has changed since it was judged(.|\n)*--force"):
+        search_train.main(DOMAIN, params, StagePaths(root), silent)
+    assert digest(trained) == before
+    trial = StagePaths(root, "forced")
+    search_train.main(DOMAIN, params, trial, silent, force=True)
+    forced = json.loads((trial.output("search_train", DOMAIN) / "adapter.json").read_text())
+    assert forced["gate"].startswith("forced: ")
+    assert "has changed since it was judged" in forced["gate"]

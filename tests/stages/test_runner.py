@@ -99,3 +99,19 @@ def test_progress_on_a_terminal_rewrites_its_line():
     progress = ConsoleProgress(stream)
     progress(2, 2, "epoch")
     assert stream.getvalue() == "\r\x1b[2K  epoch  2/2\n"
+
+
+def test_a_switch_of_a_stage_needs_a_trial_and_becomes_a_keyword(capsys):
+    seen = []
+
+    def main(domain, params, paths, progress, force=False):
+        seen.append(force)
+
+    switches = {"force": "train anyway"}
+    run_stage(main, arguments=["--domain", "leaf", "--run", "x", "--force"], switches=switches)
+    run_stage(main, arguments=["--domain", "leaf", "--run", "x"], switches=switches)
+    assert seen == [True, False]
+    with pytest.raises(SystemExit):
+        run_stage(main, arguments=["--domain", "leaf", "--force"], switches=switches)
+    assert "--force needs --run NAME" in capsys.readouterr().err
+    assert seen == [True, False]

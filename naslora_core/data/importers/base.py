@@ -1,144 +1,182 @@
-"""What every importer shares: what it is asked, what it finds, and how that becomes a dataset."""
+"""What every importer shares: what it is asked, what it finds, and where in a folder its layout begins."""
 
-import shutil
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, read_card, write_card
-from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, read_dataset
-from naslora_core.data.splits import SPLITS, assign_splits, draw_splits, read_splits, write_splits
-from naslora_core.errors import DataError
-from naslora_core.files import atomic_directory
-from naslora_core.progress import Progress, silent
+import numpy as np
+
+from naslora_core.errors import ConfigError, DataError
 from naslora_core.registry import Registry
+
+# An image file to copy, or a function that makes the pixels when it is their turn, so that one is held at a time:
+# (H, W, 3) uint8 RGB of an image, (H, W) uint8 class ids of a mask.
+Pixels = Path | Callable[[], np.ndarray]
+# How deep an archive or a download may wrap a dataset in folders of its own.
+DEPTH = 3
 
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What the user wants brought in; None leaves the choice to the importer.
+    """What the user wants brought in; None and empty leave the choice to the importer, or to what was there before.
 
-    `folder`: where the data lies; `images`, `masks`: its two folders, if they have unusual names;
-    `threshold`: least mask value that is foreground; `class_name`: what the masks mark;
-    `seed`, `validation`, `test`: how a dataset that comes without a split is divided.
+    Attributes:
+        folder: where the data lies.
+        images: folder of the images, if it has an unusual name.
+        masks: folder of the masks, likewise.
+        pairs: CSV file that says which image belongs to which mask.
+        threshold: least mask value that is foreground.
+        classes: by name of a class, the mask values or colours that mean it; none where the name says it all.
+        tile_px: side of the square pieces that large images are cut into.
+        seed: draws the split of what comes without one.
+        validation: share of the images that is drawn for validation.
+        test: share of the images that is drawn for testing.
     """
 
     folder: Path
     images: Path | None = None
     masks: Path | None = None
+    pairs: Path | None = None
     threshold: int | None = None
-    class_name: str | None = None
-    seed: int = 0
-    validation: float = 0.15
-    test: float = 0.15
+    classes: Mapping[str, tuple[int, ...] | tuple[str, ...]] = field(default_factory=dict)
+    tile_px: int | None = None
+    seed: int | None = None
+    validation: float | None = None
+    test: float | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """One pair to bring in, under its new name; `split` is None where none is published."""
+    """One pair to bring in, under its new name.
+
+    `split` is None where none is published; images of one `group`, a scene's or a video's, stay in one split.
+    """
 
     name: str
-    image: Path | None
-    mask: Path | None
+    image: Pixels | None
+    mask: Pixels | None
     split: str | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What an importer recognised, before anything is copied."""
+    """What an importer recognised, before anything is copied; the fields of `DatasetCard` mean what they mean there.
+
+    `notes` tell the user what was left out or decided.
+    """
 
     sources: tuple[Source, ...]
     title: str
-    class_name: str
-    mask_threshold: int
+    classes: tuple[str, ...]
     licence: str
     citation: str
     origin: str
+    mask_threshold: int | None = None
+    mask_values: Mapping[str, tuple[int, ...] | tuple[str, ...]] | None = None
+    accepted_copies: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
-    @property
-    def unpaired(self) -> tuple[Source, ...]:
-        """Return the sources that lack an image or a mask."""
-        return tuple(source for source in self.sources if source.image is None or source.mask is None)
+
+@dataclass(frozen=True)
+class Importer:
+    """A layout: how to tell it, and how to read it.
+
+    Attributes:
+        name: what the user types.
+        summary: one line on what the data shows.
+        expected: the folders of the layout, as an error message says them.
+        is_root: whether the layout begins in a folder.
+        find: reads the layout; the folder of its request is the one the layout begins in.
+        home: where the authors publish the data; "" for a layout that belongs to no dataset.
+        options: which fields of `ImportRequest` it makes use of, beyond those all importers share; "classes" if it
+            takes more than a new name for the only class.
+        is_unmistakable: whether a folder `is_root` accepts can be of no other layout.
+        explains: `find` says itself what is missing where the layout is nowhere found.
+    """
+
+    name: str
+    summary: str
+    expected: str
+    is_root: Callable[[Path], bool]
+    find: Callable[[ImportRequest], Found]
+    home: str = ""
+    options: frozenset[str] = frozenset()
+    is_unmistakable: Callable[[Path], bool] = lambda root: True
+    explains: bool = False
+
+    def __call__(self, request: ImportRequest) -> Found:
+        """Find the layout in the request's folder, or a few folders further in, and read it.
+
+        Raises:
+            DataError: if it is not there, is there more than once, or holds something unexpected.
+            ConfigError: if the request asks for something that the layout cannot do.
+        """
+        self._check_options(request)
+        published = f" The authors publish it at {self.home}" if self.home else ""
+        if not request.folder.is_dir():
+            raise DataError(f"{request.folder} is not a folder; give the one that holds {self.expected}.{published}")
+        roots = [] if request.images or request.pairs else self.roots(request.folder)
+        if len(roots) > 1:
+            several = ", ".join(str(root.relative_to(request.folder)) for root in roots)
+            raise DataError(f"{request.folder} holds the layout {self.name} {len(roots)} times: {several}; name one")
+        if not roots and not self.explains:
+            raise DataError(
+                f"{request.folder} is not {self.name}: expected {self.expected}. Check the path.{published} "
+                "Other layouts: naslora data import --help"
+            )
+        found = self.find(replace(request, folder=roots[0]) if roots else request)
+        return found if "classes" in self.options else _adjusted(found, request)
+
+    def roots(self, folder: Path) -> list[Path]:
+        """Return where the layout begins: `folder`, or else all folders of the least depth within it; may be none."""
+        level = [folder]
+        for _ in range(DEPTH + 1):
+            if found := [path for path in level if self.is_root(path)]:
+                return found
+            level = [path for parent in level for path in subfolders(parent)]
+        return []
+
+    def _check_options(self, request: ImportRequest) -> None:
+        given = {name for name in ("images", "masks", "pairs", "tile_px") if getattr(request, name)}
+        if wrong := sorted(given - self.options):
+            able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)
+            raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")
 
 
-Importer = Callable[[ImportRequest], Found]
+def _adjusted(found: Found, request: ImportRequest) -> Found:
+    if request.threshold:
+        if found.mask_threshold is None:
+            raise ConfigError("--threshold is for masks of grey levels; these have a value for every class")
+        found = replace(found, mask_threshold=request.threshold)
+    if request.classes:
+        if len(request.classes) > 1 or len(found.classes) > 1 or any(request.classes.values()):
+            raise ConfigError(
+                f"--class does not fit: the data has its own classes, {', '.join(found.classes)}; "
+                "one alone can be renamed: --class NAME"
+            )
+        values = found.mask_values and dict(zip(request.classes, found.mask_values.values(), strict=True))
+        found = replace(found, classes=tuple(request.classes), mask_values=values)
+    return found
+
+
 IMPORTERS: Registry[Importer] = Registry("dataset layout")
 
 
-def import_dataset(
-    found: Found,
-    request: ImportRequest,
-    target: Path,
-    replace_existing: bool = False,
-    pairs_only: bool = False,
-    progress: Progress = silent,
-) -> Dataset:
-    """Copy what an importer found into `target`, byte for byte, and write its card and split.
-
-    Images that `target` already had keep their split if the rule is the same, so that growing a dataset never
-    moves an image from training to testing.
-
-    Args:
-        found: what the importer of the layout returned for `request`.
-        request: where from, and how to divide.
-        target: data/<domain>; its last part becomes the name.
-        replace_existing: take the place of a dataset that is there already.
-        pairs_only: leave out images without a mask and masks without an image.
-        progress: called after each copied pair.
+def add(importer: Importer) -> None:
+    """Make a layout known under its name.
 
     Raises:
-        DataError: if `target` exists, or there is nothing to bring in.
+        ConfigError: if the name is taken.
     """
-    if target.exists() and not replace_existing:
-        raise DataError(f"{target} exists already; choose another --name, or --replace it")
-    if pairs_only:
-        unpaired = set(found.unpaired)
-        found = replace(found, sources=tuple(source for source in found.sources if source not in unpaired))
-    if not any(source.image for source in found.sources):
-        raise DataError(f"{request.folder} holds no image with a mask; nothing was brought in")
-    card = _card(found, request, target.name)
-    splits = _splits(found, card, target)
-    with atomic_directory(target) as folder:
-        for kind in (IMAGES_FOLDER, MASKS_FOLDER):
-            (folder / kind).mkdir()
-        for done, source in enumerate(found.sources, start=1):
-            for path, kind in ((source.image, IMAGES_FOLDER), (source.mask, MASKS_FOLDER)):
-                if path is not None:
-                    shutil.copyfile(path, folder / kind / f"{source.name}{path.suffix.lower()}")
-            progress(done, len(found.sources), f"import {target.name}")
-        write_card(folder, card)
-        write_splits(folder, splits)
-    return read_dataset(target)
+    IMPORTERS.register(importer.name)(importer)
 
 
-def _card(found: Found, request: ImportRequest, name: str) -> DatasetCard:
-    published = all(source.split for source in found.sources)
-    if published:
-        count = Counter(source.split for source in found.sources)
-        shares = {split: round(count[split] / len(found.sources), 4) for split in SPLITS}
-    else:
-        train = round(1 - request.validation - request.test, 4)
-        if train <= 0:
-            raise DataError(f"validation {request.validation} and test {request.test} leave none to train on")
-        shares = {"train": train, "validation": request.validation, "test": request.test}
-    return DatasetCard(
-        name=name,
-        title=found.title,
-        classes=(request.class_name or found.class_name,),
-        mask_threshold=request.threshold or found.mask_threshold,
-        split=SplitRule(kind="listed" if published else "random", seed=request.seed, **shares),
-        licence=found.licence,
-        citation=found.citation,
-        source=found.origin,
-    )
+def holds(*paths: str) -> Callable[[Path], bool]:
+    """Return whether a folder holds all `paths`, as a function; they are relative, with slashes."""
+    return lambda folder: all((folder / path).exists() for path in paths)
 
 
-def _splits(found: Found, card: DatasetCard, target: Path) -> dict[str, str]:
-    published = {source.name: source.split for source in found.sources if source.split}
-    names = [source.name for source in found.sources]
-    if card.split.kind == "listed":
-        return published
-    if (target / CARD_FILE).is_file() and read_card(target).split == card.split:
-        return assign_splits(names, read_splits(target), card.split)
-    return draw_splits(names, card.split)
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, sorted, without hidden ones and what macOS adds to archives."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir() and path.name != "__MACOSX")

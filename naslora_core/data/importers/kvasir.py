@@ -2,55 +2,60 @@
 
 Source: Jha et al., "Kvasir-SEG: A Segmented Polyp Dataset", MMM 2020, https://datasets.simula.no/kvasir-seg/.
 Licence: research and educational use. One class, polyp. Two layouts are known: the official one (images/ and
-masks/, no split) and the division into train/, validation/ and test/ with images/ and masks/ in each, as the
-EffiSegNet authors publish it (800, 100 and 100 pairs of 352 x 352 pixels).
+masks/, no split, and boxes in kavsir_bboxes.json) and the division into train/, validation/ and test/ with images/
+and masks/ in each, as the EffiSegNet authors publish it (800, 100 and 100 pairs of 352 x 352 pixels).
+Conv-LoRA trains on Kvasir-SEG and CVC-ClinicDB together, as PraNet divides them (900 and 550 pairs to train on, 100
+and 62 to test), and measures S-measure, E-measure, weighted F-measure and MAE on each.
 """
 
 from pathlib import Path
 
-from naslora_core.data.dataset import list_images
-from naslora_core.data.importers.base import IMPORTERS, Found, ImportRequest, Source
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
+from naslora_core.data.importers.parts import Part, pair_parts
 from naslora_core.data.splits import SPLITS
-from naslora_core.errors import DataError
 
+HOME = "https://datasets.simula.no/kvasir-seg/"
 CITATION = (
     "Jha, D. et al. Kvasir-SEG: A Segmented Polyp Dataset. MultiMedia Modeling (MMM) 2020, pages 451-462. "
     "https://doi.org/10.1007/978-3-030-37734-2_37"
 )
 # JPEG smears the border of a mask: values ring round 0 and 255, and half way is the border that was drawn.
 THRESHOLD = 128
+# One frozen frame is in the published test and training parts; the division stays comparable, and the gate says so.
+PUBLISHED_COPIES = (("test_16", "train_222"),)
+
+_is_divided = holds(*(f"{split}/images" for split in SPLITS), *(f"{split}/masks" for split in SPLITS))
+_is_official = holds("images", "masks")
 
 
-@IMPORTERS.register("kvasir")
 def find_kvasir(request: ImportRequest) -> Found:
-    """Recognise Kvasir-SEG in a folder, divided or not.
-
-    Raises:
-        DataError: if the folder has neither layout.
-    """
-    folder = request.folder
-    if all((folder / split / "images").is_dir() for split in SPLITS):
-        # Each part numbers its files from 0, so the name of the part has to become part of the name.
-        sources = [source for split in SPLITS for source in _pairs(folder / split, f"{split}_", split)]
-    elif (folder / "images").is_dir() and (folder / "masks").is_dir():
-        sources = _pairs(folder, "", None)
-    else:
-        raise DataError(
-            f"{folder} is not Kvasir-SEG: expected train/, validation/ and test/ with images/ and masks/ "
-            "in each, or images/ and masks/ alone. Check the path, or use naslora data import folder"
-        )
+    """Pair the images and masks of Kvasir-SEG, divided or not."""
+    divided = [Part(split, f"{split}/images", f"{split}/masks") for split in SPLITS]
+    parts = divided if _is_divided(request.folder) else [Part(None, "images", "masks")]
     return Found(
-        sources=tuple(sources),
+        sources=pair_parts(request.folder, parts),
         title="Kvasir-SEG: polyps of the colon",
-        class_name="polyp",
+        classes=("polyp",),
         mask_threshold=THRESHOLD,
-        licence="research and educational use; see https://datasets.simula.no/kvasir-seg/",
+        licence=f"research and educational use; see {HOME}",
         citation=CITATION,
-        origin="https://datasets.simula.no/kvasir-seg/",
+        origin=HOME,
+        accepted_copies=PUBLISHED_COPIES,
     )
 
 
-def _pairs(folder: Path, prefix: str, split: str | None) -> list[Source]:
-    images, masks = list_images(folder / "images"), list_images(folder / "masks")
-    names = sorted(images.keys() | masks.keys())
-    return [Source(f"{prefix}{name}", images.get(name), masks.get(name), split) for name in names]
+def _is_named_so(root: Path) -> bool:
+    return (root / "kavsir_bboxes.json").is_file() or any("kvasir" in part.lower() for part in root.resolve().parts)
+
+
+add(
+    Importer(
+        name="kvasir",
+        summary="Kvasir-SEG: polyps of the colon",
+        expected="images/ and masks/, or train/, validation/ and test/ with images/ and masks/ in each",
+        is_root=lambda folder: _is_divided(folder) or _is_official(folder),
+        find=find_kvasir,
+        home=HOME,
+        is_unmistakable=_is_named_so,
+    )
+)

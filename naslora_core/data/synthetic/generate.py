@@ -42,7 +42,7 @@ def generate_domain(
         title=domain.title,
         classes=(domain.class_name,),
         mask_threshold=128,
-        split=SplitRule(kind="random", seed=seed, **SHARES),
+        split=SplitRule.model_validate({"kind": "random", "seed": seed, **SHARES}),
         licence="Apache-2.0",
         citation="Drawn by naslora.",
         source=f"naslora data sample --domain {name} --count {count} --seed {seed}",

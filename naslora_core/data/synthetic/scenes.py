@@ -1,16 +1,23 @@
 """Procedural scenes with known objects, on which a SAM learns promptable segmentation."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
-from naslora_core.data.synthetic.shapes import BoolArray, draw_shape
-from naslora_core.data.synthetic.textures import FloatArray, TextureBank, smooth_field
+from naslora_core.data.square import PADDING_RGB
+from naslora_core.data.synthetic import camera, clutter
+from naslora_core.data.synthetic.ground import draw_ground
+from naslora_core.data.synthetic.objects import ObjectPainter
+from naslora_core.data.synthetic.palette import Palette
+from naslora_core.data.synthetic.relief import Light
+from naslora_core.data.synthetic.shapes import BoolArray, draw_kind, draw_shape
+from naslora_core.data.synthetic.textures import FloatArray, texture_bank
 
-SCENE_GENERATOR_VERSION = 1
+SCENE_GENERATOR_VERSION = 2
+
+LARGEST_AREA_SHARE = 0.5
+LEAST_WHOLE_WITH_PARTS = 0.015
 
 
 @dataclass(frozen=True)
@@ -20,12 +27,22 @@ class Scene:
     Attributes:
         image: (S, S, 3) uint8, RGB.
         labels: (S, S) uint8; 0 is background, i marks the visible part of object i.
-        object_count: how many objects are visible; their labels are 1..object_count.
+        parents: for each label, the object it is a part of, or 0; entry 0 stands for the background.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
-    object_count: int
+    parents: tuple[int, ...]
+
+    @property
+    def object_count(self) -> int:
+        """How many objects and parts are visible; their numbers are 1..object_count."""
+        return len(self.parents) - 1
+
+    def mask(self, number: int) -> BoolArray:
+        """Return where object `number` is visible, (S, S), with all its parts."""
+        belongs = np.array([number in (label, parent) for label, parent in enumerate(self.parents)])
+        return np.asarray(belongs[self.labels])
 
 
 class SceneGenerator:
@@ -37,124 +54,95 @@ class SceneGenerator:
         min_area_share: smallest visible object, as a share of the scene.
     """
 
-    def __init__(self, seed: int, side: int, min_area_share: float = 0.003) -> None:
+    def __init__(self, seed: int, side: int, min_area_share: float = 0.001) -> None:
         self._seed = seed
         self._side = side
         self._min_area = min_area_share
-        self._bank = TextureBank(np.random.default_rng([seed, 0]))
+        self._bank = texture_bank(seed)
 
     def draw(self, index: int) -> Scene:
         """Draw one scene."""
         rng = np.random.default_rng([self._seed, 1, index])
-        colours = _Palette(rng)
-        image = self._surface(rng, colours.background, rng.uniform(0.03, 0.2), self._side, self._side)
-        labels = np.zeros((self._side, self._side), dtype=np.uint8)
-        for number in range(1, int(rng.integers(3, 10)) + 1):
-            area = np.exp(rng.uniform(np.log(1.3 * self._min_area), np.log(0.3)))
-            shape = draw_shape(rng, self._side, area)
-            if shape.any():
-                self._paint(rng, image, shape, colours.object(rng))
-                labels[shape] = number
-        labels, count = _keep_visible(labels, self._min_area)
-        return Scene(_photograph(rng, image), labels, count)
+        light = Light.draw(rng)
+        palette = Palette(rng, kinship=max(0.0, rng.uniform(-1, 1)))
+        image = draw_ground(rng, self._bank, palette.background, light, self._side)
+        if rng.random() < 0.2:
+            clutter.scatter_specks(rng, image)
+        painter = ObjectPainter(rng, self._bank, palette, light)
+        canvas = _Canvas(image, np.zeros(image.shape[:2], dtype=np.uint8), [0])
+        for _ in range(int(rng.integers(2, 11))):
+            self._add_object(rng, canvas, painter)
+        return self._photograph(rng, canvas, light.gloss)
 
-    def _surface(
-        self, rng: np.random.Generator, colour: FloatArray, contrast: float, height: int, width: int
-    ) -> FloatArray:
-        tint = rng.normal(contrast, 0.35 * contrast, size=3).astype(np.float32)
-        surface = self._bank.crop(rng, height, width)[..., None] * tint + colour
-        if rng.random() < 0.5:
-            drift = rng.normal(0, 0.12, size=3).astype(np.float32)
-            surface += smooth_field(rng, height, width)[..., None] * drift
-        return surface
+    def _add_object(self, rng: np.random.Generator, canvas: "_Canvas", painter: ObjectPainter) -> None:
+        # Sizes are spread over orders of magnitude; those in the middle are the most frequent.
+        smallest = np.log(1.3 * self._min_area)
+        share = float(np.exp(smallest + rng.beta(1.5, 1.4) * (np.log(LARGEST_AREA_SHARE) - smallest)))
+        centre = rng.uniform(0.05 * self._side, 0.95 * self._side, size=2)
+        whole = draw_shape(rng, self._side, draw_kind(rng), centre, share)
+        number = canvas.add(rng, painter, whole, parent=0)
+        if number and share > LEAST_WHOLE_WITH_PARTS and rng.random() < 0.3:
+            for _ in range(int(rng.integers(1, 4))):
+                inside = np.flatnonzero(whole)
+                row, column = np.unravel_index(inside[rng.integers(len(inside))], whole.shape)
+                part_share = share * rng.uniform(0.05, 0.4)
+                part = draw_shape(rng, self._side, draw_kind(rng), np.array([column, row], dtype=float), part_share)
+                canvas.add(rng, painter, part & whole, parent=number)
 
-    def _paint(self, rng: np.random.Generator, image: FloatArray, shape: BoolArray, colour: FloatArray) -> None:
-        """Paint one object onto `image`, in place and only around the object."""
-        box = _box_around(shape, margin=10)
-        ground = image[box]
-        height, width = ground.shape[:2]
-        surface = self._surface(rng, colour, rng.uniform(0.02, 0.18), height, width)
+    def _photograph(self, rng: np.random.Generator, canvas: "_Canvas", gloss: float) -> Scene:
+        image, labels = canvas.image, canvas.labels
+        if gloss and rng.random() < 0.5:
+            clutter.sprinkle_reflections(rng, image, gloss)
         if rng.random() < 0.15:
-            # Camouflage: the scene's own surroundings, moved, with a slight change of light.
-            shift = tuple(rng.integers(self._side // 6, self._side // 2, size=2).tolist())
-            light = float(rng.choice([-1, 1]) * rng.uniform(0.05, 0.12))
-            surface = np.roll(image, shift, axis=(0, 1))[box] + np.float32(light)
-        mask = Image.fromarray(shape[box].astype(np.uint8) * 255)
-        if rng.random() < 0.4:
-            surface = surface + _relief(rng, mask)
-        opacity = rng.uniform(0.55, 0.85) if rng.random() < 0.15 else 1.0
+            clutter.write_lines(rng, image)
+        if rng.random() < 0.12:
+            image, labels = camera.bend(rng, image, labels)
+        image = camera.expose(rng, image)
+        if rng.random() < 0.12:
+            shown = camera.frame(rng, self._side)
+            image, labels = image * shown[..., None], labels * shown
+        picture = camera.develop(rng, image)
         if rng.random() < 0.3:
-            ground = ground * (1 - rng.uniform(0.15, 0.45) * _shadow(rng, mask))
-        image[box] = ground + opacity * _blurred(mask, rng.uniform(0.3, 1.6)) * (surface - ground)
+            empty = camera.padding(rng, self._side)
+            picture = np.where(empty[..., None], np.array(PADDING_RGB, dtype=np.uint8), picture)
+            labels = np.where(empty, np.uint8(0), labels)
+        labels, parents = _keep_visible(labels, canvas.parents, self._min_area)
+        return Scene(picture, labels, parents)
 
 
-class _Palette:
-    """Colours of one scene: related to each other, as in a photograph, with some strangers."""
+@dataclass
+class _Canvas:
+    """A scene under the brush: the picture, whose each pixel is, and which object is part of which."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.background = rng.uniform(0.15, 0.85, size=3).astype(np.float32)
-        self._spread = rng.uniform(0.06, 0.3)
+    image: FloatArray
+    labels: NDArray[np.uint8]
+    parents: list[int]
 
-    def object(self, rng: np.random.Generator) -> FloatArray:
-        if rng.random() < 0.35:
-            return rng.uniform(0.05, 0.95, size=3).astype(np.float32)
-        offset = rng.normal(0, self._spread, size=3)
-        # Below this distance only texture would tell the object from its ground.
-        offset *= max(1.0, 0.12 / (np.linalg.norm(offset) + 1e-6))
-        return np.asarray(np.clip(self.background + offset, 0, 1), dtype=np.float32)
-
-
-def _box_around(shape: BoolArray, margin: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
+    def add(self, rng: np.random.Generator, painter: ObjectPainter, shape: BoolArray, parent: int) -> int:
+        """Paint an object over all others; return its number, or 0 if it lies outside the picture."""
+        if not shape.any():
+            return 0
+        painter.paint(rng, self.image, shape)
+        self.labels[shape] = len(self.parents)
+        self.parents.append(parent)
+        return len(self.parents) - 1
 
 
-def _blurred(mask: Image.Image, radius: float) -> FloatArray:
-    blurred = np.asarray(mask.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32)
-    return np.divide(blurred, 255, dtype=np.float32)[..., None]
-
-
-def _relief(rng: np.random.Generator, mask: Image.Image) -> FloatArray:
-    slope_rows, slope_columns = np.gradient(_blurred(mask, rng.uniform(2, 12))[..., 0])
-    angle = rng.uniform(0, 2 * np.pi)
-    light = float(np.cos(angle)) * slope_rows + float(np.sin(angle)) * slope_columns
-    relief = light * (rng.uniform(0.1, 0.3) / (float(np.abs(light).max()) + 1e-6))
-    if rng.random() < 0.4:
-        relief += 0.5 * (relief > 0.8 * relief.max())
-    return np.asarray(relief[..., None], dtype=np.float32)
-
-
-def _shadow(rng: np.random.Generator, mask: Image.Image) -> FloatArray:
-    shift = tuple(rng.integers(-8, 9, size=2).tolist())
-    return np.roll(_blurred(mask, rng.uniform(2, 6)), shift, axis=(0, 1))
-
-
-def _keep_visible(labels: NDArray[np.uint8], min_area: float) -> tuple[NDArray[np.uint8], int]:
-    areas = np.bincount(labels.ravel(), minlength=2)[1:]
-    visible = np.flatnonzero(areas >= min_area * labels.size) + 1
-    renumber = np.zeros(256, dtype=np.uint8)
-    renumber[visible] = np.arange(1, len(visible) + 1)
-    return renumber[labels], len(visible)
-
-
-def _photograph(rng: np.random.Generator, image: FloatArray) -> NDArray[np.uint8]:
-    """Add what a camera adds: uneven light, vignetting, blur, noise and JPEG blocks."""
-    side = image.shape[0]
-    if rng.random() < 0.6:
-        image = image * (1 + rng.uniform(0.05, 0.35) * smooth_field(rng, side, side)[..., None])
-    if rng.random() < 0.3:
-        squares = np.linspace(-1, 1, side, dtype=np.float32) ** 2
-        distance = np.asarray(np.add.outer(squares, squares), dtype=np.float32)
-        image = image * (1 - rng.uniform(0.1, 0.3) * distance[..., None])
-    noise = rng.standard_normal(image.shape[:2], dtype=np.float32)[..., None] * rng.uniform(0, 0.03)
-    picture = Image.fromarray((np.clip(image + noise, 0, 1) * 255).astype(np.uint8))
-    if rng.random() < 0.35:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
-    if rng.random() < 0.4:
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=int(rng.integers(35, 95)))
-        picture = Image.open(buffer).convert("RGB")
-    return np.asarray(picture)
+def _keep_visible(
+    labels: NDArray[np.uint8], parents: list[int], min_area: float
+) -> tuple[NDArray[np.uint8], tuple[int, ...]]:
+    """Number what is large enough from 1; too small a part becomes its whole, too small an object background."""
+    areas = np.bincount(labels.ravel(), minlength=len(parents))
+    whole_areas = areas.copy()
+    np.add.at(whole_areas, parents, areas)
+    renumber = np.zeros(len(parents), dtype=np.uint8)
+    kept_parents = [0]
+    # A whole is always numbered before its parts.
+    for number in range(1, len(parents)):
+        parent = int(renumber[parents[number]])
+        if whole_areas[number] >= min_area * labels.size:
+            renumber[number] = len(kept_parents)
+            kept_parents.append(parent)
+        else:
+            renumber[number] = parent
+    return renumber[labels], tuple(kept_parents)

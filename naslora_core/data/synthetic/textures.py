@@ -1,5 +1,7 @@
 """Random textures with the statistics of natural images, cheap enough to draw during training."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,14 +21,29 @@ class TextureBank:
 
     def __init__(self, rng: np.random.Generator, count: int = 48, size: int = 512) -> None:
         self._textures = np.stack([_draw_texture(rng, size) for _ in range(count)])
+        self._smooth = np.stack([power_law_noise(rng, size, exponent=rng.uniform(2.0, 3.0)) for _ in range(count // 6)])
 
     def crop(self, rng: np.random.Generator, height: int, width: int) -> FloatArray:
         """Return a random crop, (height, width), zero mean and unit variance over its whole texture."""
-        texture = self._textures[rng.integers(len(self._textures))]
-        rows = (rng.integers(texture.shape[0]) + np.arange(height)) % texture.shape[0]
-        columns = (rng.integers(texture.shape[1]) + np.arange(width)) % texture.shape[1]
-        crop = texture[np.ix_(rows, columns)]
-        return np.ascontiguousarray(crop.T if height == width and rng.random() < 0.5 else crop)
+        return _crop(rng, self._textures, height, width)
+
+    def crop_smooth(self, rng: np.random.Generator, height: int, width: int) -> FloatArray:
+        """Return a random crop, (height, width), of hills and valleys without fine structure."""
+        return _crop(rng, self._smooth, height, width)
+
+
+@lru_cache(maxsize=2)
+def texture_bank(seed: int) -> TextureBank:
+    """Return the bank of a seed; drawing one takes a second, so it is kept for the next generator of that seed."""
+    return TextureBank(np.random.default_rng([seed, 0]))
+
+
+def _crop(rng: np.random.Generator, textures: FloatArray, height: int, width: int) -> FloatArray:
+    texture = textures[rng.integers(len(textures))]
+    rows = (rng.integers(texture.shape[0]) + np.arange(height)) % texture.shape[0]
+    columns = (rng.integers(texture.shape[1]) + np.arange(width)) % texture.shape[1]
+    crop = texture[np.ix_(rows, columns)]
+    return np.ascontiguousarray(crop.T if height == width and rng.random() < 0.5 else crop)
 
 
 def _draw_texture(rng: np.random.Generator, size: int) -> FloatArray:

@@ -14,8 +14,8 @@ from naslora_core.evaluation.metrics.saliency import prepare
     "(Fan et al. 2018); at threshold 0 everything is foreground, so even a perfect prediction scores "
     "a little less than 1, and two empty masks about 0.996.",
 )
-def e_measure(probability: np.ndarray, mask: np.ndarray, threshold: float) -> float:
-    """Return the mean of the E-measure curve, 0..1; looks at all thresholds, not at the given one.
+def e_measure(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean of the E-measure curve, 0..1; looks at the probabilities alone.
 
     Two empty masks of N pixels score 255/256 * N / (N - 1), as the measure divides by N - 1.
     Aggregated as the mean over images; it is the E-phi of the Conv-LoRA tables.

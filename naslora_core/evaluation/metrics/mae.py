@@ -13,8 +13,8 @@ from naslora_core.evaluation.metrics.saliency import prepare
     "stretched to 0 to 1 as in the saliency literature; 0 if both are empty.",
     higher_is_better=False,
 )
-def mae(probability: np.ndarray, mask: np.ndarray, threshold: float) -> float:
-    """Return mean |stretched probability - truth|, 0..1, lower is better; looks at no threshold.
+def mae(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+    """Return mean |stretched probability - truth|, 0..1, lower is better; looks at the probabilities alone.
 
     Two empty masks score the mean probability, 0 for a prediction of zeros.
     Aggregated as the mean over images.

@@ -7,20 +7,20 @@ import numpy as np
 
 from naslora_core.registry import Registry
 
-# probability (H, W) in 0..1, mask (H, W) of 0 and 1, threshold in 0..1 -> the value for this one image
-Measure = Callable[[np.ndarray, np.ndarray, float], float]
+# probability (H, W) in 0..1, predicted (H, W) bool, mask (H, W) of 0 and 1 -> the value for this one image
+Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number per image; a set of images scores the mean over its images.
+    """A number per image and class; a set of images scores the mean over its images.
 
     Args:
         title: how tables call it.
         higher_is_better: False for errors.
         definition: one sentence for readers of the report, with the value for two empty masks.
-        measure: (probability (H, W) float in 0..1, mask (H, W) uint8 0/1, threshold) -> float.
-            Measures that judge the probabilities themselves do not look at the threshold.
+        measure: (probability (H, W) float in 0..1, predicted (H, W) bool, mask (H, W) of 0 and 1) -> float, where
+            `predicted` is what was made of the probabilities. Measures that judge these do not look at it.
     """
 
     title: str

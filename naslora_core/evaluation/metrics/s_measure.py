@@ -23,8 +23,8 @@ class _BorderSafeSmeasure(Smeasure):
     definition="Structural similarity of the probabilities and the truth, half by object and half by region "
     "(Fan et al. 2017); for an empty truth one minus the mean probability, so 1 if both are empty.",
 )
-def s_measure(probability: np.ndarray, mask: np.ndarray, threshold: float) -> float:
-    """Return 0.5 * object similarity + 0.5 * region similarity, 0..1; looks at no threshold.
+def s_measure(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
+    """Return 0.5 * object similarity + 0.5 * region similarity, 0..1; looks at the probabilities alone.
 
     Two empty masks score 1 - mean(probability), which is 1 for a prediction of zeros.
     Aggregated as the mean over images; it is S-alpha of the Conv-LoRA tables (alpha = 0.5).

@@ -13,12 +13,12 @@ from naslora_core.evaluation.metrics.saliency import prepare
     definition="Weighted F-measure with β² = 1, as in the camouflage literature (Margolin et al. 2014); "
     "for an empty truth 1 if nothing exceeds the threshold, else 0.",
 )
-def weighted_f_b1(probability: np.ndarray, mask: np.ndarray, threshold: float) -> float:
+def weighted_f_b1(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
     """Return the weighted F-measure with beta squared = 1, 0..1, PySODMetrics' own choice.
 
     Two empty masks score 1. Aggregated as the mean over images.
     """
-    return _weighted_f(probability, mask, threshold, beta_squared=1.0)
+    return _weighted_f(probability, predicted, mask, beta_squared=1.0)
 
 
 @metric(
@@ -27,19 +27,19 @@ def weighted_f_b1(probability: np.ndarray, mask: np.ndarray, threshold: float) -
     definition="Weighted F-measure with β² = 0.3, the F-measure of Conv-LoRA's tables; "
     "for an empty truth 1 if nothing exceeds the threshold, else 0.",
 )
-def weighted_f_b03(probability: np.ndarray, mask: np.ndarray, threshold: float) -> float:
+def weighted_f_b03(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> float:
     """Return the weighted F-measure with beta squared = 0.3, 0..1, as AutoGluon computes its "fm".
 
     Two empty masks score 1. Aggregated as the mean over images.
     """
-    return _weighted_f(probability, mask, threshold, beta_squared=0.3)
+    return _weighted_f(probability, predicted, mask, beta_squared=0.3)
 
 
-def _weighted_f(probability: np.ndarray, mask: np.ndarray, threshold: float, beta_squared: float) -> float:
+def _weighted_f(probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray, beta_squared: float) -> float:
     prediction, truth = prepare(probability, mask)
     if not truth.any():
         # Upstream gives 0 even to a perfect empty prediction.
-        return float(not (probability > threshold).any())
+        return float(not predicted.any())
     # PySODMetrics calls it beta; in its formula it stands where beta squared belongs.
     measure = WeightedFmeasure(beta=beta_squared)
     measure.step(prediction, truth, normalize=False)

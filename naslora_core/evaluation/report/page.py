@@ -20,7 +20,7 @@ from naslora_core.evaluation.figures.per_image import draw_per_image
 from naslora_core.evaluation.figures.style import DARK, LIGHT, chart_style, to_svg, write_png
 from naslora_core.evaluation.figures.trajectory import draw_trajectory
 from naslora_core.evaluation.headline import HEADLINE_METRICS
-from naslora_core.evaluation.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, split_panels
+from naslora_core.evaluation.overlays import split_panels
 from naslora_core.evaluation.report import sentences
 from naslora_core.evaluation.report.sources import Results
 from naslora_core.files import atomic_file
@@ -64,7 +64,6 @@ def write_report(
         run=run,
         light=LIGHT,
         dark=DARK,
-        overlay={"truth": _css(TRUTH_COLOUR), "prediction": _css(PREDICTION_COLOUR)},
     )  # fmt: skip
     with atomic_file(folder / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -94,7 +93,7 @@ def _domain_context(results: Results, folder: Path) -> dict[str, Any]:
         "metrics": _ordered_metrics(results.summary),
         "gallery": [_case(entry, results.folder) for entry in results.gallery],
         "gain": sentences.gain_sentence(results.summary),
-        "data": sentences.verdict_sentence(results.verdict),
+        "data": sentences.verdict_sentence(results.verdict) + sentences.gate_sentence(results.adapter),
         "architecture": describe_architecture(results.layers, results.space) if results.layers else "",
         "certificate": sentences.certificate_sentences(results.certificate),
         "learning": sentences.learning_sentence(results.history),
@@ -158,7 +157,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return f"rgb({colour[0]} {colour[1]} {colour[2]})"

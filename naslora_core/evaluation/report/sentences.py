@@ -62,6 +62,12 @@ def verdict_sentence(verdict: Verdict) -> str:
     )
 
 
+def gate_sentence(adapter: dict[str, Any]) -> str:
+    """Say that the model was trained on data the gate had not passed; nothing where it had."""
+    reason = adapter.get("gate", "passed")
+    return "" if reason == "passed" else f" The model was trained without its pass, {reason}."
+
+
 def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
     """Say in plain words what merging changed, as measured."""
     before, after = certificate["validation_dice_before"], certificate["validation_dice_after"]

@@ -5,10 +5,8 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
-
-from torch import Tensor
-
-from benchmarks import encoder_variants as variants
+from pathlib import Path
+from typing import Any
 
 Run = Callable[[], object]
 
@@ -41,19 +39,22 @@ def median_ratio(slow: list[tuple[float, float]], fast: list[tuple[float, float]
     return median([(a[0] / b[0], a[1] / b[1]) for a, b in zip(slow, fast, strict=True)])
 
 
-def peak_memory(kind: str, case: variants.Case, variant: str, image: Tensor) -> dict[str, float]:
-    """Run one variant twice in a fresh process.
+def peak_memory(prepare: Callable[..., Run], *arguments: Any) -> dict[str, float]:
+    """Run what `prepare(*arguments)` returns twice in a fresh process.
+
+    Args:
+        prepare: a function of a module, so that the other process can find it.
 
     Returns:
         `peak_mib`, the largest resident size of the process, and `rise_mib`, how far the runs raised it above
         what python, torch and the weights take.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_peak_of_this_process, (kind, case, variant, image))
+        return pool.apply(_peak_of_this_process, (prepare, *arguments))
 
 
-def _peak_of_this_process(kind: str, case: variants.Case, variant: str, image: Tensor) -> dict[str, float]:
-    run = getattr(variants, kind)(case, variant, image)
+def _peak_of_this_process(prepare: Callable[..., Run], *arguments: Any) -> dict[str, float]:
+    run = prepare(*arguments)
     before = _peak_mib()
     for _ in range(2):
         run()
@@ -61,4 +62,9 @@ def _peak_of_this_process(kind: str, case: variants.Case, variant: str, image: T
 
 
 def _peak_mib() -> float:
+    status = Path("/proc/self/status")
+    for line in status.read_text(encoding="ascii").splitlines() if status.is_file() else ():
+        # What getrusage says begins with the size of the process that started this one.
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

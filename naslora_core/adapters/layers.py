@@ -1,0 +1,79 @@
+"""Find the layers a method adapts, and put its adapters in their places."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import nn
+
+from naslora_core.adapters.base import Adapter, Method
+from naslora_core.config import AdapterConfig, SearchConfig
+from naslora_core.errors import InjectionError
+
+# Wraps one layer.
+LayerBuilder = Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]
+
+
+def in_every_layer(build: LayerBuilder) -> Method:
+    """Make a method of what wraps one layer: it wraps every layer that `adapter.target_modules` name."""
+
+    def method(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
+        return inject(encoder, adapter.target_modules, lambda layer: build(layer, adapter, search))
+
+    return method
+
+
+def inject(
+    module: nn.Module, target_modules: Sequence[str], wrap: Callable[[nn.Linear], Adapter]
+) -> dict[str, Adapter]:
+    """Replace every linear layer whose name ends in one of `target_modules` by its adapter.
+
+    Nothing is changed unless every target matches.
+
+    Args:
+        module: changed in place.
+        target_modules: ends of dotted layer names, as in PEFT: "attn.qkv".
+        wrap: builds the adapter around a layer.
+
+    Returns:
+        The adapters by the name of the layer they replaced, in the order of the model.
+
+    Raises:
+        InjectionError: if a target matches no layer, or one that is not linear.
+    """
+    adapters = {name: wrap(layer) for name, layer in find_layers(module, target_modules).items()}
+    put_layers(module, adapters)
+    return adapters
+
+
+def find_layers(module: nn.Module, target_modules: Sequence[str]) -> dict[str, nn.Linear]:
+    """Return the linear layers whose names end in one of `target_modules`, by name.
+
+    Raises:
+        InjectionError: if a target matches no layer, or one that is not linear.
+    """
+    matches = {
+        name: layer
+        for name, layer in module.named_modules()
+        if any(name == target or name.endswith(f".{target}") for target in target_modules)
+    }
+    missing = [t for t in target_modules if not any(name == t or name.endswith(f".{t}") for name in matches)]
+    if missing:
+        linear = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+        examples = sorted({".".join(name.split(".")[-2:]) for name in linear})[:6]
+        raise InjectionError(
+            f"adapter.target_modules {missing} match no layer; use the end of a layer's name, for example {examples}"
+        )
+    layers: dict[str, nn.Linear] = {}
+    for name, layer in matches.items():
+        if not isinstance(layer, nn.Linear):
+            raise InjectionError(
+                f"adapter.target_modules match {name}, a {type(layer).__name__}; only linear layers can be adapted"
+            )
+        layers[name] = layer
+    return layers
+
+
+def put_layers(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """Put layers where others are, by dotted name, in place."""
+    for name, layer in layers.items():
+        parent, _, attribute = name.rpartition(".")
+        setattr(module.get_submodule(parent), attribute, layer)

@@ -1,0 +1,108 @@
+"""What a training step costs, against the reference's: time in turns in one process, memory in one of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
+from naslora_core.config import Params
+from naslora_core.data.prepared import PreparedData
+from naslora_core.progress import Progress, silent
+from naslora_core.sam.build import build_sam
+from naslora_core.sam.precision import best_device
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.specs import find_spec
+from naslora_core.training.setup import add_adapters
+from naslora_core.training.stage_wise import StageWise
+
+# Longer than any measurement, so that no learning rate has fallen to zero and no warm-up is over.
+_ENDLESS = 100_000
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """A step that can be called again and again, and the model it trains."""
+
+    segmenter: PromptFreeSegmenter
+    stages: StageWise
+
+    def __call__(self) -> None:
+        """Train for one epoch of as few steps as the data allow."""
+        self.stages.run_epoch(0, silent)
+
+
+def training_step(params: Params, searching: bool = False) -> TrainingStep:
+    """Prepare the project's own training step, from forward pass to optimiser, on random weights and images.
+
+    Weights and pixels do not change what is computed.
+
+    Args:
+        params: of the row.
+        searching: run as many steps of the weights as there are to one of the architecture, and that one too.
+    """
+    search = params.search.model_copy(
+        update={"arch_split": 0.0, "alternate": "steps", "warmup_epochs": 0 if searching else _ENDLESS}
+    )
+    train = params.train.model_copy(update={"epochs": _ENDLESS, "augment": False})
+    spec = find_spec(params.model.name, params.model.image_size)
+    sam = build_sam(params.model.name, spec.image_size)
+    adapters = add_adapters(sam, params.adapter, search, params.seed)
+    data = random_images(spec.image_size, train.batch_size * (search.arch_every if searching else 1))
+    segmenter = PromptFreeSegmenter(sam.to(best_device()))
+    stages = StageWise(segmenter, adapters, data, train, search, params.model.precision, params.seed)
+    return TrainingStep(segmenter, stages)
+
+
+def compare_training(
+    rows: Mapping[str, Params], reference: str, rounds: int, progress: Progress = silent
+) -> dict[str, Row]:
+    """Measure a step of every row in turns with one of the reference.
+
+    Only two models are in memory at a time, so that the largest SAM can be measured too.
+
+    Args:
+        rows: the settings of the rows.
+        reference: the row the others are compared with.
+        rounds: turns; medians over them are returned.
+
+    Returns:
+        By row: `wall_s` and `cpu_s` of a step, `ratio` and `cpu_ratio` to the reference's, `peak_mib` and
+        `memory_ratio`; with a search also `search_ratio` and `search_cpu_ratio`, of a step together with its
+        share of the architecture's steps.
+    """
+    memory = {name: peak_memory(training_step, params)["peak_mib"] for name, params in rows.items()}
+    found: dict[str, Row] = {}
+    for done, (name, params) in enumerate(rows.items()):
+        work = {"reference": training_step(rows[reference]), "row": training_step(params)}
+        seconds = alternate(work, rounds)
+        (wall, cpu), (ratio, cpu_ratio) = median(seconds["row"]), median_ratio(seconds["row"], seconds["reference"])
+        found[name] = {"wall_s": wall, "cpu_s": cpu, "ratio": ratio, "cpu_ratio": cpu_ratio}
+        found[name] |= {"peak_mib": memory[name], "memory_ratio": memory[name] / memory[reference]}
+        if _searches(params):
+            found[name] |= _search_ratios(params, rows[reference], rounds)
+        progress(done + 1, len(rows), f"cost of {name}")
+    return found
+
+
+def random_images(side: int, count: int) -> PreparedData:
+    """Return noise with masks of noise, (count, side, side, 3)."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    masks = random.integers(0, 2, (count, side, side), dtype=np.uint8)
+    sizes = [(side, side)] * count
+    return PreparedData(images, masks, sizes, sizes, [str(index) for index in range(count)])
+
+
+def _searches(params: Params) -> bool:
+    return params.adapter.method.startswith("nas") and params.search.alphas == "searched"
+
+
+def _search_ratios(params: Params, reference: Params, rounds: int) -> Row:
+    work = {"reference": training_step(reference), "row": training_step(params, searching=True)}
+    seconds = alternate(work, rounds)
+    wall, cpu = median_ratio(seconds["row"], seconds["reference"])
+    steps = params.search.arch_every
+    return {"search_ratio": wall / steps, "search_cpu_ratio": cpu / steps}

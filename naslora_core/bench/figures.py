@@ -1,0 +1,108 @@
+"""The pictures of a table: accuracy against cost, convergence over seeds, architectures."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from naslora_core.bench.results import CellFolders
+from naslora_core.bench.table import Cell
+from naslora_core.evaluation.architecture import Layer, read_layers
+from naslora_core.evaluation.figures.heat_map import draw_heat_map
+from naslora_core.evaluation.figures.style import LIGHT, chart_style, label_line_ends, panels, write_png
+
+_COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
+
+
+def write_figures(folder: Path, summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> list[Path]:
+    """Write every picture there is data for as PNG into an existing folder, and return their paths."""
+    paths = []
+    with chart_style():
+        for name, figure in _figures(summary, cells):
+            paths.append(folder / f"{name}.png")
+            write_png(figure, paths[-1])
+    return paths
+
+
+def _figures(summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> Iterator[tuple[str, Figure]]:
+    for domain, rows in summary["domains"].items():
+        if not rows:
+            continue
+        parameters = {name: row["trainable_parameters"] for name, row in rows.items()}
+        yield f"{domain}-parameters", draw_tradeoff(rows, parameters, "trained parameters", logarithmic=True)
+        steps = {name: cost.get("search_ratio", cost["ratio"]) for name, cost in summary["cost"].items()}
+        if steps:
+            label = f"time of a training step / {summary['reference']}"
+            yield f"{domain}-cost", draw_tradeoff(rows, steps, label, logarithmic=False)
+        own = {cell: folders for cell, folders in cells.items() if cell.domain == domain}
+        yield f"{domain}-convergence", draw_convergence(own)
+        for row in rows:
+            layers, space = mean_architecture([folders for cell, folders in own.items() if cell.row == row])
+            if layers:
+                yield f"{domain}-architecture-{row.replace(':', '-')}", draw_heat_map(layers, space)
+
+
+def draw_tradeoff(
+    rows: Mapping[str, Mapping[str, Any]], prices: Mapping[str, float], label: str, logarithmic: bool
+) -> Figure:
+    """Draw Dice with its interval over what a row costs.
+
+    Args:
+        rows: of one domain, by name.
+        prices: of those rows that have one.
+        label: what the price is.
+        logarithmic: draw it on a logarithmic scale.
+    """
+    figure, (axes,) = panels(1, height_in=3.6)
+    for name in rows.keys() & prices.keys():
+        score = rows[name]["adapted"]
+        errors = [[score["mean"] - score["low"]], [score["high"] - score["mean"]]]
+        axes.errorbar(prices[name], score["mean"], errors, fmt="o", color=LIGHT["accent"], elinewidth=1)
+        axes.annotate(name, (prices[name], score["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.set_ylabel("Dice on the test images")
+    return figure
+
+
+def draw_convergence(cells: Mapping[Cell, CellFolders]) -> Figure:
+    """Draw validation Dice by epoch: the mean over seeds as a line, from the worst to the best as a band."""
+    figure, (axes,) = panels(1, height_in=3.6)
+    ends, last = [], 1.0
+    for place, row in enumerate(dict.fromkeys(cell.row for cell in cells)):
+        curves = pd.concat(
+            [_history(folders).rename(cell.seed) for cell, folders in cells.items() if cell.row == row], axis=1
+        )
+        colour = LIGHT[_COLOURS[place % len(_COLOURS)]]
+        _draw_band(axes, curves, colour)
+        ends.append((float(curves.mean(axis=1).iloc[-1]), row, colour))
+        last = max(last, float(curves.index[-1]))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("Dice on the validation images")
+    label_line_ends(axes, ends, last)
+    return figure
+
+
+def mean_architecture(cells: list[CellFolders]) -> tuple[list[Layer], list[str]]:
+    """Return the searched layers of one row, with the means of their weights over the seeds, and the space."""
+    genotypes = [json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in cells]
+    space: list[str] = genotypes[0]["space"]
+    layers = []
+    for alike in zip(*(read_layers(genotype) for genotype in genotypes), strict=True):
+        weights = {name: sum(layer.weights[name] for layer in alike) / len(alike) for name in space}
+        layers.append(Layer(alike[0].name, alike[0].window, weights))
+    return layers, space
+
+
+def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str) -> None:
+    axes.plot(curves.index, curves.mean(axis=1), color=colour, marker="o", markersize=3)
+    axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.15, linewidth=0)
+
+
+def _history(folders: CellFolders) -> pd.Series:
+    return pd.read_csv(folders.search_train / "history.csv").set_index("epoch")["validation_dice"]

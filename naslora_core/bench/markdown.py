@@ -1,0 +1,75 @@
+"""A summary as tables for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from naslora_core.bench.table import Table
+
+_SCORES = (
+    "row", "seeds", "Dice [95 %]", "difference to {reference} [95 %]", "merged", "Dice merged", "inference / base",
+    "trained parameters", "training s", "energy kJ",
+)  # fmt: skip
+_COSTS = ("row", "step / {reference}", "CPU time", "with search", "CPU time with search", "peak memory")
+
+
+def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
+    """Return a Markdown page: one table for each domain, and one of what a step costs.
+
+    Args:
+        table: what was asked for.
+        summary: what came out, from `summarise`.
+        command: what makes this page again.
+    """
+    parts = [f"# {table.question}", f"    {command}"]
+    for domain, rows in summary["domains"].items():
+        lines = [_score_line(name, row) for name, row in rows.items()]
+        parts += [f"## {domain}", _grid([cell.format(reference=table.reference) for cell in _SCORES], lines)]
+    if summary["cost"]:
+        lines = [_cost_line(name, row) for name, row in summary["cost"].items()]
+        parts += ["## A training step", _grid([cell.format(reference=table.reference) for cell in _COSTS], lines)]
+    notes = [
+        f"- {domain}, {name}: {row['merge_refused']}"
+        for domain, rows in summary["domains"].items()
+        for name, row in rows.items()
+        if row["merge_refused"]
+    ]
+    if notes:
+        parts += ["## Merged only with a loss that would not be shipped", "\n".join(notes)]
+    parts.append(
+        "Dice over test images of the adapted model, at their own size. Intervals draw images and seeds anew; with one "
+        "seed they say nothing about others. Differences are paired, image by image. Costs are medians over turns "
+        f"with {table.reference} in one process."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _score_line(name: str, row: Mapping[str, Any]) -> list[str]:
+    return [
+        name,
+        str(row["adapted"]["seeds"]),
+        _interval(row["adapted"]),
+        _interval(row["difference"], signed=True),
+        ", ".join(row["merge"]) + (" (see below)" if row["merge_refused"] else ""),
+        f"{row['merged']['mean']:.4f}",
+        f"{row['latency_ratio']:.2f}",
+        f"{row['trainable_parameters']:,}",
+        f"{row['train_seconds']:.0f}",
+        "" if row["energy_j"] is None else f"{row['energy_j'] / 1000:.1f}",
+    ]
+
+
+def _cost_line(name: str, row: Mapping[str, float]) -> list[str]:
+    keys = ("ratio", "cpu_ratio", "search_ratio", "search_cpu_ratio", "memory_ratio")
+    return [name, *(f"{row[key]:.2f}" if key in row else "" for key in keys)]
+
+
+def _interval(value: Mapping[str, float] | None, signed: bool = False) -> str:
+    if value is None:
+        return ""
+    sign = "+" if signed else ""
+    return f"{value['mean']:{sign}.4f} [{value['low']:{sign}.4f}, {value['high']:{sign}.4f}]"
+
+
+def _grid(header: list[str], lines: list[list[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)

@@ -1,0 +1,116 @@
+"""What the trainings of a table have left in their folders, read and summarised."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from naslora_core.bench.statistics import describe, paired_difference, score_matrix
+from naslora_core.bench.table import Cell, Table
+from naslora_core.files import atomic_file
+
+METRIC = "dice"
+
+
+@dataclass(frozen=True)
+class CellFolders:
+    """Where the stages of one finished training have written, and what it cost beside that.
+
+    Attributes:
+        energy_j: of the processor's packages while it trained; None where that cannot be read.
+        refused: why the model could not be merged within `merge.max_metric_drop`; None where it was.
+    """
+
+    search_train: Path
+    merge: Path
+    evaluate: Path
+    energy_j: float | None
+    refused: str | None
+
+
+def read_results(cells: Mapping[Cell, CellFolders]) -> pd.DataFrame:
+    """Return the scores of every image: domain, row, seed, model (adapted, merged), name and one column a metric."""
+    tables = []
+    for cell, folders in cells.items():
+        table = pd.read_csv(folders.evaluate / "per_image.csv", dtype={"name": str})
+        tables.append(table.assign(domain=cell.domain, row=cell.row, seed=cell.seed))
+    results = pd.concat(tables, ignore_index=True)
+    first = ["domain", "row", "seed", "model", "name"]
+    return results[[*first, *(column for column in results if column not in first)]]
+
+
+def write_results(path: Path, results: pd.DataFrame) -> None:
+    """Write the scores of every image as one Parquet file, atomically."""
+    with atomic_file(path) as temporary:
+        results.to_parquet(temporary, index=False)
+
+
+def summarise(
+    table: Table,
+    cells: Mapping[Cell, CellFolders],
+    results: pd.DataFrame,
+    cost: Mapping[str, Mapping[str, float]],
+    seed: int,
+) -> dict[str, Any]:
+    """Return all that can be said about a table, as JSON can hold it.
+
+    Args:
+        table: what was asked for.
+        cells: the finished trainings.
+        results: their scores, as `read_results` gives them.
+        cost: of a training step by row, as `compare_training` gives it; may be empty.
+        seed: of the bootstrap.
+
+    Returns:
+        {"question", "reference", "metric", "domains": {domain: {row: {...}}}, "cost": {row: {...}}}.
+    """
+    domains: dict[str, dict[str, Any]] = {}
+    for domain in table.domains:
+        there = results[(results["domain"] == domain)]
+        scores = {row: _matrices(there[there["row"] == row]) for row in table.rows if (there["row"] == row).any()}
+        domains[domain] = {}
+        for row, by_model in scores.items():
+            facts = _facts([folders for cell, folders in cells.items() if (cell.domain, cell.row) == (domain, row)])
+            difference = None
+            if row != table.reference and table.reference in scores:
+                difference = paired_difference(by_model["adapted"], scores[table.reference]["adapted"], seed)
+            own = {model: describe(matrix, seed) for model, matrix in by_model.items()}
+            domains[domain][row] = {**own, "difference": difference, **facts}
+    return {
+        "question": table.question,
+        "reference": table.reference,
+        "metric": METRIC,
+        "domains": domains,
+        "cost": {row: dict(figures) for row, figures in cost.items()},
+    }
+
+
+def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {model: score_matrix(results[results["model"] == model], METRIC) for model in ("adapted", "merged")}
+
+
+def _facts(folders: Sequence[CellFolders]) -> dict[str, Any]:
+    """Return the means over the seeds of what one training reports about itself, and how its merge went."""
+    training = [_read(folder.search_train / "metrics.json") for folder in folders]
+    certificates = [_read(folder.merge / "certificate.json") for folder in folders]
+    latency = [c["seconds_per_image"]["merged"] / c["seconds_per_image"]["base"] for c in certificates]
+    energy = [folder.energy_j for folder in folders if folder.energy_j is not None]
+    return {
+        "trainable_parameters": training[0]["trainable_parameters"],
+        "train_seconds": _mean([facts["train_seconds"] for facts in training]),
+        "energy_j": _mean(energy) if energy else None,
+        "merge": sorted({certificate["mode"] for certificate in certificates}),
+        "merge_refused": next((folder.refused for folder in folders if folder.refused), None),
+        "latency_ratio": _mean(latency),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,117 @@
+"""A table to be measured: rows of settings, on domains and with seeds, read from a YAML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from naslora_core.config import DomainName, Section
+from naslora_core.errors import ConfigError
+
+
+class Expected(Section):
+    """A published score: of which method, in which metric, and where it stands."""
+
+    method: str
+    metric: str
+    value: str
+    source: str
+
+
+class Paper(Section):
+    """What a published experiment needs and reached.
+
+    Attributes:
+        data: where the images come from and how they are brought in.
+        hardware: on which it is meant to run.
+        duration: expected, of one training.
+        expected: published scores.
+    """
+
+    data: str
+    hardware: str
+    duration: str
+    expected: tuple[Expected, ...]
+
+
+class Table(Section):
+    """Rows that are compared, all trained alike but for their own settings.
+
+    Attributes:
+        question: what the table answers.
+        reference: the row the others are compared with.
+        domains: folders of data/.
+        seeds: each row is trained once with each.
+        models: checkpoints by model name, the first being the default; empty takes that of params.yaml.
+        settings: of all rows, as "train.epochs=8"; they replace those of params.yaml.
+        rows: further settings by the name of a row.
+        paper: the experiment this repeats, if it is a published one.
+    """
+
+    question: str
+    reference: str
+    domains: Annotated[tuple[DomainName, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
+    models: dict[str, Path] = Field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    rows: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    paper: Paper | None = None
+
+    def row_settings(self, row: str) -> list[str]:
+        """Return the settings of a row, those of the whole table before its own."""
+        return [*self.settings, *self.rows[row]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a row of a table, on a domain, with a seed."""
+
+    domain: str
+    row: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.domain}:{self.row}:seed={self.seed}"
+
+
+def load_table(path: Path) -> Table:
+    """Read and check a table.
+
+    Raises:
+        ConfigError: if there is no such table, or it is not one; the message lists those there are.
+    """
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
+        raise ConfigError(f"{path} not found; tables in {path.parent}: {known}")
+    try:
+        table = Table.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    except (YAMLError, ValidationError) as error:
+        raise ConfigError(f"{path} is no table: {error}") from error
+    if table.reference not in table.rows:
+        raise ConfigError(f"{path}: reference '{table.reference}' is none of its rows {', '.join(table.rows)}")
+    return table
+
+
+def cells_of(table: Table, only: Sequence[str] = ()) -> list[Cell]:
+    """Return the cells of a table, seed by seed, so that a table that is stopped has whole columns.
+
+    Args:
+        table: with the domains and seeds that are wanted.
+        only: names of cells, "kvasir:conv_lora:seed=7"; empty is all.
+
+    Raises:
+        ConfigError: if a name is none of the table's.
+    """
+    cells = [Cell(d, row, seed) for seed in table.seeds for d in table.domains for row in table.rows]
+    by_name = {str(cell): cell for cell in cells}
+    if unknown := [name for name in only if name not in by_name]:
+        raise ConfigError(
+            f"--only {unknown[0]} is no cell of this table; write DOMAIN:ROW:seed=SEED with a domain of "
+            f"{', '.join(table.domains)}, a row of {', '.join(table.rows)} and a seed of "
+            f"{', '.join(map(str, table.seeds))}; --domain and --seed add others"
+        )
+    return [by_name[name] for name in only] if only else cells

@@ -1,0 +1,52 @@
+"""Rows spread over files of moderate size, so that one changed image changes one file."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+_IMAGES_PER_SHARD = 256
+# Every mapped file holds a descriptor, and 1024 is a common limit; beyond that the shards grow instead.
+_MOST_SHARDS = 128
+
+
+def shard_count(images: int) -> int:
+    """Return how many shards a split of `images` has: the power of two that keeps them at about 256 images.
+
+    A power of two, so that where the number doubles every shard is divided and no row goes anywhere else.
+    """
+    return min(2 ** max(0, round(math.log2(max(images, 1) / _IMAGES_PER_SHARD))), _MOST_SHARDS)
+
+
+def shard_name(split: str, name: str, count: int) -> str:
+    """Return the shard of an image, "train-03": it depends on nothing but its split, its name and `count`."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % count
+    return f"{split}-{number:02d}"
+
+
+class ShardedRows:
+    """Rows of several arrays, in an order of their own; each is read from its file when it is asked for.
+
+    Args:
+        shards: arrays (n, ...) that differ in n only.
+        places: (N, 2); of every row, which shard it lies in and where.
+    """
+
+    def __init__(self, shards: Sequence[np.ndarray], places: Sequence[tuple[int, int]]) -> None:
+        self._shards, self._places = list(shards), list(places)
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._places)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that all rows would have as one array, (N, ...)."""
+        return len(self), *self._shards[0].shape[1:]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return row `index`, a view of the file."""
+        shard, row = self._places[index]
+        view: np.ndarray = self._shards[shard][row]
+        return view

@@ -1,0 +1,20 @@
+"""The square that SAM sees: an image of any size in its upper left corner, SAM's mean colour around it."""
+
+import numpy as np
+from PIL import Image
+
+# SAM's mean colour, which its encoder sees as zero: upstream pads with zeros after normalising.
+PADDING_RGB = (124, 116, 104)
+
+
+def resized_shape(height: int, width: int, image_size: int) -> tuple[int, int]:
+    """Return (H, W) after the longer side became `image_size`, rounded as SAM's code does."""
+    scale = image_size / max(height, width)
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+    """Return (H, W[, 3]) uint8 pixels at another (H, W); bilinear is antialiased when it shrinks."""
+    if pixels.shape[:2] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))

@@ -1,0 +1,88 @@
+"""The same work on many items, by as many processes as pay off."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+from naslora_core.errors import DataError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_MOST_WORKERS = 8
+_CHUNK = 8
+
+
+def worker_count(items: int, worth_a_process: int) -> int:
+    """Return how many processes work through `items` fastest; 1 is this process alone.
+
+    Args:
+        items: how many there are.
+        worth_a_process: how many of them take as long as starting a process and its imports.
+    """
+    if items < 2 * worth_a_process:
+        return 1
+    return min(_processors(), _MOST_WORKERS)
+
+
+@contextmanager
+def mapping(
+    work: Callable[[Item], Result], workers: int, doing: str, prepare: Callable[[], None] | None = None
+) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
+    """Yield a function that does `work` on items and returns the results in their order.
+
+    All it is given in one call may be held in memory at once.
+
+    Args:
+        work: a function of a module, or a partial of one, since other processes have to find it.
+        workers: processes; 1 works in this one.
+        doing: what the processes do, as "decodes images", for the error message.
+        prepare: called once in every process that is started.
+
+    Raises:
+        DataError: if the system ends a process.
+    """
+    if workers == 1:
+        yield partial(map, work)
+        return
+    # Spawned, as forking copies the locks of threads that other libraries started.
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(prepare,)) as pool:
+            try:
+                yield partial(pool.map, work, chunksize=_CHUNK)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except BrokenProcessPool as error:
+        raise DataError(
+            f"a process that {doing} was ended by the system, most likely for lack of memory; close other programs, "
+            "or make the largest images smaller, and run again"
+        ) from error
+
+
+def _processors() -> int:
+    # Of a machine with many processors, this process may have been given a few.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker(prepare: Callable[[], None] | None) -> None:
+    """Leave interrupts to the parent process, and end with it: a pool's workers would wait for ever for one killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if prepare is not None:
+        prepare()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

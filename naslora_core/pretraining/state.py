@@ -1,0 +1,60 @@
+"""All that changes during pre-training: saved as a whole, so that a run can be interrupted at any time."""
+
+from pathlib import Path
+
+import torch
+
+from naslora_core.errors import CheckpointError
+from naslora_core.files import atomic_file
+from naslora_core.pretraining.averages import WeightAverage
+from naslora_core.pretraining.config import PretrainConfig
+from naslora_core.pretraining.optim import PretrainOptimizer
+from naslora_core.sam.build import Sam, build_sam
+
+
+class PretrainState:
+    """A model in training, its averaged weights and its optimiser.
+
+    Args:
+        config: of the run; its seed decides the first weights.
+    """
+
+    def __init__(self, config: PretrainConfig) -> None:
+        torch.manual_seed(config.seed)
+        self._config = config
+        self.sam: Sam = build_sam(config.model).train()
+        self.average = WeightAverage(self.sam, config.average_decay)
+        self.optimizer = PretrainOptimizer(self.sam, config.weight_decay)
+        self.step = 0
+
+    def save(self, path: Path) -> None:
+        """Write everything to `path`, atomically."""
+        state = {
+            "config": self._config.model_dump_json(),
+            "step": self.step,
+            "model": self.sam.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_file(path) as temporary:
+            torch.save(state, temporary)
+
+    def resume(self, path: Path) -> None:
+        """Go on from what `save` wrote, if there is such a file.
+
+        Raises:
+            CheckpointError: if it was written by a run with other settings than `steps` and `decay_steps`.
+        """
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        earlier = PretrainConfig.model_validate_json(state["config"])
+        if not self._config.continues(earlier):
+            raise CheckpointError(
+                f"{path} was left by a run with other settings ({earlier}); "
+                "repeat those to go on with it, or delete it to start anew"
+            )
+        self.sam.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])

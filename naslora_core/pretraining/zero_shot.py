@@ -1,0 +1,77 @@
+"""Measure a base model on real images it has never seen: one prompt for each image of a domain."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from naslora_core.data.dataset import Dataset
+from naslora_core.data.encoding import read_pair
+from naslora_core.data.square import PADDING_RGB, resize, resized_shape
+from naslora_core.errors import DataError
+from naslora_core.pretraining.evaluate import PromptScores, answer_both
+from naslora_core.pretraining.scenes import bounding_box, innermost_point
+from naslora_core.progress import Progress, silent
+from naslora_core.sam.build import Sam
+
+
+@torch.no_grad()
+def evaluate_domain(
+    sam: Sam, dataset: Dataset, split: str = "test", precision: str = "auto", progress: Progress = silent
+) -> Mapping[str, float]:
+    """Return the mean IoU, over the images of a split, of the model's answer to one prompt.
+
+    All foreground of an image, of whatever class, is one object; it is prompted with its innermost point and
+    with its exact box. IoU is measured at the image's own size. Images without foreground cannot be prompted and
+    are left out.
+
+    Returns:
+        What `PromptScores.means` says of the kinds "point" and "box".
+
+    Raises:
+        DataError: if no image of the split has any foreground.
+    """
+    scores = PromptScores()
+    pairs = dataset.of_split(split)
+    for index, pair in enumerate(pairs):
+        image, mask = read_pair(pair, dataset.card)
+        if mask.any():
+            _score(sam, image, mask, precision, scores)
+        progress(index + 1, len(pairs), f"{split} images of {dataset.card.name}")
+    means = scores.means()
+    if not means:
+        raise DataError(f"{dataset.root} has no {split} image with foreground, so there is nothing to prompt")
+    return means
+
+
+def _score(sam: Sam, image: np.ndarray, mask: np.ndarray, precision: str, scores: PromptScores) -> None:
+    side = int(sam.image_encoder.img_size)
+    height, width = resized_shape(image.shape[0], image.shape[1], side)
+    square = np.full((side, side, 3), PADDING_RGB, dtype=np.uint8)
+    square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
+    scale = np.array([width / image.shape[1], height / image.shape[0]])
+    # A point names the middle of a pixel, the sides of a box lie between pixels.
+    point = (innermost_point(mask) + 0.5) * scale - 0.5
+    box = bounding_box(mask) * np.tile(scale, 2)
+    answers = answer_both(
+        sam,
+        torch.from_numpy(square).permute(2, 0, 1)[None],
+        torch.tensor(point, dtype=torch.float32)[None, None],
+        torch.tensor(box, dtype=torch.float32)[None, None],
+        precision,
+    )
+    wanted = torch.from_numpy(mask)[None, None] > 0
+    for kind, answer in answers.items():
+        found = _at_size(answer.low_res_masks, side, (height, width), image.shape[:2]) > 0
+        iou = (found & wanted).sum((-2, -1)) / (found | wanted).sum((-2, -1))
+        scores.add(kind, iou, answer.iou_predictions)
+
+
+def _at_size(low_res_masks: Tensor, side: int, input_size: tuple[int, int], original_size: tuple[int, ...]) -> Tensor:
+    """Return logits (1, T, H, W) at the image's own size, without what lies in the padding."""
+    square = F.interpolate(low_res_masks, size=(side, side), mode="bilinear", align_corners=False)
+    shown = square[..., : input_size[0], : input_size[1]]
+    return F.interpolate(shown, size=original_size, mode="bilinear", align_corners=False)

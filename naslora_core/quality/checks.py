@@ -1,0 +1,44 @@
+"""One expectation of the gate, with its severity and its words for the user."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from naslora_core.quality.pair import Kind
+
+Severity = Literal["critical", "warning"]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation of the suite.
+
+    Args:
+        name: what it is called in verdicts.
+        expectation: class of great_expectations.expectations.
+        severity: critical stops the pipeline, warning is reported.
+        description: what must hold, as the user reads it.
+        arguments: of the expectation.
+        file: column that names the file to blame for a failing row.
+        explain: what is wrong with a failing row; None if the expectation is about the whole table.
+        found: what the table holds instead, for an expectation about the whole of it.
+    """
+
+    name: str
+    expectation: str
+    severity: Severity
+    description: str
+    arguments: dict[str, Any]
+    file: Kind = "image"
+    explain: Callable[[Row], str] | None = None
+    found: Callable[[pd.DataFrame], str] = lambda table: ""
+
+
+def none_in(column: str, name: str, severity: Severity, description: str, explain: Callable[[Row], str],
+            file: Kind = "image") -> Check:  # fmt: skip
+    """Return the check that a column of words is empty, or a column of truths is false, in every row."""
+    allowed = {"column": column, "value_set": ["", False]}
+    return Check(name, "ExpectColumnValuesToBeInSet", severity, description, allowed, file, explain)

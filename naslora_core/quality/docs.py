@@ -1,0 +1,49 @@
+"""Great Expectations' own pages on a validation, made to be read offline."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+_SITE = "gate"
+# Style sheets, scripts and pictures of other hosts, one of which counts its readers.
+_REMOTE = re.compile(
+    r"<script[^>]*\bsrc=[\"']https?://[^>]*>\s*</script>|<link[^>]*\bhref=[\"']https?://[^>]*>|"
+    r"<img[^>]*\bsrc=[\"']https?://[^>]*>|\burl\([\"']?https?://[^)]*\)"
+)
+
+_RANDOM_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_TIME, _NO_TIME = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b"), "19700101T000000.000000Z"
+
+
+def add_site(context: Any, folder: Path) -> None:
+    """Make `folder` the place of the Data Docs of a context, before anything is validated in it."""
+    context.add_data_docs_site(
+        _SITE,
+        {
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+            "show_how_to_buttons": False,
+        },
+    )
+
+
+def build_site(context: Any, folder: Path) -> None:
+    """Write the pages of all that was validated in a context.
+
+    They load nothing from other hosts, and the same data gives the same bytes.
+    """
+    context.build_data_docs(site_names=[_SITE])
+    for page in (*folder.rglob("*.html"), *folder.rglob("*.css")):
+        page.write_text(_settled(_REMOTE.sub("", page.read_text(encoding="utf-8"))), encoding="utf-8")
+    # Fonts and animations for the style sheets and tours that are not there.
+    for part in ("fonts", "images"):
+        shutil.rmtree(folder / "static" / part, ignore_errors=True)
+
+
+def _settled(page: str) -> str:
+    """Return a page with ids by their order in place of random ones, and without the time it was made."""
+    ids: dict[str, str] = {}
+    page = _RANDOM_ID.sub(lambda found: ids.setdefault(found.group(), f"part-{len(ids)}"), page)
+    return _TIME.sub(_NO_TIME, page)

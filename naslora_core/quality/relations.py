@@ -1,0 +1,85 @@
+"""What no file shows on its own: copies, and groups that are in two splits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from naslora_core.data.copies import group_copies
+
+
+def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return the table with the columns about copies and groups that `quality.table` explains.
+
+    Args:
+        table: measurements of the files.
+        max_bits: by how many bits the perceptual hashes of two copies may differ.
+        accepted: pairs of names that may be copies in two splits.
+    """
+    copies = _copies(table, max_bits)
+    elsewhere = _partners(table, copies, other_split=True)
+    pardoned = [""] * len(table)
+    for row, partner in _accepted_partners(table, copies, accepted).items():
+        pardoned[row], elsewhere[row] = partner
+    return table.assign(
+        copy_in_same_split=_partners(table, copies, other_split=False),
+        copy_in_other_split=elsewhere,
+        accepted_copy=pardoned,
+        group_in_other_split=_partners(table, pd.factorize(table["group"])[0], other_split=True),
+    )
+
+
+def _copies(table: pd.DataFrame, max_bits: int) -> np.ndarray:
+    """Return (N,) int, the same number for copies of each other."""
+    labels = np.arange(len(table)) + len(table)
+    readable = table["perceptual_hash"].notna().to_numpy()
+    if readable.any():
+        part = table[readable]
+        hashes = np.array([int(text, 16) for text in part["perceptual_hash"]], dtype=np.uint64)
+        thumbnails = np.frombuffer(b"".join(part["thumbnail"]), dtype=np.uint8).reshape(len(part), -1)
+        labels[readable] = group_copies(hashes, thumbnails, max_bits)
+    return labels
+
+
+def _partners(table: pd.DataFrame, labels: np.ndarray, other_split: bool) -> list[str]:
+    """Return for every row the first other one with its label, as "name (split)", "" if there is none."""
+    names, splits = table["name"].to_numpy(), table["split"].to_numpy()
+    partners = [""] * len(table)
+    if not other_split:
+        labels = np.unique(np.stack([labels, pd.factorize(splits)[0]]), axis=1, return_inverse=True)[1].ravel()
+    order = np.argsort(labels, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        if len(members) == 1:
+            continue
+        # One of these differs from any member: comparing all of a long video would be quadratic.
+        first_of_split = {splits[row]: row for row in reversed(members)}
+        candidates = sorted(first_of_split.values()) if other_split else members[:2]
+        for row in members:
+            for other in candidates:
+                if other != row and not (other_split and splits[other] == splits[row]):
+                    partners[row] = f"{names[other]} ({splits[other]})"
+                    break
+    return partners
+
+
+def _accepted_partners(
+    table: pd.DataFrame, labels: np.ndarray, accepted: Sequence[tuple[str, str]]
+) -> dict[int, tuple[str, str]]:
+    """Return by row the copy that is accepted, and the first copy in another split that is not, "" if none."""
+    names, splits = table["name"].to_list(), table["split"].to_list()
+    place = {name: row for row, name in enumerate(names)}
+    partners: dict[int, set[int]] = {}
+    for pair in accepted:
+        a, b = (place.get(name, -1) for name in pair)
+        if min(a, b) >= 0 and labels[a] == labels[b] and splits[a] != splits[b]:
+            partners.setdefault(a, set()).add(b)
+            partners.setdefault(b, set()).add(a)
+    found = {}
+    for row, others in partners.items():
+        copies = [int(other) for other in np.flatnonzero(labels == labels[row]) if splits[other] != splits[row]]
+        left = next((other for other in copies if other not in others), None)
+        first = min(others)
+        found[row] = (
+            f"{names[first]} ({splits[first]})", "" if left is None else f"{names[left]} ({splits[left]})",
+        )  # fmt: skip
+    return found

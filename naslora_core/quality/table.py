@@ -1,0 +1,108 @@
+"""The table of measurements: its columns, and the Parquet file that keeps it.
+
+One row a pair. Of the pair: name, split, group; image, mask: paths in the dataset. For both kinds of file, as
+image_* and mask_*:
+
+- state: ok, missing or unreadable, and problem says why; sha256: of the file, "" if it cannot be read;
+- link: where a symbolic link leads that leaves the dataset, "" for all else;
+- format, mode, channels, bits (of a channel), orientation (EXIF, 1 is upright): as stored;
+- width, height, size ("WxH"): in pixels, upright.
+
+Of the image: shorter_side_px; brightness, contrast: mean and standard deviation of grey, 0..255; saturation: mean,
+0..1; sharpness: variance of the Laplacian; clipped_dark, clipped_bright: shares of nearly black and white pixels;
+entropy_bits: of grey; constant: one colour; perceptual_hash, thumbnail: see `data.copies`.
+
+Of the mask: mask_values: how many differ; unknown_values: those that no class has; mask_is_photograph: it has the
+values of one; grey_share: neither 0 nor the largest value, where a threshold divides; share_<class>: of the
+pixels; has_<class>: 1 if above 0;
+foreground_share: of all classes; object_share: the same, missing where it is 0; is_empty; components,
+smallest_component_px: connected regions of one class; touches_border.
+
+Of both: copy_in_same_split, copy_in_other_split: another pair with the same or nearly the same image, "" if none;
+accepted_copy: the same for those the card accepts; group_in_other_split: a pair of the same group.
+
+A value is missing where it could not be measured.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import cv2
+import imagehash
+import pandas as pd
+import PIL
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from naslora_core.data import card as card_module
+from naslora_core.data import copies, encoding, pixels
+from naslora_core.data.card import DatasetCard
+from naslora_core.files import atomic_file
+from naslora_core.quality import pair
+from naslora_core.quality.pair import presence_column, share_column
+
+_HEADER = {
+    "format": "string", "mode": "string", "channels": "Int64", "bits": "Int64", "orientation": "Int64",
+    "width": "Int64", "height": "Int64", "size": "string",
+}  # fmt: skip
+_CONTENT = {
+    "image": {
+        "shorter_side_px": "Int64", "brightness": "float64", "contrast": "float64", "saturation": "float64",
+        "sharpness": "float64", "clipped_dark": "float64", "clipped_bright": "float64", "entropy_bits": "float64",
+        "constant": "boolean", "perceptual_hash": "string", "thumbnail": "object",
+    },
+    "mask": {
+        "mask_values": "Int64", "unknown_values": "string", "mask_is_photograph": "boolean", "grey_share": "float64",
+        "foreground_share": "float64", "object_share": "float64", "is_empty": "float64", "components": "Int64",
+        "smallest_component_px": "Int64", "touches_border": "boolean",
+    },
+}  # fmt: skip
+_MADE_BY = b"naslora.measured_by"
+
+
+def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
+    """Return the columns that the bytes of an "image" or "mask" decide, with their types in pandas."""
+    by_class = [column(name) for column in (share_column, presence_column) for name in card.classes]
+    shares = dict.fromkeys(by_class, "float64") if kind == "mask" else {}
+    header = {f"{kind}_{column}": dtype for column, dtype in _HEADER.items()}
+    return {f"{kind}_state": "string", f"{kind}_problem": "string", **header, **_CONTENT[kind], **shares}
+
+
+def write_table(path: Path, table: pd.DataFrame, card: DatasetCard) -> None:
+    """Write measurements as Parquet, atomically; the same table gives the same bytes."""
+    content = pa.Table.from_pandas(table, preserve_index=False)
+    content = content.replace_schema_metadata({**(content.schema.metadata or {}), _MADE_BY: measured_by(card).encode()})
+    with atomic_file(path) as temporary:
+        pq.write_table(content, temporary, compression="zstd")
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """Read measurements; None if there are none or the file is damaged."""
+    try:
+        return pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
+    """Read measurements that the same code made with the same mask encoding; None if these are others."""
+    try:
+        made_by = (pq.read_schema(path).metadata or {}).get(_MADE_BY, b"").decode()
+    except (OSError, pa.ArrowException):
+        return None
+    return read_table(path) if made_by == measured_by(card) else None
+
+
+def measured_by(card: DatasetCard) -> str:
+    """Return a name for all that decides a measurement beside the file: encoding of the masks, code, libraries."""
+    encoding_of = card.model_dump_json(include={"classes", "mask_threshold", "mask_values"})
+    return hashlib.sha256(f"{encoding_of} {_code()}".encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
+    for module in (card_module, copies, encoding, pair, pixels):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()

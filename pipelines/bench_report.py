@@ -1,0 +1,68 @@
+"""What `naslora bench` leaves behind: Parquet, JSON, Markdown and pictures."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from naslora_core.bench.cost import compare_training
+from naslora_core.bench.figures import write_figures
+from naslora_core.bench.markdown import format_table
+from naslora_core.bench.results import read_results, summarise, write_results
+from naslora_core.bench.table import Table
+from naslora_core.files import atomic_file, write_json
+from naslora_core.progress import Progress
+from pipelines.bench import Job, row_params
+from pipelines.lock import command_line
+
+
+def write_bench(
+    folder: Path,
+    root: Path,
+    table: Table,
+    finished: Sequence[Job],
+    extra: Sequence[str],
+    rounds: int,
+    progress: Progress,
+) -> str:
+    """Write results.parquet, table.json, table.md and pictures, and return the Markdown.
+
+    Args:
+        folder: where to; made if it is missing.
+        root: the project's folder.
+        table: what was asked for.
+        finished: the jobs there are results of; at least one.
+        extra: settings of the command line.
+        rounds: turns in which the cost of a step is measured; 0 leaves it out.
+        progress: told of the measurement.
+    """
+    cells = {job.cell: job.folders() for job in finished}
+    results = read_results(cells)
+    cost = _cost(folder / "cost.json", root, table, extra, rounds, progress)
+    summary = summarise(table, cells, results, cost, seed=finished[0].params.seed)
+    page = format_table(table, summary, command_line())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_results(folder / "results.parquet", results)
+    write_json(folder / "table.json", {"command": command_line(), **summary})
+    with atomic_file(folder / "table.md") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    write_figures(folder, summary, cells)
+    return page
+
+
+def _cost(
+    path: Path, root: Path, table: Table, extra: Sequence[str], rounds: int, progress: Progress
+) -> dict[str, dict[str, float]]:
+    """Return the cost of a step of every row; measured once for the same settings."""
+    rows = {row: row_params(root, table, row, extra) for row in table.rows}
+    about: dict[str, Any] = {name: params.model_dump(mode="json") for name, params in rows.items()} | {"rounds": rounds}
+    if path.is_file():
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        if saved["of"] == about:
+            measured: dict[str, dict[str, float]] = saved["cost"]
+            return measured
+    if not rounds:
+        return {}
+    found = compare_training(rows, table.reference, rounds, progress)
+    write_json(path, {"of": about, "cost": found})
+    return found

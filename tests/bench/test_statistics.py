@@ -1,0 +1,59 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from naslora_core.bench.energy import EnergyMeter
+from naslora_core.bench.statistics import crossed_interval, describe, paired_difference, score_matrix
+from naslora_core.evaluation.summary import bootstrap_interval
+from naslora_core.progress import silent
+
+
+def test_with_one_seed_the_interval_is_that_over_images():
+    scores = np.random.default_rng(0).normal(0.6, 0.1, 80)
+    assert crossed_interval(scores[None], 1) == pytest.approx(bootstrap_interval(scores, 1), abs=2e-3)
+
+
+def test_seeds_that_differ_widen_the_interval_as_the_formula_of_the_variance_says():
+    rng = np.random.default_rng(1)
+    seeds, images = rng.normal(0, 0.1, (6, 1)), rng.normal(0.5, 0.2, (1, 200))
+    low, high = crossed_interval(seeds + images, 3)
+    # Without interaction the two sources add up.
+    wanted = 2 * 1.96 * np.sqrt(seeds.var() / 6 + images.var() / 200)
+    assert high - low == pytest.approx(wanted, rel=0.08)
+
+
+def frame(values, seeds, names):
+    return pd.DataFrame(
+        [{"seed": s, "name": n, "dice": values[i][j]} for i, s in enumerate(seeds) for j, n in enumerate(names)]
+    )
+
+
+def test_differences_are_paired_by_seed_and_image():
+    own = score_matrix(frame([[0.5, 0.7], [0.6, 0.8]], [7, 8], ["a", "b"]), "dice")
+    other = score_matrix(frame([[0.9, 0.5, 0.4]], [8], ["c", "b", "a"]), "dice")
+    difference = paired_difference(own, other, seed=0)
+    assert difference["mean"] == pytest.approx(((0.6 - 0.4) + (0.8 - 0.5)) / 2)
+    assert (difference["seeds"], difference["images"]) == (1, 2)
+    assert paired_difference(own, other.rename(index={8: 9}), seed=0) is None
+
+
+def test_lines_of_one_image_are_averaged_and_images_of_some_seeds_left_out():
+    table = pd.concat([frame([[0.2, 0.6]], [7], ["a", "b"]), frame([[0.4]], [7], ["a"]), frame([[0.5]], [8], ["a"])])
+    scores = score_matrix(table, "dice")
+    assert scores.to_dict() == {"a": {7: pytest.approx(0.3), 8: 0.5}}
+    assert describe(scores, 0)["mean"] == pytest.approx(0.4)
+
+
+def test_energy_adds_up_over_a_counter_that_starts_anew(tmp_path):
+    package, part = tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:0:0"
+    for folder in (package, part):
+        folder.mkdir()
+        (folder / "max_energy_range_uj").write_text("10000000\n")
+        (folder / "energy_uj").write_text("9000000\n")
+    meter = EnergyMeter(tmp_path)
+    report = meter.watch(silent)
+    for value in (9_500_000, 500_000, 1_500_000):
+        (package / "energy_uj").write_text(f"{value}\n")
+        report(1, 3, "")
+    assert meter.joules == pytest.approx(0.5 + 1 + 1)
+    assert EnergyMeter(tmp_path / "none").joules is None

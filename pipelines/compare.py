@@ -20,11 +20,11 @@ from pipelines.yardstick import test_split
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of both models: means over images, and the paired difference, candidate minus serving."""
+    """One metric of both models: means over images, and the mean paired difference, candidate minus serving."""
 
     metric: str
-    serving: float
-    candidate: float
+    serving: Interval
+    candidate: Interval
     difference: Interval
 
 
@@ -88,8 +88,9 @@ def judge(comparison: Comparison, rule: RetrainConfig) -> tuple[bool, str]:
     row = comparison.row(rule.metric)
     gain = row.difference
     measured = (
-        f"{METRICS[rule.metric].title} {row.candidate:.3f} against {row.serving:.3f} of version {comparison.serving} "
-        f"on the same {comparison.images} test images, difference {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        f"{METRICS[rule.metric].title} {row.candidate.mean:.3f} against {row.serving.mean:.3f} of version "
+        f"{comparison.serving} on the same {comparison.images} test images, difference {gain.mean:+.3f} "
+        f"[{gain.low:+.3f}, {gain.high:+.3f}]"
     )
     if gain.low > 0:
         return True, f"better: {measured}"
@@ -125,5 +126,8 @@ def _trained_on(files: Path) -> set[str]:
 
 def _row(metric: str, old: pd.Series, new: pd.Series, seed: int) -> Row:
     before, after = old.to_numpy(dtype=np.float64), new.to_numpy(dtype=np.float64)
-    low, high = bootstrap_interval(after - before, seed)
-    return Row(metric, float(before.mean()), float(after.mean()), Interval(float((after - before).mean()), low, high))
+    return Row(metric, *(_interval(values, seed) for values in (before, after, after - before)))
+
+
+def _interval(values: np.ndarray, seed: int) -> Interval:
+    return Interval(float(values.mean()), *bootstrap_interval(values, seed))

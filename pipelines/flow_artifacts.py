@@ -71,8 +71,8 @@ def _publish_decision(root: Path, decision: Decision) -> None:
         rows = [
             {
                 "metric": row.metric,
-                "in service": round(row.serving, 4),
-                "new": round(row.candidate, 4),
+                "in service": round(row.serving.mean, 4),
+                "new": round(row.candidate.mean, 4),
                 "difference": round(row.difference.mean, 4),
                 "95 % interval": f"{row.difference.low:+.4f} to {row.difference.high:+.4f}",
             }

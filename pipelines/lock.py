@@ -105,4 +105,6 @@ def _write_holder(file: IO[str], holder: str) -> None:
 
 def command_line() -> str:
     """Return how this program was called, as it can be typed again."""
+    if Path(sys.argv[0]).parts[-2:] == ("prefect", "engine.py"):
+        return "a flow run of Prefect"
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

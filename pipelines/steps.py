@@ -1,12 +1,13 @@
 """The steps of a run, one function each, so that a flow can show each as a task of its own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naslora_core.config import Params
 from naslora_core.errors import PipelineError
+from naslora_core.files import write_json
 from naslora_core.progress import Progress
 from naslora_core.quality.verdict import Verdict
 from pipelines import dvc
@@ -126,8 +127,27 @@ def decide(request: Request, params: Params, domain: str) -> Decision:
     start = version.training["warm_start"]
     warm = saved_and_cost(version, record.version(start)) if start else ""
     decision = Decision(domain, version, promoted, reason, comparison, warm)
+    write_json(StagePaths(root).decision(domain), _for_report(decision, params.retrain.metric))
     request.say(str(decision))
     return decision
+
+
+def _for_report(decision: Decision, metric: str) -> dict[str, Any]:
+    """Return what the report shows of a decision; scores only where two models were compared."""
+    told: dict[str, Any] = {
+        "decision": "promoted" if decision.promoted else "kept",
+        "reason": "; ".join(filter(None, (decision.reason, decision.warm_start))),
+        "version": decision.version.number,
+    }
+    if decision.comparison is None:
+        return told
+    row = decision.comparison.row(metric)
+    return told | {
+        "metric": metric,
+        "serving": {"version": str(decision.comparison.serving), metric: asdict(row.serving)},
+        "candidate": {"version": str(decision.version.number), metric: asdict(row.candidate)},
+        "difference": asdict(row.difference),
+    }
 
 
 def publish_report(request: Request, params: Params) -> None:

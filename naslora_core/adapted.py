@@ -10,12 +10,11 @@ from torch import Tensor
 from naslora_core.adapters import Adapter
 from naslora_core.config import AdapterConfig, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
-from naslora_core.files import write_json
+from naslora_core.files import file_sha256, write_json
 from naslora_core.inject import trainable_state
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import (
     describe_mismatch,
-    file_sha256,
     load_base,
     read_weights,
     require_checkpoint,
@@ -154,9 +153,28 @@ def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[st
     adapter = AdapterConfig.model_validate(config["adapter"])
     search = SearchConfig.model_validate(config["search"])
     adapters = add_adapters(sam, adapter, search, seed=0)
+    _load_trained(sam, folder)
+    return adapters
+
+
+def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
+    """Give adapters and mask decoder the weights and alphas of an earlier training, in place.
+
+    Args:
+        sam: the base model, with fresh adapters of the same kind.
+        folder: what `save_adapted` wrote.
+        model: the base model it has to have been trained on.
+
+    Raises:
+        CheckpointError: if it was trained on another base, or its tensors do not fit.
+    """
+    require_base(folder, read_adapter_config(folder), describe_base(model))
+    _load_trained(sam, folder)
+
+
+def _load_trained(sam: Sam, folder: Path) -> None:
     _load_part(sam, folder / ADAPTER_FILE, _trained_part(sam, "image_encoder"))
     _load_part(sam, folder / DECODER_FILE, _trained_part(sam, "mask_decoder"))
-    return adapters
 
 
 def _trained_part(sam: Sam, part: str) -> dict[str, Tensor]:

@@ -162,6 +162,24 @@ class EvaluateConfig(Section):
     gallery_size: PositiveInt
 
 
+class RetrainConfig(Section):
+    """When a new model takes the place of the one in service, and how long a step may take.
+
+    Attributes:
+        metric: by which two models are compared, image by image.
+        max_drop: the new model must be shown, with 95 % confidence, to lose less than this; 0 asks for a gain.
+        warm_start: where a domain only grew, go on from the model in service.
+        warm_epochs: the length of such a training.
+        timeout_h: longest time, in hours, for one step of one domain, and for waiting for another run.
+    """
+
+    metric: Literal["dice", "iou", "s_measure"]
+    max_drop: Share
+    warm_start: bool
+    warm_epochs: PositiveInt
+    timeout_h: PositiveFloat
+
+
 class Params(Section):
     """All of `params.yaml`."""
 
@@ -174,6 +192,7 @@ class Params(Section):
     train: TrainConfig
     merge: MergeConfig
     evaluate: EvaluateConfig
+    retrain: RetrainConfig
 
 
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:

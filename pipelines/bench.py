@@ -17,9 +17,9 @@ from naslora_core.bench.table import Cell, Table, cells_of
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset import fingerprint, read_dataset
 from naslora_core.errors import MergeError, NasLoraError
-from naslora_core.files import write_json
+from naslora_core.files import file_sha256, write_json
 from naslora_core.progress import Progress, silent
-from naslora_core.sam.checkpoint import file_sha256, require_checkpoint
+from naslora_core.sam.checkpoint import require_checkpoint
 from naslora_core.sam.specs import find_spec
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths

@@ -13,6 +13,7 @@ from pipelines.cli_doctor import doctor
 from pipelines.cli_export import export_app
 from pipelines.cli_flows import flows_app
 from pipelines.cli_heatmap import heatmap
+from pipelines.cli_models import models_app
 from pipelines.cli_output import print_error
 from pipelines.cli_predict import predict
 from pipelines.cli_pretrain import pretrain
@@ -36,6 +37,7 @@ app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --
 app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
 app.command(epilog="Example: naslora serve --port 8080")(serve)
 app.command(epilog="Example: naslora heatmap --domain leaf_lesions --run lora --run nas")(heatmap)
+app.add_typer(models_app, name="models")
 app.add_typer(export_app, name="export")
 app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
 app.command(epilog="Example: naslora bench --domain kvasir --row conv_lora --seed 7")(bench)

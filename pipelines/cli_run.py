@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -21,15 +22,17 @@ def run(
     wait: Annotated[float, typer.Option(min=0, help="Longest wait for another run to end, in seconds.")] = 60,
     as_json: Json = False,
 ) -> None:
-    """Run what has changed: check the data, train, merge, evaluate, put the models into service."""
+    """Run what has changed: check the data, train, merge, evaluate, put better models into service."""
     from naslora_core.evaluation.headline import format_headline
     from pipelines.project import project_root
-    from pipelines.reproduce import Request, reproduce
+    from pipelines.reproduce import reproduce
+    from pipelines.steps import Request
     from pipelines.transcript import draw_progress
     from stages.console import INTERVAL_VARIABLE, ConsoleProgress
 
     root = project_root()
-    progress, say = ConsoleProgress(), typer.echo
+    progress = ConsoleProgress()
+    say: Callable[[str], None] = typer.echo
     if progress.is_live:
         # Stages print lines, as dvc is between them and the terminal; bars are drawn of these, so they come often.
         os.environ.setdefault(INTERVAL_VARIABLE, "1")
@@ -42,8 +45,11 @@ def run(
         raise PipelineError("interrupted; naslora run goes on with the stage that was stopped") from error
     done = f"\nRan: {', '.join(outcome.rerun)}" if outcome.rerun else "Nothing has changed, nothing was run."
     typer.echo(done)
-    if outcome.promoted:
-        typer.echo(f"In service, in {root / 'serving'}: {', '.join(outcome.promoted)}")
+    if outcome.promoted or outcome.restored:
+        typer.echo(f"In service, in {root / 'serving'}: {', '.join(sorted({*outcome.promoted, *outcome.restored}))}")
+    for kept in (decision for decision in outcome.decisions if not decision.promoted):
+        typer.echo(f"Kept out of service: {kept.domain} version {kept.version.number}, {kept.reason}")
+        typer.echo(f"  to use it all the same: naslora models promote {kept.domain} {kept.version.number}")
     typer.echo("\n" + format_headline(outcome.headline))
     if outcome.report.is_file():
         typer.echo(f"\nReport: {outcome.report}")

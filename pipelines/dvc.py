@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.errors import PipelineError
+from pipelines.foreign import is_busy, wait_for_others
 from pipelines.transcript import Transcript
 
 _GRACE_S = 10.0
@@ -33,25 +35,35 @@ class Changes:
         return tuple(sorted({stage.partition("@")[2] for stage in self.stages if "@" in stage}))
 
 
-def status(root: Path) -> Changes:
+def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
     """Compare the working files with what the last run recorded; changes nothing.
 
+    Args:
+        root: the project's folder.
+        wait_s: longest wait, in seconds, for a dvc command that somebody else has typed.
+        say: told whom a wait is for.
+
     Raises:
-        PipelineError: if dvc cannot tell, for instance because another dvc command runs.
+        PipelineError: if dvc cannot tell, or other commands do not end.
     """
-    done = subprocess.run(
-        [*_dvc(), "status", "--json"],
-        cwd=root,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        content: dict[str, Any] = json.loads(done.stdout)
-    except json.JSONDecodeError as error:
-        raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
-    return Changes(tuple(name for name in content if not name.endswith(".dvc")))
+    deadline = time.monotonic() + wait_s
+    while True:
+        wait_for_others(root, deadline, say)
+        done = subprocess.run(
+            [*_dvc(), "status", "--json"],
+            cwd=root,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        try:
+            content: dict[str, Any] = json.loads(done.stdout)
+        except json.JSONDecodeError as error:
+            if is_busy(done.stderr) and time.monotonic() < deadline:
+                continue
+            raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
+        return Changes(tuple(name for name in content if not name.endswith(".dvc")))
 
 
 def repro(
@@ -59,8 +71,10 @@ def repro(
     targets: Sequence[str],
     say: Callable[[str], None],
     *,
+    wait_s: float = 0,
     force: bool = False,
     alone: bool = False,
+    pull: bool = False,
 ) -> None:
     """Bring stages up to date, telling what runs; an interruption ends dvc and the stage it runs.
 
@@ -68,20 +82,34 @@ def repro(
         root: the project's folder.
         targets: stages to bring up to date, with all they depend on; none is the whole pipeline.
         say: gets a line whenever a stage starts or has come further.
+        wait_s: longest time, in seconds, to wait for dvc commands that somebody else has typed and to go on
+            after them where one got in the way.
         force: run the stages even if nothing changed.
         alone: run the targets only, not what they depend on.
+        pull: take from the default remote what was computed elsewhere from the same inputs.
 
     Raises:
         PipelineError: if a stage fails; carries the stage's own message.
     """
-    flags = ["--force"] * force + ["--single-item"] * alone
-    log = root / ".naslora" / "dvc.log"
+    flags = ["--force"] * force + ["--single-item"] * alone + ["--pull"] * pull
+    log = root / ".naslora" / "logs" / f"{'-'.join(targets) or 'all'}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    transcript = Transcript(say)
+    deadline = time.monotonic() + wait_s
+    while True:
+        wait_for_others(root, deadline, say)
+        transcript = Transcript(say)
+        if _follow([*_dvc(), "repro", *flags, *targets], root, log, transcript) == 0:
+            return
+        explanation = transcript.explain()
+        if not (is_busy(explanation) and time.monotonic() < deadline):
+            raise PipelineError(f"{explanation}\nThe whole output is in {log.relative_to(root)}")
+
+
+def _follow(command: Sequence[str], root: Path, log: Path, transcript: Transcript) -> int:
     # A group of its own: ending dvc alone would leave the training it started running. Descriptors stay
     # open so that dvc holds the project's lock as long as it lives.
     with log.open("w", encoding="utf-8") as file, subprocess.Popen(
-        [*_dvc(), "repro", *flags, *targets], cwd=root, env=environment(), stdout=subprocess.PIPE,
+        command, cwd=root, env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, close_fds=False,
     ) as process:  # fmt: skip
         try:
@@ -89,11 +117,16 @@ def repro(
                 file.write(line)
                 file.flush()
                 transcript.add(line.rstrip("\n"))
-            code = process.wait()
+            return process.wait()
         finally:
             _end(process)
-    if code != 0:
-        raise PipelineError(f"{transcript.explain()}\nThe whole output is in {log.relative_to(root)}")
+
+
+def call(root: Path, *words: str) -> None:
+    """Run a dvc command that says nothing; raises PipelineError if it fails."""
+    done = subprocess.run([*_dvc(), *words], cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PipelineError(f"dvc {words[0]} failed in {root}: {_last_line(done.stderr)}")
 
 
 def default_remote(root: Path) -> str:

@@ -1,7 +1,10 @@
 """The pipeline as a Prefect flow. It does nothing that `naslora run` would not do."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -10,25 +13,23 @@ from pipelines.prefect_settings import TELEMETRY_OFF
 os.environ.update(TELEMETRY_OFF)
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
-from naslora_core.errors import PipelineError
-from naslora_core.evaluation.headline import format_headline
-from pipelines.reproduce import Outcome, Request, reproduce
+from naslora_core.config import load_params
+from naslora_core.errors import DataError, PipelineError
+from pipelines.flow_artifacts import publish, publish_headline, publish_rejection
+from pipelines.lock import AlreadyWaitingError, next_turn
+from pipelines.reproduce import reproduce
+from pipelines.steps import Request, gate, reproduce_domain
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_WAIT_S = 3600.0
-
-
-def as_task(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Return a task around a step of the run. DVC is the only cache, and training is not retried."""
-    name = getattr(function, "__name__", "step").replace("_", " ")
-    return task(function, name=name, cache_policy=NO_CACHE)  # type: ignore[call-overload]
+_RETRY_DELAYS_S = [5.0, 30.0]
+# What a share or an object store may answer once and not the next time.
+_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTUNREACH}
 
 
 def _run_name() -> str:
@@ -37,7 +38,10 @@ def _run_name() -> str:
 
 @flow(name="retrain", flow_run_name=_run_name)
 def retrain(root: str, domains: tuple[str, ...] = (), force: bool = False) -> State[Any]:
-    """Bring the pipeline up to date; ends as "Skipped" if nothing has changed.
+    """Bring the pipeline up to date; promote the models that are better than those in service.
+
+    Ends as "Skipped" if nothing has changed, and as "Coalesced" if another run for the same domains waits already:
+    that one will find whatever has changed.
 
     Args:
         root: the project's folder.
@@ -45,13 +49,19 @@ def retrain(root: str, domains: tuple[str, ...] = (), force: bool = False) -> St
         force: run even what has not changed.
     """
     logger = get_run_logger()
-    request = Request(Path(root), domains, force, _WAIT_S, logger.info, _LogProgress(logger.info))
-    outcome = reproduce(request, as_task)
-    summary = describe(outcome)
-    create_markdown_artifact(summary, key="headline", description="Scores on the test images")
-    if not outcome.rerun:
-        return Completed(name="Skipped", message="data unchanged", data=summary)
-    return Completed(message=f"ran {', '.join(outcome.rerun)}", data=summary)
+    folder = Path(root)
+    limit_s = 3600 * load_params(folder / "params.yaml").retrain.timeout_h
+    request = Request(folder, domains, force, limit_s, logger.info, _LogProgress(logger.info))
+    hold = partial(next_turn, purpose=_purpose(domains, force))
+    try:
+        outcome = reproduce(request, _Tasks(folder, limit_s), hold)
+    except AlreadyWaitingError as error:
+        return Completed(name="Coalesced", message=str(error), data=str(error))
+    summary = publish_headline(outcome)
+    if not outcome.rerun and not outcome.decisions:
+        return Completed(name="Skipped", message="nothing has changed", data=summary)
+    promoted = f"; in service: {', '.join(outcome.promoted)}" if outcome.promoted else "; models in service kept"
+    return Completed(message=f"ran {', '.join(outcome.rerun) or 'comparisons'}{promoted}", data=summary)
 
 
 def run_flow(root: Path, domains: Sequence[str], force: bool) -> tuple[str, str]:
@@ -71,13 +81,57 @@ def run_flow(root: Path, domains: Sequence[str], force: bool) -> tuple[str, str]
     return f"{state.name} ({state.message})", str(result)
 
 
-def describe(outcome: Outcome) -> str:
-    """Return the outcome in markdown."""
-    ran = ", ".join(outcome.rerun) or "nothing, no data or setting has changed"
-    lines = [f"**Ran:** {ran}", "", "```", format_headline(outcome.headline), "```"]
-    if outcome.report.is_file():
-        lines += ["", f"Report: `{outcome.report}`"]
-    return "\n".join(lines)
+class _Tasks:
+    """Make a task of each step: DVC is the only cache, and training is never retried.
+
+    Args:
+        root: the project's folder.
+        timeout_s: longest time for one step.
+    """
+
+    def __init__(self, root: Path, timeout_s: float) -> None:
+        self._root, self._timeout_s = root, timeout_s
+
+    def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        name = function.__name__
+        retried = {} if name == reproduce_domain.__name__ else {
+            "retries": len(_RETRY_DELAYS_S), "retry_delay_seconds": _RETRY_DELAYS_S, "retry_condition_fn": _may_pass,
+        }  # fmt: skip
+        has_domain = "domain" in function.__annotations__
+        return task(  # type: ignore[call-overload]
+            self._publishing(function),
+            name=name.replace("_", " "),
+            task_run_name=name.replace("_", " ") + (" · {domain}" if has_domain else ""),
+            cache_policy=NO_CACHE,
+            timeout_seconds=self._timeout_s,
+            **retried,
+        )
+
+    def _publishing(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        @wraps(function)
+        def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            try:
+                result = function(*args, **kwargs)
+            except DataError as error:
+                if function.__name__ == gate.__name__:
+                    publish_rejection(error)
+                raise
+            publish(self._root, result)
+            return result
+
+        return run
+
+
+def _may_pass(task: object, task_run: object, state: State[Any]) -> bool:
+    """Say whether a step failed for a reason that may be gone in a moment: storage or network."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def _purpose(domains: Sequence[str], force: bool) -> str:
+    if not domains:
+        return "all-forced" if force else "all"
+    return hashlib.sha256("\n".join([*sorted(domains), str(force)]).encode()).hexdigest()[:16]
 
 
 class _LogProgress:

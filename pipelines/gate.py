@@ -8,23 +8,28 @@ from naslora_core.errors import DataError
 from naslora_core.progress import Progress
 from naslora_core.quality.gate import check_dataset
 from naslora_core.quality.offending import write_offending
+from naslora_core.quality.verdict import Verdict
 from stages.paths import StagePaths
 
 
 def check_domains(
     root: Path, quality: QualityConfig, domains: Sequence[str], say: Callable[[str], None], progress: Progress
-) -> None:
+) -> list[Verdict]:
     """Judge every domain, tell each verdict, and stop if one is bad.
+
+    Returns:
+        The verdicts, in the order of `domains`.
 
     Raises:
         DataError: with the verdicts of all domains that failed; their failing files are listed in .naslora/gate.
     """
-    rejected = []
+    verdicts, rejected = [], []
     for domain in domains:
         say(f"data check · {domain}")
         paths = StagePaths(root)
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
         verdict, _ = check_dataset(paths.data(domain), quality, progress, measured, reference)
+        verdicts.append(verdict)
         if verdict.passed:
             say("  " + verdict.message().replace("\n", "\n  "))
             continue
@@ -33,3 +38,4 @@ def check_domains(
         rejected.append(verdict.message(rest=str(offending.relative_to(root))))
     if rejected:
         raise DataError("\n".join(rejected))
+    return verdicts

@@ -41,6 +41,40 @@ def exclusive(root: Path, wait_s: float, say: Callable[[str], None]) -> Iterator
             _write_holder(file, "")
 
 
+class AlreadyWaitingError(PipelineError):
+    """A run for the same purpose waits already, and will find everything that has changed by then."""
+
+
+@contextmanager
+def next_turn(root: Path, wait_s: float, say: Callable[[str], None], purpose: str) -> Iterator[None]:
+    """Hold the project as `exclusive` does, with at most one run for a purpose waiting for it.
+
+    Any number of triggers so become the run under way and one more, which looks at the data only when its turn
+    has come.
+
+    Args:
+        root: the project's folder.
+        wait_s: longest wait, in seconds.
+        say: told whom a wait is for.
+        purpose: runs with the same one replace each other; usable as a file name.
+
+    Raises:
+        AlreadyWaitingError: if there is a run that waits.
+        PipelineError: as `exclusive`.
+    """
+    path = root / ".naslora" / f"next-{purpose}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyWaitingError("another run waits already and will find what has changed") from error
+        with exclusive(root, wait_s, say):
+            # From here on the data may have been looked at, so whoever comes next has to wait for a turn.
+            fcntl.flock(file, fcntl.LOCK_UN)
+            yield
+
+
 def _acquire(file: IO[str], wait_s: float, say: Callable[[str], None]) -> None:
     deadline = time.monotonic() + wait_s
     waiting = False
@@ -71,4 +105,6 @@ def _write_holder(file: IO[str], holder: str) -> None:
 
 def command_line() -> str:
     """Return how this program was called, as it can be typed again."""
+    if Path(sys.argv[0]).parts[-2:] == ("prefect", "engine.py"):
+        return "a flow run of Prefect"
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

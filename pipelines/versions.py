@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from naslora_core.data.card import CARD_FILE, read_card
 from naslora_core.data.compare import TEXT_FILES, Version, file_md5, read_version
-from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, file_sha256, fingerprint
+from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, file_digest, fingerprint
 from naslora_core.data.quarantine_record import QUARANTINE_FOLDER
 from naslora_core.errors import DataError, PipelineError
 from pipelines import dvc
@@ -95,7 +95,7 @@ class Store:
         paths = [*images.values(), *masks.values()]
         if not images or not all(path.is_file() for path in paths):
             return ""
-        self._digests |= {path: file_sha256(path) for path in paths if path not in self._digests}
+        self._digests |= {path: file_digest(path) for path in paths if path not in self._digests}
         pairs = tuple(
             Pair(name, images.get(name), masks.get(name), split, version.groups[name])
             for name, split in sorted(version.splits.items())

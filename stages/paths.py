@@ -55,6 +55,14 @@ class StagePaths:
         top = self.root / "artifacts" if self.run is None else self.root / "runs" / self.run
         return top / stage if domain is None else top / stage / domain
 
+    def warm_start(self, domain: str) -> Path:
+        """Return the folder where an earlier adapter lies if the training is to start from it."""
+        return self.root / ".naslora" / "warm" / domain
+
+    def decision(self, domain: str) -> Path:
+        """Return the file that says what became of a domain's last model beside the one in service."""
+        return self.root / ".naslora" / "decisions" / f"{domain}.json"
+
     def source(self, stage: str, domain: str | None = None) -> Path:
         """Return the folder `stage` has written: that of the ad-hoc run if there is one, else the pipeline's.
 

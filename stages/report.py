@@ -1,5 +1,9 @@
 """Stage report: one page over all domains of params.yaml."""
 
+import hashlib
+import json
+from typing import Any
+
 from naslora_core.config import Params
 from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import Folders, read_results
@@ -14,7 +18,21 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     """Write index.html and the charts as PNG; `domain` is empty, the page covers all of `params.domains`."""
     results = [read_results(name, _folders(paths, name)) for name in params.domains]
     with atomic_directory(paths.output("report")) as folder:
-        write_report(folder, results, params, paths.run, progress, made_with=surroundings(paths.root))
+        write_report(folder, results, params, paths.run, progress, _service(paths, params), surroundings(paths.root))
+
+
+def _service(paths: StagePaths, params: Params) -> dict[str, Any]:
+    """Return how each domain's model compares with the one in service, where that has been decided."""
+    found = {}
+    for domain in params.domains:
+        note = paths.decision(domain)
+        if paths.run is None and note.is_file():
+            decision = json.loads(note.read_text(encoding="utf-8"))
+            weights = paths.source("merge", domain) / "model.safetensors"
+            # A model that was made since, by dvc repro, has not been compared with any.
+            if decision["identity"] == hashlib.md5(weights.read_bytes(), usedforsecurity=False).hexdigest():
+                found[domain] = decision
+    return found
 
 
 def _folders(paths: StagePaths, domain: str) -> Folders:

@@ -12,6 +12,7 @@ from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, read_card
 from naslora_core.data.pixels import IMAGE_SUFFIXES, read_image, read_mask
 from naslora_core.data.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
 from naslora_core.errors import DataError
+from naslora_core.files import file_sha256
 
 __all__ = [
     "CARD_FILE",
@@ -20,7 +21,7 @@ __all__ = [
     "DatasetCard",
     "Pair",
     "SplitRule",
-    "file_sha256",
+    "file_digest",
     "fingerprint",
     "list_images",
     "read_dataset",
@@ -152,26 +153,21 @@ def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> 
 
     Args:
         dataset: the dataset.
-        digests: what `file_sha256` returned for its files, to save reading them once more.
+        digests: what `file_digest` returned for its files, to save reading them once more.
     """
     digest = hashlib.sha256(dataset.card.model_dump_json(exclude_none=True).encode())
     for pair in dataset.pairs:
         digest.update(f"\n{pair.name}\0{pair.split}\0{pair.group}".encode())
         for path in (pair.image, pair.mask):
-            known = "" if path is None else digests[path] if digests else file_sha256(path)
+            known = "" if path is None else digests[path] if digests else file_digest(path)
             digest.update(bytes.fromhex(known) or b"\0")
     return digest.hexdigest()
 
 
-def file_sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Return the sha256 of a file in hexadecimal; "" for what cannot be read, such as a folder or a dangling link."""
-    digest = hashlib.sha256()
     try:
-        if not path.is_file():  # A named pipe would be waited for.
-            return ""
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        # A named pipe would be waited for.
+        return file_sha256(path) if path.is_file() else ""
     except OSError:
         return ""
-    return digest.hexdigest()

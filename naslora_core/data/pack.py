@@ -21,7 +21,7 @@ from naslora_core.data.dataset import (
     SHARDS_INDEX,
     UNPACKED_FOLDER,
     Dataset,
-    file_sha256,
+    file_digest,
     files_folder,
     is_packed,
     read_dataset,
@@ -58,7 +58,7 @@ def pack(root: Path, progress: Progress = silent) -> int:
         for done, (name, paths) in enumerate(sorted(shards.items()), start=1):
             _write_shard(folder / name, paths)
             progress(done, len(shards), f"pack {root.name}")
-        digests = {name: file_sha256(folder / name) for name in sorted(shards)}
+        digests = {name: file_digest(folder / name) for name in sorted(shards)}
         # The contents by name, so that versions can be compared without opening a shard.
         contents = {f"{path.parent.name}/{path.name}": file_md5(path) for paths in shards.values() for path in paths}
         write_json(folder / SHARDS_INDEX, {"shards_sha256": digests, "files_md5": dict(sorted(contents.items()))})
@@ -92,7 +92,7 @@ def unpack(root: Path, progress: Progress = silent) -> Path:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
         for done, (name, digest) in enumerate(digests.items(), start=1):
-            if file_sha256(source / name) != digest:
+            if file_digest(source / name) != digest:
                 raise DataError(f"{source / name} is missing or not what was packed; restore it with dvc checkout")
             _read_shard(source / name, folder)
             progress(done, len(digests), f"unpack {root.name}")

@@ -11,7 +11,7 @@ import PIL
 from numpy.lib.format import open_memmap
 
 from naslora_core.data.card import DatasetCard
-from naslora_core.data.dataset import Dataset, Pair, file_sha256, fingerprint
+from naslora_core.data.dataset import Dataset, Pair, file_digest, fingerprint
 from naslora_core.data.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
 from naslora_core.data.prepared import FORMAT, MANIFEST_FILE, shard_file
 from naslora_core.data.reuse import Earlier, Key, checksums, open_earlier
@@ -47,7 +47,7 @@ def preprocess(
     Raises:
         DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
     """
-    digests = {path: file_sha256(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
+    digests = {path: file_digest(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
     shards = _plan(dataset, digests)
     recipe = _recipe(dataset.card, image_size)
     earlier = open_earlier(output, recipe)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.data.copies import single_threaded
-from naslora_core.data.dataset import Dataset, Pair, file_sha256
+from naslora_core.data.dataset import Dataset, Pair, file_digest
 from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.pair import MISSING, Kind, measure_file
@@ -65,7 +65,7 @@ def _list(dataset: Dataset, pair: Pair) -> dict[str, str]:
     row = {"name": pair.name, "split": pair.split, "group": pair.group}
     for kind, path in (("image", pair.image), ("mask", pair.mask)):
         row[kind] = dataset.relative(path)
-        row[f"{kind}_sha256"] = "" if path is None else file_sha256(path)
+        row[f"{kind}_sha256"] = "" if path is None else file_digest(path)
         row[f"{kind}_link"] = "" if path is None else _leads_out(path, dataset.root)
     return row
 

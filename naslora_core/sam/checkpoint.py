@@ -1,6 +1,5 @@
 """Read and write SAM weights: strictly, and without unpickling anything but tensors."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError
-from naslora_core.files import atomic_file
+from naslora_core.files import atomic_file, file_sha256
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, find_spec
@@ -112,15 +111,6 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     with atomic_file(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_official_hash(path: Path, file_prefix: str) -> None:

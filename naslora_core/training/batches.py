@@ -23,6 +23,10 @@ class Batch:
     masks: Tensor
     valid: Tensor
 
+    def __getitem__(self, rows: slice) -> "Batch":
+        """Return some of the images with what belongs to them."""
+        return Batch(self.images[rows], self.masks[rows], self.valid[rows])
+
 
 def augmentation() -> v2.Transform:
     """Return random flips, small turns, shifts and changes of scale and light."""

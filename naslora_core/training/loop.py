@@ -21,6 +21,7 @@ from naslora_core.training.history import (
     record_alphas,
     unwatched,
 )
+from naslora_core.training.processes import Processes
 from naslora_core.training.resume import load_state, save_state
 from naslora_core.training.stage_wise import StageWise
 from naslora_core.training.state import trained_state
@@ -50,6 +51,7 @@ class SearchAndTrain:
         validation: chooses the best epoch.
         precision: "auto", "fp32" or "bf16".
         seed: decides the order of images, their variations and which are held out for the alphas.
+        processes: that train together; the first of them keeps the state.
 
     Raises:
         ConfigError: if loss, pressure or held-out share do not fit the data and the search space.
@@ -65,11 +67,13 @@ class SearchAndTrain:
         search: SearchConfig,
         precision: str,
         seed: int,
+        processes: Processes | None = None,
     ) -> None:
         torch.manual_seed(seed)
+        self._processes = processes or Processes()
         self._segmenter, self._adapters, self._validation = segmenter, adapters, validation
         self._epochs, self._precision = train.epochs, precision
-        self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed)
+        self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed, self._processes)
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
 
@@ -91,7 +95,7 @@ class SearchAndTrain:
         for epoch in range(start, self._epochs):
             self._run_epoch(epoch, progress)
             watch(self._record.epochs[-1], self._alphas_of(epoch + 1))
-            if state_file is not None:
+            if state_file is not None and self._processes.is_main:
                 self._save(state_file, epoch + 1)
         self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
@@ -100,7 +104,7 @@ class SearchAndTrain:
         started = time.monotonic()
         losses = self._stages.run_epoch(epoch, progress)
         self._segmenter.eval()
-        dice = mean_dice(self._segmenter, self._validation, self._precision)
+        dice = mean_dice(self._segmenter, self._validation, self._precision, processes=self._processes)
         if self._stages.is_settled and dice > self._record.best_dice:
             self._record.best_dice, self._record.best_epoch = dice, epoch + 1
             self._best = trained_state(self._segmenter.sam)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
@@ -17,6 +18,7 @@ from naslora_core.training.batches import Batch, ShuffledBatches, split_for_sear
 from naslora_core.training.checks import check_pressure
 from naslora_core.training.losses import make_loss
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
+from naslora_core.training.processes import Processes
 from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
 
 
@@ -41,6 +43,7 @@ class StageWise:
         training: the training split.
         precision: "auto", "fp32" or "bf16".
         seed: decides the order of images and which are held out for stage 2.
+        processes: that train together.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class StageWise:
         search: SearchConfig,
         precision: str,
         seed: int,
+        processes: Processes | None = None,
     ) -> None:
+        self._processes = processes or Processes()
         self._segmenter, self._train, self._search, self._precision = segmenter, train, search, precision
         self._adapters = tuple(adapters.values())
         self._edges = searched_edges(adapters)
@@ -108,21 +113,27 @@ class StageWise:
         return self._arch_optimizer
 
     def _update(self, batch: Batch, *optimizers: torch.optim.Optimizer) -> float:
+        rows, weight = self._processes.share(len(batch.images))
+        loss = weight * self._loss_of(batch[rows])
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
+        updated = [parameter for optimizer in optimizers for parameter in optimised(optimizer)]
+        loss.backward(inputs=updated)
+        mean_loss = self._processes.average(loss, updated)
+        for optimizer in optimizers:
+            torch.nn.utils.clip_grad_norm_(optimised(optimizer), self._train.clip_norm)
+            optimizer.step()
+        return mean_loss
+
+    def _loss_of(self, batch: Batch) -> Tensor:
         device = self._segmenter.sam.device
         with autocast(self._precision, device):
             low_res_masks = self._segmenter(batch.images.to(device))
         logits = self._segmenter.upscale(low_res_masks)
         loss = self._loss(logits, batch.masks.to(device), batch.valid.to(device))
         penalties = [penalty for adapter in self._adapters if (penalty := adapter.take_penalty()) is not None]
-        loss = sum(penalties, start=loss)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
-        loss.backward(inputs=[parameter for optimizer in optimizers for parameter in optimised(optimizer)])
-        for optimizer in optimizers:
-            torch.nn.utils.clip_grad_norm_(optimised(optimizer), self._train.clip_norm)
-            optimizer.step()
-        return float(loss.detach())
+        return sum(penalties, start=loss)
 
     def _set_time(self, epoch: int) -> None:
         """Set what changes the cells from epoch to epoch."""

@@ -7,23 +7,33 @@ from naslora_core.data.prepared import PreparedData
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
 from naslora_core.training.batches import make_batch
+from naslora_core.training.processes import Processes
 
 
 @torch.no_grad()
-def mean_dice(segmenter: PromptFreeSegmenter, data: PreparedData, precision: str, batch_size: int = 8) -> float:
+def mean_dice(
+    segmenter: PromptFreeSegmenter,
+    data: PreparedData,
+    precision: str,
+    batch_size: int = 8,
+    processes: Processes | None = None,
+) -> float:
     """Return the mean over images of the Dice score at the model's input size, without the padding.
 
     With several classes an image's score is the mean over those that its mask or its prediction contains.
-    Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead.
+    Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead. `processes` divide the
+    images among them.
     """
     device = segmenter.sam.device
-    scores = []
-    for start in range(0, len(data), batch_size):
-        batch = make_batch(data, range(start, min(start + batch_size, len(data))))
+    processes = processes or Processes()
+    share, weight = processes.share(len(data))
+    rows, scores = range(len(data))[share], []
+    for start in range(0, len(rows), batch_size):
+        batch = make_batch(data, rows[start : start + batch_size])
         with autocast(precision, device):
             logits = segmenter.upscale(segmenter(batch.images.to(device))).cpu()
         scores.append(_dice(predicted_classes(logits), batch.masks, batch.valid > 0, logits.shape[1]))
-    return float(torch.cat(scores).mean())
+    return processes.mean(torch.cat(scores), weight)
 
 
 def _dice(found: Tensor, wanted: Tensor, valid: Tensor, classes: int) -> Tensor:

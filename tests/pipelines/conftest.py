@@ -14,12 +14,13 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from naslora_core.errors import NasLoraError
+from naslora_core.evaluation.metrics import METRICS
 
 REPOSITORY = Path(__file__).parents[2]
 DOMAINS = ("discs", "squares")
 
 STAGE = """
-import hashlib, json, os, pathlib, sys, time
+import csv, hashlib, json, os, pathlib, sys, time
 stage, domain = sys.argv[1], (sys.argv[2:] or [""])[0]
 out = pathlib.Path("artifacts", stage, domain)
 out.mkdir(parents=True, exist_ok=True)
@@ -30,6 +31,21 @@ if stage == "validate":
     files = sorted(path for path in data.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     (out / "verdict.json").write_text(digest)
+    measured = pathlib.Path(".naslora/measurements", domain + ".parquet")
+    if measured.exists():
+        (out / "measurements.parquet").write_bytes(measured.read_bytes())
+    with open(data / "splits.csv") as file:
+        items = list(csv.DictReader(file))
+    prepared = pathlib.Path("artifacts/preprocess", domain)
+    prepared.mkdir(parents=True, exist_ok=True)
+    (prepared / "manifest.json").write_text(json.dumps({"dataset_sha256": digest, "items": items}))
+if stage == "search_train":
+    (out / "adapter.safetensors").write_text(pathlib.Path("artifacts/validate", domain, "verdict.json").read_text())
+    (out / "adapter.json").write_text("{}")
+    warm = pathlib.Path(".naslora/warm", domain, "start.json")
+    start = json.loads(warm.read_text()) if warm.exists() else {"epochs": 20, "version": None}
+    training = {"epochs": start["epochs"], "train_seconds": start["epochs"] * 2, "warm_start": start["version"]}
+    (out / "metrics.json").write_text(json.dumps(training))
 if stage == "merge":
     if pathlib.Path("slow").exists():
         pathlib.Path("slow").write_text(str(os.getpid()))
@@ -40,16 +56,26 @@ if stage == "merge":
         sys.exit(1)
     if pathlib.Path("crash").exists():
         raise ZeroDivisionError("division by zero")
-    verdict = pathlib.Path("artifacts/validate", domain, "verdict.json")
-    (out / "model.safetensors").write_bytes(verdict.read_bytes())
+    adapter = pathlib.Path("artifacts/search_train", domain, "adapter.safetensors")
+    (out / "model.safetensors").write_bytes(adapter.read_bytes())
+    base = {"name": "sam_tiny", "image_size": 256, "sha256": "0" * 64}
+    (out / "model.json").write_text(json.dumps({"origin": {"base": base, "seed": 7}}))
+    (out / "certificate.json").write_text(json.dumps({"mode": "fold", "reason": "a test"}))
 if stage == "evaluate":
-    digest = pathlib.Path("artifacts/merge", domain, "model.safetensors").read_bytes()
-    score = int(digest[:4], 16) / 0xFFFF
-    names = ("dice", "iou", "s_measure")
+    # A domain may say how good its models are; every image differs a little from that.
+    score = float((data / "score.txt").read_text()) if (data / "score.txt").exists() else 0.5
+    names = METRIC_NAMES
     scores = {model: dict.fromkeys(names, score) for model in ("base", "adapted", "merged")}
     bounds = {model: {name: {"mean": score, "low": 0, "high": 1} for name in names} for model in scores}
     (out / "metrics.json").write_text(json.dumps(scores))
     (out / "summary.json").write_text(json.dumps({"images": 3, "models": bounds}))
+    with open(out / "per_image.csv", "w") as file:
+        file.write("name,model," + ",".join(names) + "\\n")
+        for place, image in enumerate(("image_13", "image_14", "image_15")):
+            file.write(f"{image},merged" + f",{score + place / 100}" * len(names) + "\\n")
+    (out / "gallery").mkdir()
+    (out / "gallery" / "01.png").write_bytes((data / "images" / "image_13.png").read_bytes())
+    (out / "gallery.json").write_text(json.dumps([{"file": "gallery/01.png"}]))
 if stage == "report":
     domains = sorted(path.name for path in pathlib.Path("artifacts/evaluate").iterdir())
     (out / "index.html").write_text(",".join(domains))
@@ -62,18 +88,35 @@ stages:
     cmd: python stage.py validate ${item.domain}
     deps: ["data/${item.domain}"]
     params: [quality]
-    outs: ["artifacts/validate/${item.domain}/verdict.json"]
+    outs: ["artifacts/validate/${item.domain}/verdict.json", "artifacts/preprocess/${item.domain}/manifest.json"]
+  search_train:
+    matrix: {domain: "${domains}"}
+    cmd: python stage.py search_train ${item.domain}
+    deps: ["artifacts/validate/${item.domain}/verdict.json", "${model.checkpoint}"]
+    params: [seed, model, adapter, search, train]
+    outs:
+      - artifacts/search_train/${item.domain}/adapter.safetensors
+      - artifacts/search_train/${item.domain}/adapter.json
+      - artifacts/search_train/${item.domain}/metrics.json
   merge:
     matrix: {domain: "${domains}"}
     cmd: python stage.py merge ${item.domain}
-    deps: ["artifacts/validate/${item.domain}/verdict.json", "${model.checkpoint}"]
+    deps: ["artifacts/search_train/${item.domain}/adapter.safetensors"]
     params: [merge]
-    outs: ["artifacts/merge/${item.domain}/model.safetensors"]
+    outs:
+      - artifacts/merge/${item.domain}/model.safetensors
+      - artifacts/merge/${item.domain}/model.json
+      - artifacts/merge/${item.domain}/certificate.json
   evaluate:
     matrix: {domain: "${domains}"}
     cmd: python stage.py evaluate ${item.domain}
-    deps: ["artifacts/merge/${item.domain}/model.safetensors"]
-    outs: ["artifacts/evaluate/${item.domain}/metrics.json", "artifacts/evaluate/${item.domain}/summary.json"]
+    deps: ["artifacts/merge/${item.domain}/model.safetensors", "data/${item.domain}"]
+    outs:
+      - artifacts/evaluate/${item.domain}/metrics.json
+      - artifacts/evaluate/${item.domain}/summary.json
+      - artifacts/evaluate/${item.domain}/per_image.csv
+      - artifacts/evaluate/${item.domain}/gallery.json
+      - artifacts/evaluate/${item.domain}/gallery
   report:
     cmd: python stage.py report
     deps: [artifacts/evaluate]
@@ -118,6 +161,11 @@ class Project:
         pixels[0, 0] = 255 - pixels[0, 0]
         Image.fromarray(pixels).save(path)
 
+    def score(self, domain: str, value: float) -> None:
+        """Change an image, and how good the model will be that is trained with it."""
+        self.touch_image(domain)
+        (self.root / "data" / domain / "score.txt").write_text(str(value))
+
     def edit_params(self, section: str, **changes: object) -> None:
         """Change settings of a section; "" is the top of the file."""
         editor = YAML()
@@ -148,13 +196,16 @@ def write_domain(root: Path, seed: int) -> None:
         Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / "images" / f"image_{index:02}.png")
         Image.fromarray(np.where(blob, 255, 0).astype(np.uint8)).save(root / "masks" / f"image_{index:02}.png")
     (root / "dataset.yaml").write_text(CARD.format(name=root.name))
+    splits = ["train"] * 10 + ["validation"] * 3 + ["test"] * 3
+    lines = [f"image_{index:02},{split}" for index, split in enumerate(splits)]
+    (root / "splits.csv").write_text("\n".join(["name,split", *lines]) + "\n")
 
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project that has run once; do not change it."""
     root = tmp_path_factory.mktemp("project")
-    (root / "stage.py").write_text(STAGE)
+    (root / "stage.py").write_text(STAGE.replace("METRIC_NAMES", repr(tuple(METRICS))))
     (root / "dvc.yaml").write_text(DVC_YAML)
     shutil.copy(REPOSITORY / ".dvcignore", root / ".dvcignore")
     editor = YAML()

@@ -86,4 +86,4 @@ def test_nothing_is_unpickled(file):
 
 
 def test_the_test_sees_an_import_in_a_function():
-    assert "pipelines.gate.check_domains" in imported(ROOT / "pipelines/reproduce.py")
+    assert "pipelines.gate.check_domains" in imported(ROOT / "pipelines/steps.py")

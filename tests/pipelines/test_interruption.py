@@ -1,9 +1,11 @@
 """Ctrl-C, SIGTERM and two runs at once."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from naslora_core.errors import PipelineError
 from pipelines import dvc
-from pipelines.lock import exclusive
+from pipelines.lock import AlreadyWaitingError, exclusive, next_turn
 
 HOLD = """
 import os, pathlib, subprocess, time
@@ -62,9 +64,62 @@ def test_interrupting_a_run_ends_the_stage_and_frees_the_project(project, sent):
     if sent == signal.SIGINT:
         assert "error: interrupted" in printed
     assert project.snapshot("serving") == before
-    assert dvc.status(project.root).domains == ("discs", "squares")
+    assert dvc.status(project.root, 0, print).domains == ("discs", "squares")
     with exclusive(project.root, 0, print):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_after_a_killed_run_the_next_one_waits_for_what_is_left_of_it_and_finishes(project):
+    before = project.snapshot("serving")
+    naslora, stage = start_slow_run(project)
+    naslora.kill()
+    naslora.communicate()
+    with pytest.raises(PipelineError, match="the project is busy"):
+        exclusive(project.root, 0, print).__enter__()
+    (project.root / "slow").unlink()
+    os.kill(stage, signal.SIGKILL)
+    assert project.snapshot("serving") == before
+    with exclusive(project.root, 60, print):
+        dvc.repro(project.root, ["evaluate@discs", "evaluate@squares"], print, wait_s=60)
+    assert dvc.status(project.root, 0, print).domains == ()
+
+
+def test_triggers_while_a_run_works_become_one_run(tmp_path):
+    code = HOLD.format(root=str(tmp_path)) + HELD.format(seconds=3)
+    said: list[str] = []
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        second = threading.Thread(target=lambda: said.append(wait_for_turn(tmp_path)))
+        second.start()
+        while not (tmp_path / ".naslora" / "next-all.lock").exists():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        with pytest.raises(AlreadyWaitingError):
+            next_turn(tmp_path, 30, print, "all").__enter__()
+        second.join()
+    assert said == ["third waits"]
+
+
+def wait_for_turn(root: Path) -> str:
+    """Wait for a turn; once it has come, the next run may wait."""
+    with next_turn(root, 30, lambda line: None, "all"), pytest.raises(PipelineError) as caught:
+        next_turn(root, 0, print, "all").__enter__()
+    return "coalesced" if isinstance(caught.value, AlreadyWaitingError) else "third waits"
+
+
+def test_a_command_that_somebody_types_is_waited_for(project):
+    with subprocess.Popen(["sleep", "2"]) as typed:
+        table = {"write": {"/x": {"pid": typed.pid, "cmd": "dvc repro"}}, "read": {}}
+        (project.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(table))
+        said: list[str] = []
+        with pytest.raises(PipelineError, match=rf"dvc repro \(process {typed.pid}\) works in it"):
+            dvc.status(project.root, 0, said.append)
+        # A process that has ended but is not collected yet still looks alive.
+        threading.Thread(target=typed.wait).start()
+        assert dvc.status(project.root, 60, said.append).stages == ()
+    assert said == [f"waiting for dvc repro (process {typed.pid})"]
 
 
 def test_a_second_run_is_told_who_holds_the_project(tmp_path):

@@ -26,7 +26,8 @@ def test_the_pipeline_has_the_six_stages_in_their_order():
 @pytest.mark.parametrize("stage", ORDER)
 def test_the_command_is_a_module_that_runs_as_a_stage(stage):
     words = STAGES[stage]["cmd"].split()
-    assert words[:3] == ["python", "-m", f"stages.{stage}"]
+    launch = "${launch}" if stage == "search_train" else "python"
+    assert words[:3] == [launch, "-m", f"stages.{stage}"]
     assert words[3:] == (["--domain", "${item.domain}"] if "matrix" in STAGES[stage] else [])
     assert "run_stage(main" in (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
 

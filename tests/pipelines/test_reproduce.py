@@ -5,9 +5,11 @@ from PIL import Image
 
 from naslora_core.errors import ConfigError, DataError, NasLoraError, PipelineError
 from naslora_core.progress import silent
-from pipelines.reproduce import Outcome, Request, reproduce
+from pipelines.registry import Registry
+from pipelines.reproduce import Outcome, reproduce
+from pipelines.steps import Request
 
-ALL_OF_DISCS = ["evaluate@discs", "merge@discs", "report", "validate@discs"]
+ALL_OF_DISCS = ["evaluate@discs", "merge@discs", "report", "search_train@discs", "validate@discs"]
 
 
 def run(project, *domains: str, force: bool = False, said: list[str] | None = None) -> Outcome:
@@ -24,7 +26,13 @@ def test_first_run_runs_every_stage_and_puts_models_into_service(finished_projec
     for domain in ("discs", "squares"):
         served = finished_project.root / "serving" / domain
         merged = finished_project.root / "artifacts" / "merge" / domain
-        assert {path.name for path in served.iterdir()} == {"model.safetensors", "metrics.json"}
+        assert {path.name for path in served.iterdir()} == {
+            "model.safetensors",
+            "model.json",
+            "certificate.json",
+            "metrics.json",
+            "measurements.parquet",
+        }
         assert (served / "model.safetensors").read_bytes() == (merged / "model.safetensors").read_bytes()
 
 
@@ -38,7 +46,7 @@ def test_without_a_change_nothing_runs(project):
 
 def test_a_changed_image_reruns_its_domain_alone(project):
     before = project.snapshot("serving")
-    project.touch_image("discs")
+    project.score("discs", 0.6)
     outcome = run(project)
     assert project.executed() == ALL_OF_DISCS
     assert outcome.rerun == outcome.promoted == ("discs",)
@@ -46,6 +54,7 @@ def test_a_changed_image_reruns_its_domain_alone(project):
     assert {path for path in after if after[path] != before[path]} == {
         "serving/discs/model.safetensors",
         "serving/discs/metrics.json",
+        "serving/discs/measurements.parquet",
     }
     assert run(project).rerun == ()
 
@@ -72,8 +81,51 @@ def test_rejected_data_of_another_domain_stops_too_because_dvc_would_commit_it(p
     assert project.executed() == []
 
 
-def test_a_named_domain_runs_alone_and_the_report_follows(project):
+def test_a_worse_model_is_kept_out_of_service_and_not_tried_again(project):
+    before = project.snapshot("serving")
+    project.score("discs", 0.4)
+    (decision,) = run(project).decisions
+    assert not decision.promoted
+    assert decision.reason == (
+        "worse: Dice 0.410 against 0.510 of version 1 on the same 3 test images, difference -0.100 [-0.100, -0.100]"
+    )
+    assert project.snapshot("serving") == before
+    assert run(project, force=True).decisions == ()
+    assert project.snapshot("serving") == before
+
+
+def test_a_domain_that_grew_starts_from_its_model_and_the_decision_says_what_that_saved(project):
+    project.edit_params("retrain", warm_start=True)
+    for kind in ("images", "masks"):
+        folder = project.root / "data" / "discs" / kind
+        Image.open(folder / "image_00.png").rotate(90).save(folder / "image_99.png")
+    with (project.root / "data" / "discs" / "splits.csv").open("a") as splits:
+        splits.write("image_99,train\n")
+    (decision,) = run(project, "discs").decisions
+    assert decision.version.training["warm_start"] == 1
+    assert "started from version 1: 6 epochs in 12 s, where that took 20 in 40 s" in str(decision)
+    said: list[str] = []
     project.touch_image("discs")
+    (decision,) = run(project, "discs", said=said).decisions
+    assert decision.version.training["warm_start"] is None
+    assert "discs: trained from the start, because 0 pairs are gone and 1 have changed" in said
+
+
+def test_a_failed_domain_does_not_keep_the_others_from_their_models(project):
+    project.score("discs", 0.6)
+    project.score("squares", 0.6)
+    code = (project.root / "stage.py").read_text()
+    failing = 'if (stage, domain) == ("merge", "discs"):\n    sys.exit("error: no")\nif stage == "merge":'
+    (project.root / "stage.py").write_text(code.replace('if stage == "merge":', failing))
+    before = project.snapshot("serving/discs")
+    with pytest.raises(PipelineError, match="merge · discs failed: no"):
+        run(project)
+    assert project.snapshot("serving/discs") == before
+    assert Registry(project.root).read("squares").serving == 2
+
+
+def test_a_named_domain_runs_alone_and_the_report_follows(project):
+    project.score("discs", 0.6)
     project.touch_image("squares")
     outcome = run(project, "discs")
     assert project.executed() == ALL_OF_DISCS
@@ -83,7 +135,7 @@ def test_a_named_domain_runs_alone_and_the_report_follows(project):
 
 def test_force_runs_what_has_not_changed(project):
     assert run(project, "squares", force=True).rerun == ("squares",)
-    assert project.executed() == ["evaluate@squares", "merge@squares", "report", "validate@squares"]
+    assert project.executed() == [name.replace("discs", "squares") for name in ALL_OF_DISCS]
 
 
 def test_a_failed_stage_explains_itself_and_leaves_the_model_in_service(project):
@@ -107,12 +159,12 @@ def test_a_crashed_stage_is_told_in_one_line_and_written_to_the_log(project):
         run(project)
     assert "merge · discs failed: ZeroDivisionError: division by zero" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    assert "Traceback" in (project.root / ".naslora" / "dvc.log").read_text()
+    assert "Traceback" in (project.root / ".naslora" / "logs" / "evaluate@discs.log").read_text()
 
 
 def test_a_lost_model_in_service_comes_back_without_a_run(project):
     (project.root / "serving" / "discs" / "model.safetensors").unlink()
-    assert run(project).promoted == ("discs",)
+    assert run(project).restored == ("discs",)
     assert project.executed() == []
 
 

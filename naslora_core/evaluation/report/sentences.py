@@ -66,11 +66,12 @@ def gain_sentence(summary: dict[str, Any]) -> str:
 def service_sentence(service: Mapping[str, Any]) -> str:
     """Say how the model in service and this page's candidate compare, and what was decided."""
     gap, current = service["difference"], service["serving"]
+    promoted = service["decision"] == "promoted"
     return (
-        f"In service is {current['version']} with Dice {current['dice']['mean']:.3f} on the same images; "
-        f"the candidate, {service['candidate']['version']}, differs from it by {signed(gap['mean'])} "
+        f"In service {'was' if promoted else 'is'} {current['version']} with Dice {current['dice']['mean']:.3f} on the "
+        f"same images; the candidate, {service['candidate']['version']}, differs from it by {signed(gap['mean'])} "
         f"({signed(gap['low'])} to {signed(gap['high'])}, paired) and was "
-        f"{'put into service' if service['decision'] == 'promoted' else 'not put into service'}: {service['reason']}"
+        f"{'put into service' if promoted else 'not put into service'}: {service['reason']}"
     )
 
 

@@ -1,0 +1,51 @@
+"""Go on from an earlier training of the same kind instead of from a fresh adapter."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from naslora_core.config import SearchConfig, TrainConfig
+from naslora_core.errors import CheckpointError
+from naslora_core.files import file_sha256
+
+START_FILE = "start.json"
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """An earlier adapter to start from.
+
+    Args:
+        folder: holds the files that `save_adapted` wrote.
+        version: number of that model in the registry.
+        epochs: length of the training that follows.
+    """
+
+    folder: Path
+    version: int
+    epochs: int
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this start from another one."""
+        return f"{self.epochs} epochs from {file_sha256(self.folder / 'adapter.safetensors')}"
+
+    def shorten(self, train: TrainConfig, search: SearchConfig) -> tuple[TrainConfig, SearchConfig]:
+        """Return the schedules of the training that follows: shorter, and the alphas are found already."""
+        return train.model_copy(update={"epochs": self.epochs}), search.model_copy(update={"warmup_epochs": 0})
+
+
+def find_warm_start(folder: Path) -> WarmStart | None:
+    """Return the start that was laid out in a folder, or None if there is none.
+
+    Raises:
+        CheckpointError: if start.json cannot be read.
+    """
+    path = folder / START_FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return WarmStart(folder, int(content["version"]), int(content["epochs"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); delete {folder} to train from the start") from error

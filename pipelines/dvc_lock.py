@@ -1,0 +1,54 @@
+"""Read dvc.lock: what the last run of every stage was made from, by DVC's own hashes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from naslora_core.errors import PipelineError
+
+
+@dataclass(frozen=True)
+class LockedStage:
+    """What a stage was last run with, and what came out: MD5 by path, and settings by section."""
+
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, Any]
+
+
+class DvcLock:
+    """The content of dvc.lock; empty if nothing has run yet.
+
+    Raises:
+        PipelineError: if the file is not YAML, for instance because of a conflict in git.
+    """
+
+    def __init__(self, root: Path) -> None:
+        path = root / "dvc.lock"
+        try:
+            content = YAML(typ="safe").load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except YAMLError as error:
+            raise PipelineError(f"{path} is not valid YAML: {error}; solve the conflict or restore it") from error
+        self._stages: dict[str, Any] = (content or {}).get("stages", {})
+
+    def stage(self, name: str, domain: str) -> LockedStage | None:
+        """Return the last run of a stage on a domain, or None if it has not run."""
+        entry = self._stages.get(f"{name}@{domain}")
+        if entry is None:
+            return None
+        hashes = {
+            kind: {item["path"]: item.get("md5", "") for item in entry.get(kind, ())} for kind in ("deps", "outs")
+        }
+        return LockedStage(hashes["deps"], hashes["outs"], entry.get("params", {}).get("params.yaml", {}))
+
+    def params(self, domain: str) -> dict[str, Any]:
+        """Return every section of settings that a stage of the domain was run with."""
+        sections: dict[str, Any] = {}
+        for name, entry in self._stages.items():
+            if name.endswith(f"@{domain}"):
+                sections |= entry.get("params", {}).get("params.yaml", {})
+        # A stage may name single settings, as "model.name", which other stages have within their section.
+        return {key: value for key, value in sorted(sections.items()) if "." not in key}

@@ -1,0 +1,90 @@
+"""Notice that data has changed, by looking again and again: that works on network shares too.
+
+File systems report changes only for local disks, so there is no such thing to wait for.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from naslora_core.files import atomic_file
+
+# What DVC versions, and what says which version of it is wanted.
+_WATCHED = ("data", "data.dvc", "params.yaml")
+
+
+class Watcher:
+    """Say when the data has changed and has come to rest.
+
+    What was seen last is kept in .naslora/watched, so that a change while nobody looked is noticed as well.
+
+    Args:
+        root: the project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._memory = root / ".naslora" / "watched"
+        self._previous = ""
+
+    def look(self) -> str | None:
+        """Return the state of the data if it is new and the same as at the last look, else None.
+
+        A copy of many files takes a while; a change counts once two looks in turn see the same.
+        """
+        state = fingerprint(self._root)
+        settled, self._previous = state == self._previous, state
+        known = self._memory.read_text(encoding="utf-8") if self._memory.is_file() else ""
+        return state if settled and state != known else None
+
+    def remember(self, state: str) -> None:
+        """Keep in mind that `state` has been told of; call it once the message is out."""
+        with atomic_file(self._memory) as temporary:
+            temporary.write_text(state, encoding="utf-8")
+
+
+def fingerprint(root: Path) -> str:
+    """Return a SHA-256 over names, sizes and times of everything that is watched; reads no file."""
+    digest = hashlib.sha256()
+    for name in _WATCHED:
+        for path, stat in sorted(_entries(root / name)):
+            digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def watch(root: Path, every_s: float, tell: Callable[[str], None], before: Callable[[], object] = lambda: None) -> None:
+    """Look every `every_s` seconds, for ever, and call `tell` with each new state.
+
+    A state that could not be told, because `tell` raised OSError, is told again at the next look.
+
+    Args:
+        root: the project's folder.
+        every_s: seconds between two looks.
+        tell: gets each new state.
+        before: called before each look.
+    """
+    watcher = Watcher(root)
+    while True:
+        before()
+        if state := watcher.look():
+            try:
+                tell(state)
+                watcher.remember(state)
+            except OSError:
+                # The server is away for a moment; the state is not forgotten.
+                pass
+        time.sleep(every_s)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    if path.is_file():
+        yield str(path), path.stat()
+    elif path.is_dir():
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    yield from _entries(Path(entry.path))
+                elif not entry.name.startswith("."):
+                    yield entry.path, entry.stat()

@@ -105,7 +105,7 @@ def _decision_text(decision: Decision) -> str:
 def _example(evaluated: Path) -> str:
     """Return the middle one of the gallery's strips as an address that contains the picture."""
     entries = json.loads((evaluated / "gallery.json").read_text(encoding="utf-8"))
-    with Image.open(evaluated / entries[len(entries) // 2]["file"]) as strip:
+    with Image.open(evaluated / entries[len(entries) // 2]["strip"]) as strip:
         white = Image.new("RGBA", strip.size, "white")
         picture = Image.alpha_composite(white, strip.convert("RGBA")).convert("RGB")
     picture.thumbnail((_PICTURE_WIDTH_PX, _PICTURE_WIDTH_PX))

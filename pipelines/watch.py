@@ -11,8 +11,8 @@ from pathlib import Path
 
 from naslora_core.files import atomic_file
 
-# What DVC versions, and what says which version of it is wanted.
-_WATCHED = ("data", "data.dvc", "params.yaml")
+# Not data.dvc: a run writes it, and would so be the reason of another run.
+_WATCHED = ("data", "params.yaml")
 
 
 class Watcher:

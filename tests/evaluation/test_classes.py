@@ -17,7 +17,7 @@ from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_model, evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
 from naslora_core.evaluation.metrics import METRICS, Comparison
-from naslora_core.evaluation.overlays import ANY_CLASS_COLOUR, CLASS_COLOURS, class_colour, css, split_panels
+from naslora_core.evaluation.overlays import ANY_CLASS_COLOUR, CLASS_COLOURS, GAP_PX, class_colour, css
 from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import read_results
 from naslora_core.evaluation.scores import score
@@ -173,8 +173,10 @@ def test_the_gallery_gives_every_class_a_colour_and_says_which(plants, judged, t
     assert entries[0]["legend"] == colours | {"base: any class": css(ANY_CLASS_COLOUR)}
     first = next(entry for entry in entries if entry["name"] == "p0")
     assert first["truth_share"] == pytest.approx((truths["p0"] > 0).mean(), abs=1e-6)
-    with Image.open(tmp_path / "out" / first["file"]) as strip:
-        _, truth, base, merged = (np.asarray(one).astype(int) for one in split_panels(strip, 4))
+    with Image.open(tmp_path / "out" / first["strip"]) as strip:
+        pixels = np.asarray(strip.convert("RGB")).astype(int)
+    width = (pixels.shape[1] - 4 * GAP_PX) // 5
+    truth, base, merged = (pixels[:, place * (width + GAP_PX) :][:, :width] for place in (1, 2, 3))
     for picture in (truth, merged):
         assert np.abs(picture[4, 12] - class_colour(1)).max() < 70
         assert np.abs(picture[5, 37] - class_colour(3)).max() < 70

@@ -75,7 +75,7 @@ if stage == "evaluate":
             file.write(f"{image},merged" + f",{score + place / 100}" * len(names) + "\\n")
     (out / "gallery").mkdir()
     (out / "gallery" / "01.png").write_bytes((data / "images" / "image_13.png").read_bytes())
-    (out / "gallery.json").write_text(json.dumps([{"file": "gallery/01.png"}]))
+    (out / "gallery.json").write_text(json.dumps([{"strip": "gallery/01.png"}]))
 if stage == "report":
     domains = sorted(path.name for path in pathlib.Path("artifacts/evaluate").iterdir())
     (out / "index.html").write_text(",".join(domains))

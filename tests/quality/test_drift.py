@@ -12,7 +12,6 @@ from naslora_core.quality.drift import find_drift
 from naslora_core.quality.measure import measure_pairs
 from naslora_core.quality.table import write_table
 from pipelines.gate import check_domains
-from pipelines.promote import promote
 from stages.paths import StagePaths
 from tests.quality.corpus import draw, save
 from tests.quality.flawless import CARD, QUALITY, write_pairs
@@ -85,13 +84,10 @@ def test_without_a_model_in_service_there_is_nothing_to_compare_with(root: Path,
         assert find_drift(table, reference, STRICT) == ([], "No earlier version of the data to compare with.")
 
 
-def test_promotion_keeps_the_measurements_and_the_next_check_compares_with_them(root: Path, tmp_path: Path) -> None:
-    for file in ("merge/corpus/model.safetensors", "evaluate/corpus/metrics.json"):
-        (tmp_path / "artifacts" / file).parent.mkdir(parents=True)
-        (tmp_path / "artifacts" / file).touch()
-    paths = StagePaths(tmp_path)
-    assert promote(paths, ["corpus"]) == ("corpus",)
-    assert paths.served_measurements("corpus").read_bytes() == (tmp_path / PLACE).read_bytes()
+def test_a_check_compares_with_the_measurements_of_the_model_in_service(root: Path, tmp_path: Path) -> None:
+    served = StagePaths(tmp_path).served_measurements("corpus")
+    served.parent.mkdir(parents=True)
+    served.write_bytes((tmp_path / PLACE).read_bytes())
     brighten(root, 120)
     said: list[str] = []
     check_domains(tmp_path, STRICT, ["corpus"], said.append, silent)

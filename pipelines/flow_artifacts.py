@@ -95,10 +95,12 @@ def _decision_text(decision: Decision) -> str:
     pairs = ", ".join(f"{count} {split}" for split, count in version.data["pairs"].items())
     lines += [f"- Data: {pairs}, SHA-256 `{version.data['sha256'][:12]}`. Code: `{version.code}`."]
     lines += [f"- Warm start: {decision.warm_start}."] if decision.warm_start else []
-    lines += [f"- Merge {version.certificate['mode']}: {version.certificate['reason']}."]
-    lines += [
-        f"- Undo or overrule: `naslora models rollback {decision.domain}`, `naslora models promote {decision.domain}`."
-    ]
+    lines += [f"- Merge {version.certificate['mode']}: {version.certificate['reason'].rstrip('.')}."]
+    back, over = (
+        f"naslora models rollback {decision.domain}",
+        f"naslora models promote {decision.domain} {version.number}",
+    )
+    lines += [f"- Undo or overrule: `{back}`, `{over}`."]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from naslora_core.config import load_params
 from naslora_core.data.card import DatasetCard, SplitRule
 from naslora_core.data.dataset import Pair
 from naslora_core.errors import CheckpointError
+from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_model, evaluate_models
 from naslora_core.evaluation.gallery import write_gallery
@@ -22,7 +23,9 @@ from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import read_results
 from naslora_core.evaluation.scores import score
 from naslora_core.evaluation.segmented import SegmentedImage
-from naslora_core.evaluation.summary import means, summarise, summarise_classes
+from naslora_core.evaluation.summary import means, summarise, summarise_classes, summarise_set
+from naslora_core.evaluation.tables import write_tables
+from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import write_json
 
 CLASSES = ("stem", "leaf", "fruit")
@@ -202,10 +205,12 @@ def test_the_report_shows_classes_in_a_table_and_their_colours_in_the_legend(
     tables = {model: one.table for model, one in judged.items()}
     about = {"dataset": {"title": "Plants", "licence": "", "citation": "", "source": ""}}
     by_class = summarise_classes(tables, CLASSES)
-    write_json(folders.evaluate / "summary.json", about | summarise(tables, 1) | by_class)
+    traits = describe_images(pairs, card)
+    of_set = summarise_set({model: one.whole.scores() for model, one in judged.items()})
+    summary = about | summarise(tables, 1) | by_class | of_set | {"breakdowns": breakdowns(tables, traits, 1)}
+    write_json(folders.evaluate / "summary.json", summary)
     write_json(folders.evaluate / "metrics.json", means(tables))
-    table = pd.concat([table.assign(model=model) for model, table in tables.items()])
-    table.to_csv(folders.evaluate / "per_image.csv", index=False)
+    write_tables(folders.evaluate, judged, traits)
     write_gallery(folders.evaluate, pairs, card, judged, size=3)
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     write_report(tmp_path / "report", [read_results("plants", folders)], params)

@@ -58,7 +58,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     inputs = [file_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
-    record = run.run(state_file, progress)
+    record = run.run(state_file, progress, fresh_adapters=warm is None)
     processes.wait()
     if not processes.is_main:
         return

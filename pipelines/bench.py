@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import get_context
@@ -16,7 +17,8 @@ from naslora_core.bench.results import CellFolders
 from naslora_core.bench.table import Cell, Table, cells_of
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset import fingerprint, read_dataset
-from naslora_core.errors import MergeError, NasLoraError
+from naslora_core.errors import MergeError, NasLoraError, PipelineError
+from naslora_core.evaluation.report.sentences import duration
 from naslora_core.files import file_sha256, write_json
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.checkpoint import require_checkpoint
@@ -27,8 +29,9 @@ from stages.runner import require_domain
 
 DONE_FILE = "bench.json"
 
-# What a job may fail with while others go on: a message for people, not a fault in the program.
-Failure = NasLoraError | OSError
+# What a job may fail with while others go on. Torch reports by RuntimeError that memory is short, or that a matrix
+# cannot be decomposed.
+Failure = NasLoraError | OSError | RuntimeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +57,14 @@ class Job:
         done = json.loads(self.done_file.read_text(encoding="utf-8"))
         stages = {stage: self.paths.output(stage, self.cell.domain) for stage in ("search_train", "merge", "evaluate")}
         return CellFolders(**stages, energy_j=done["energy_j"], refused=done["refused"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: what it failed with, if it did, and the seconds from its start in this call."""
+
+    error: Failure | None
+    seconds: float
 
 
 def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Params:
@@ -103,35 +114,42 @@ def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], prog
     """
     waiting = [job for job in jobs if not job.done_file.is_file()]
     say(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them finished before")
-    refused = {job: error for job in waiting if (error := _attempt(_prepare, job, progress)) is not None}
+    refused = {job: outcome for job in waiting if (outcome := _attempt(_prepare, job, progress)).error is not None}
     outcomes = _outcomes([job for job in waiting if job not in refused], workers, progress)
     failed = []
-    for job, error in chain(refused.items(), outcomes):
-        if error is not None:
+    for job, outcome in chain(refused.items(), outcomes):
+        if outcome.error is not None:
             failed.append(job.cell)
-        say(f"{job.cell}: {'finished' if error is None else f'failed: {error}'}")
+        ending = "finished" if outcome.error is None else "failed"
+        reason = "" if outcome.error is None else f": {outcome.error}"
+        say(f"{job.cell}: {ending} after {duration(outcome.seconds)}{reason}")
     return failed
 
 
-def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[tuple[Job, Failure | None]]:
+def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[tuple[Job, Outcome]]:
     if workers == 1:
         for job in jobs:
             yield job, _attempt(run_job, job, progress)
         return
     # Threads that spin for each other would take from one training what the next one computes with.
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         running = {pool.submit(_attempt, run_job, job, silent): job for job in jobs}
         for future in as_completed(running):
-            yield running[future], future.result()
+            try:
+                yield running[future], future.result()
+            except BrokenExecutor:
+                lost = PipelineError("a process was killed, perhaps for want of memory; run again with fewer --jobs")
+                yield running[future], Outcome(lost, 0.0)
 
 
-def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress) -> Failure | None:
+def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress) -> Outcome:
+    start = time.monotonic()
     try:
         work(job, progress)
-    except (NasLoraError, OSError) as error:
-        return error
-    return None
+    except (NasLoraError, OSError, RuntimeError) as error:
+        return Outcome(error, time.monotonic() - start)
+    return Outcome(None, time.monotonic() - start)
 
 
 def run_job(job: Job, progress: Progress) -> None:

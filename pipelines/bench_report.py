@@ -1,6 +1,7 @@
-"""What `naslora bench` leaves behind: Parquet, JSON, Markdown and pictures."""
+"""What `naslora bench` leaves behind: a page, Markdown, JSON, Parquet and pictures."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 from naslora_core.bench.cost import compare_training
 from naslora_core.bench.figures import write_figures
 from naslora_core.bench.markdown import format_table
+from naslora_core.bench.page import format_page
 from naslora_core.bench.results import read_results, summarise, write_results
 from naslora_core.bench.table import Table
 from naslora_core.files import atomic_file, write_json
 from naslora_core.progress import Progress
 from pipelines.bench import Job, row_params
-from pipelines.lock import command_line
 
 
 def write_bench(
@@ -24,8 +25,9 @@ def write_bench(
     extra: Sequence[str],
     rounds: int,
     progress: Progress,
+    command: Sequence[str],
 ) -> str:
-    """Write results.parquet, table.json, table.md and pictures, and return the Markdown.
+    """Write index.html, table.md, table.json, results.parquet and pictures, and return the Markdown.
 
     Args:
         folder: where to; made if it is missing.
@@ -35,19 +37,26 @@ def write_bench(
         extra: settings of the command line.
         rounds: turns in which the cost of a step is measured; 0 leaves it out.
         progress: told of the measurement.
+        command: what makes all this again.
     """
     cells = {job.cell: job.folders() for job in finished}
     results = read_results(cells)
     cost = _cost(folder / "cost.json", root, table, extra, rounds, progress)
     summary = summarise(table, cells, results, cost, seed=finished[0].params.seed)
-    page = format_table(table, summary, command_line())
+    for domain, rows in summary["domains"].items():
+        for row in rows:
+            own = [f"--only={cell}" for cell in cells if (cell.domain, cell.row) == (domain, row)]
+            rows[row]["again"] = shlex.join([*command, *own])
+    line = shlex.join(command)
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.parquet", results)
-    write_json(folder / "table.json", {"command": command_line(), **summary})
-    with atomic_file(folder / "table.md") as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    write_figures(folder, summary, cells)
-    return page
+    write_json(folder / "table.json", {"command": line, **summary})
+    charts = write_figures(folder, summary, cells)
+    markdown = format_table(table, summary, line)
+    for name, text in {"table.md": markdown, "index.html": format_page(summary, charts, line)}.items():
+        with atomic_file(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return markdown
 
 
 def _cost(

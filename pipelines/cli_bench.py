@@ -1,7 +1,7 @@
 """`naslora bench`: methods side by side."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipelines.bench import Job
 
 
+ROUNDS = 5
+FOLDERS = {"table": "bench", "ablation": "ablations", "preset": "paper"}
 Many = list[str] | None
 TableName = Annotated[str, typer.Option(help="A table of configs/bench.")]
 Ablation = Annotated[str | None, typer.Option(help="Instead: a set of configs/ablations, such as rank.")]
@@ -40,7 +42,7 @@ def bench(
     model: Model = None,
     settings: Settings = None,
     jobs: Jobs = 1,
-    rounds: Rounds = 5,
+    rounds: Rounds = ROUNDS,
     plan_only: Plan = False,
     as_json: Json = False,
 ) -> None:
@@ -56,8 +58,11 @@ def bench(
     if preset == "all":
         _show_presets(root)
         return
-    folder, name = ("ablations", ablation) if ablation else ("paper", preset) if preset else ("bench", table)
-    chosen = _narrow(load_table(root / "configs" / folder / f"{name}.yaml"), domain, seed, row)
+    option, name = ("ablation", ablation) if ablation else ("preset", preset) if preset else ("table", table)
+    given: dict[str, Sequence[object] | None] = {
+        option: [name], "model": [model], "domain": domain, "seed": seed, "row": row, "set": settings
+    }  # fmt: skip
+    chosen = _narrow(load_table(root / "configs" / FOLDERS[option] / f"{name}.yaml"), domain, seed, row)
     extra = [*_model_settings(chosen, model), *(settings or ())]
     if preset:
         _require(root, chosen, extra)
@@ -66,7 +71,7 @@ def bench(
         _show_plan(planned)
         return
     failed = _run(chosen, planned, only, jobs)
-    _report(root, str(name), chosen, planned, extra, rounds, failed)
+    _report(root, str(name), chosen, planned, extra, rounds, failed, _command(given, rounds))
 
 
 def _show_plan(planned: Sequence["Job"]) -> None:
@@ -101,6 +106,7 @@ def _report(
     extra: Sequence[str],
     rounds: int,
     failed: Sequence["Cell"],
+    command: Sequence[str],
 ) -> None:
     from naslora_core.errors import PipelineError
     from pipelines.bench_report import write_bench
@@ -108,12 +114,19 @@ def _report(
 
     output = root / "artifacts" / "bench" / name
     if finished := [job for job in planned if job.done_file.is_file()]:
-        typer.echo(write_bench(output, root, table, finished, extra, rounds, ConsoleProgress()))
+        typer.echo(write_bench(output, root, table, finished, extra, rounds, ConsoleProgress(), command))
         typer.echo(f"Results: {output}")
     if failed:
         raise PipelineError(f"{len(failed)} trainings failed: {', '.join(map(str, failed))}; see above, then run again")
-    typer.echo(f"Next: open {output / 'table.md'}, or run one training anew with --only {finished[0].cell}")
+    typer.echo(f"Next: open {output / 'index.html'}, or run one training anew with --only {finished[0].cell}")
     print_result({"output": output, "table": json.loads((output / "table.json").read_text(encoding="utf-8"))})
+
+
+def _command(given: Mapping[str, Sequence[object] | None], rounds: int) -> list[str]:
+    """Return the call that asks for the same table, whatever of it is finished: without --only and --jobs."""
+    values = {name: [value for value in values or () if value is not None] for name, values in given.items()}
+    options = [f"--{name}={value}" for name, own in values.items() for value in own]
+    return ["naslora", "bench", *options, *([] if rounds == ROUNDS else [f"--rounds={rounds}"])]
 
 
 def _narrow(

@@ -61,7 +61,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
     with curves(paths, domain, params.train.tensorboard) if processes.is_main else nullcontext(unwatched) as watch:
-        record = run.run(state_file, progress, watch)
+        record = run.run(state_file, progress, watch, fresh_adapters=warm is None)
     processes.wait()
     if not processes.is_main:
         return

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from naslora_core.adapters.companion import Companion
 from naslora_core.cell import MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import MergeError
@@ -15,7 +16,12 @@ class Adapter(nn.Module):
 
     Args:
         base_layer: the layer to adapt, (..., in_features) to (..., out_features); shared with the base model.
+
+    Attributes:
+        companion: what its method does with all layers together; None where each is trained by itself.
     """
+
+    companion: Companion | None = None
 
     def __init__(self, base_layer: nn.Linear) -> None:
         super().__init__()

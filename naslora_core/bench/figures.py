@@ -13,37 +13,44 @@ from naslora_core.bench.results import CellFolders
 from naslora_core.bench.table import Cell
 from naslora_core.evaluation.architecture import Layer, read_layers
 from naslora_core.evaluation.figures.heat_map import draw_heat_map
-from naslora_core.evaluation.figures.style import LIGHT, chart_style, label_line_ends, panels, write_png
+from naslora_core.evaluation.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
 
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
 
 
-def write_figures(folder: Path, summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> list[Path]:
-    """Write every picture there is data for as PNG into an existing folder, and return their paths."""
-    paths = []
+def write_figures(
+    folder: Path, summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]
+) -> dict[str, dict[str, str]]:
+    """Write every picture there is data for as PNG into an existing folder.
+
+    Returns:
+        The same pictures as SVG elements for a page, by kind by domain.
+    """
+    drawn: dict[str, dict[str, str]] = {}
     with chart_style():
-        for name, figure in _figures(summary, cells):
-            paths.append(folder / f"{name}.png")
-            write_png(figure, paths[-1])
-    return paths
+        for domain, kind, figure in _figures(summary, cells):
+            name = f"{domain}-{kind}"
+            drawn.setdefault(domain, {})[kind] = to_svg(figure, name)
+            write_png(figure, folder / f"{name}.png")
+    return drawn
 
 
-def _figures(summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> Iterator[tuple[str, Figure]]:
+def _figures(summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> Iterator[tuple[str, str, Figure]]:
     for domain, rows in summary["domains"].items():
         if not rows:
             continue
         parameters = {name: row["trainable_parameters"] for name, row in rows.items()}
-        yield f"{domain}-parameters", draw_tradeoff(rows, parameters, "trained parameters", logarithmic=True)
+        yield domain, "parameters", draw_tradeoff(rows, parameters, "trained parameters", logarithmic=True)
         steps = {name: cost.get("search_ratio", cost["ratio"]) for name, cost in summary["cost"].items()}
         if steps:
             label = f"time of a training step / {summary['reference']}"
-            yield f"{domain}-cost", draw_tradeoff(rows, steps, label, logarithmic=False)
+            yield domain, "cost", draw_tradeoff(rows, steps, label, logarithmic=False)
         own = {cell: folders for cell, folders in cells.items() if cell.domain == domain}
-        yield f"{domain}-convergence", draw_convergence(own)
+        yield domain, "convergence", draw_convergence(own)
         for row in rows:
             layers, space = mean_architecture([folders for cell, folders in own.items() if cell.row == row])
             if layers:
-                yield f"{domain}-architecture-{row.replace(':', '-')}", draw_heat_map(layers, space)
+                yield domain, f"architecture-{row.replace(':', '-')}", draw_heat_map(layers, space)
 
 
 def draw_tradeoff(

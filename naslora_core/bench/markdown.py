@@ -17,7 +17,7 @@ def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
 
     Args:
         table: what was asked for.
-        summary: what came out, from `summarise`.
+        summary: what came out, from `summarise`, with a command `again` in every row.
         command: what makes this page again.
     """
     parts = [f"# {table.question}", f"    {command}"]
@@ -35,6 +35,12 @@ def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
     ]
     if notes:
         parts += ["## Merged only with a loss that would not be shipped", "\n".join(notes)]
+    again = [
+        f"- {domain}, {name}: `{row['again']}`"
+        for domain, rows in summary["domains"].items()
+        for name, row in rows.items()
+    ]
+    parts += ["## One row anew", "\n".join(again)]
     parts.append(
         "Dice over test images of the adapted model, at their own size. Intervals draw images and seeds anew; with one "
         "seed they say nothing about others. Differences are paired, image by image. Costs are medians over turns "

@@ -78,7 +78,11 @@ class SearchAndTrain:
         self._best: dict[str, Tensor] = {}
 
     def run(
-        self, state_file: Path | None = None, progress: Progress = silent, watch: Watch = unwatched
+        self,
+        state_file: Path | None = None,
+        progress: Progress = silent,
+        watch: Watch = unwatched,
+        fresh_adapters: bool = True,
     ) -> TrainingRecord:
         """Train all epochs and leave the best one's weights in the segmenter.
 
@@ -86,6 +90,10 @@ class SearchAndTrain:
             state_file: where to keep the state after each epoch; a run that finds one there goes on from it.
             progress: told after every step, of how many in the whole run.
             watch: told of every epoch, those of an interrupted run included.
+            fresh_adapters: they may start from training images, if their method does; else they keep their weights.
+
+        Raises:
+            ConfigError: if a method cannot start from these images.
         """
         start = self._restore(state_file)
         if start == 0:
@@ -93,15 +101,17 @@ class SearchAndTrain:
         for record in self._record.epochs:
             watch(record, self._alphas_of(record.epoch))
         for epoch in range(start, self._epochs):
-            self._run_epoch(epoch, progress)
+            self._run_epoch(epoch, progress, prepare=fresh_adapters and epoch == 0)
             watch(self._record.epochs[-1], self._alphas_of(epoch + 1))
             if state_file is not None and self._processes.is_main:
                 self._save(state_file, epoch + 1)
         self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
 
-    def _run_epoch(self, epoch: int, progress: Progress) -> None:
+    def _run_epoch(self, epoch: int, progress: Progress, prepare: bool) -> None:
         started = time.monotonic()
+        if prepare:
+            self._stages.prepare(progress)
         losses = self._stages.run_epoch(epoch, progress)
         self._segmenter.eval()
         dice = mean_dice(self._segmenter, self._validation, self._precision, processes=self._processes)

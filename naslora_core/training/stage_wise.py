@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from naslora_core.genotype import searched_edges
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.batches import Batch, ShuffledBatches, split_for_search
+from naslora_core.training.batches import Batch, ShuffledBatches, make_batch, split_for_search
 from naslora_core.training.checks import check_pressure
+from naslora_core.training.companions import Companions, spread_rows
 from naslora_core.training.losses import make_loss
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
 from naslora_core.training.processes import Processes
@@ -67,10 +69,18 @@ class StageWise:
         self._arch_optimizer = make_arch_optimizer(adapters.values(), search)
         share = search.arch_split if self._arch_optimizer and search.alternate != "joint" else 0.0
         weight_rows, arch_rows = split_for_search(training.groups, share, seed)
+        self._training, self._weight_rows = training, weight_rows
         self._weight_batches = ShuffledBatches(training, weight_rows, train.batch_size, seed, train.augment)
         self._arch_batches = ShuffledBatches(training, arch_rows, train.batch_size, seed + 1, train.augment)
         self._weight_steps, self._arch_steps = 0, 0
+        self._companions = Companions(self._adapters, self._planned_weight_steps)
         self._set_time(epoch=0)
+
+    def prepare(self, progress: Progress) -> None:
+        """Let methods that start from training images look at some of stage 1; for fresh adapters only."""
+        self._segmenter.eval()
+        batches = spread_rows(self._weight_rows, self._train.batch_size)
+        self._companions.prepare([partial(self._look, rows, progress) for rows in batches])
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         """Run stage 1 over all its images, and stage 2 whenever its turn comes.
@@ -98,7 +108,9 @@ class StageWise:
         rate = weight_rate(self._weight_steps, self._planned_weight_steps, self._train.warmup_steps)
         set_learning_rate(self._weight_optimizer, rate)
         self._weight_steps += 1
-        return self._update(batch, self._weight_optimizer, *([self._next_arch_optimizer()] if joint else []))
+        loss = self._update(batch, self._weight_optimizer, *([self._next_arch_optimizer()] if joint else []))
+        self._companions.after_step(self._weight_steps)
+        return loss
 
     def _stage_2(self, batch: Batch) -> float:
         """Update alphas and betas, with the weights at rest."""
@@ -126,6 +138,10 @@ class StageWise:
             optimizer.step()
         return mean_loss
 
+    def _look(self, rows: list[int], progress: Progress) -> Tensor:
+        self._tell(progress, "a look at training images")
+        return self._loss_of(make_batch(self._training, rows))
+
     def _loss_of(self, batch: Batch) -> Tensor:
         device = self._segmenter.sam.device
         with autocast(self._precision, device):
@@ -146,8 +162,9 @@ class StageWise:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the cells are such as the run may end with: under pressure, without spatial operations."""
-        return self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
+        """Whether the run may end here: under pressure without spatial operations, and for all a method asks."""
+        pointwise = self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
+        return pointwise and self._companions.are_settled
 
     @property
     def learning_rate(self) -> float:
@@ -189,6 +206,7 @@ class StageWise:
             "batches": [self._weight_batches.state(), self._arch_batches.state()],
             "weight_optimizer": self._weight_optimizer.state_dict(),
             "arch_optimizer": self._arch_optimizer.state_dict() if self._arch_optimizer else {},
+            "companions": self._companions.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -199,3 +217,5 @@ class StageWise:
         self._weight_optimizer.load_state_dict(state["weight_optimizer"])
         if self._arch_optimizer:
             self._arch_optimizer.load_state_dict(state["arch_optimizer"])
+        # A state of an earlier version knows of none.
+        self._companions.restore(state.get("companions", []))

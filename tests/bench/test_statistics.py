@@ -1,3 +1,5 @@
+from random import Random
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,6 +37,37 @@ def test_differences_are_paired_by_seed_and_image():
     assert difference["mean"] == pytest.approx(((0.6 - 0.4) + (0.8 - 0.5)) / 2)
     assert (difference["seeds"], difference["images"]) == (1, 2)
     assert paired_difference(own, other.rename(index={8: 9}), seed=0) is None
+
+
+def percentile(values, share):
+    """The value that a share of the others is below, between neighbours by distance."""
+    values = sorted(values)
+    place = share * (len(values) - 1)
+    low = int(place)
+    return values[low] + (place - low) * (values[min(low + 1, len(values) - 1)] - values[low])
+
+
+def test_the_interval_of_a_difference_is_that_of_drawing_seeds_and_images_by_hand():
+    rng = np.random.default_rng(5)
+    seeds, names = [7, 8, 9], [f"image{index}" for index in range(25)]
+    # Rows share what is hard about an image; seeds, images and both together vary by themselves.
+    hard = rng.normal(0.6, 0.2, (1, 25))
+    own = hard + rng.normal(0.04, 0.03, (3, 1)) + rng.normal(0, 0.05, (1, 25)) + rng.normal(0, 0.02, (3, 25))
+    other = hard + rng.normal(0, 0.03, (3, 1)) + rng.normal(0, 0.02, (3, 25))
+    tables = [score_matrix(frame(values, seeds, names), "dice") for values in (own, other)]
+    found = paired_difference(*tables, seed=0)
+
+    draw, means = Random(1), []
+    for _ in range(8000):
+        rows, columns = draw.choices(range(3), k=3), draw.choices(range(25), k=25)
+        means.append(sum(own[row][column] - other[row][column] for row in rows for column in columns) / 75)
+    assert found["mean"] == pytest.approx((own - other).mean())
+    # So many draws leave an end uncertain by less than a hundredth of the width.
+    width = percentile(means, 0.975) - percentile(means, 0.025)
+    assert found["low"] == pytest.approx(percentile(means, 0.025), abs=0.04 * width)
+    assert found["high"] == pytest.approx(percentile(means, 0.975), abs=0.04 * width)
+    # Without pairing, the images would widen it.
+    assert width < 0.7 * sum(table["high"] - table["low"] for table in (describe(t, 0) for t in tables)) / 2
 
 
 def test_lines_of_one_image_are_averaged_and_images_of_some_seeds_left_out():

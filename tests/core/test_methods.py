@@ -17,11 +17,15 @@ from naslora_core.training.loop import SearchAndTrain
 from naslora_core.training.setup import add_adapters
 
 KINDS = {
-    "neck": ({}, "exact"),
-    "bitfit": ({}, "exact"),
-    "full": ({}, "exact"),
-    "conv_lora": ({"experts": 2}, "calibrated"),
-    "peft:lora": ({"init_lora_weights": "pissa"}, "exact"),
+    "neck": ("neck", {}, "exact"),
+    "bitfit": ("bitfit", {}, "exact"),
+    "full": ("full", {}, "exact"),
+    "conv_lora": ("conv_lora", {"experts": 2}, "calibrated"),
+    "pissa": ("peft:lora", {"init_lora_weights": "pissa"}, "exact"),
+    # Random weights have no clear directions, which would be looked for very long.
+    "eva": ("peft:lora", {"init_lora_weights": "eva", "eva_config": {"tau": 0.9}}, "exact"),
+    "loraga": ("peft:lora", {"init_lora_weights": "lora_ga"}, "exact"),
+    "adalora": ("peft:adalora", {}, "exact"),
 }
 SIDE = 64
 MERGE = MergeConfig(mode="auto", max_metric_drop=1, calibration_images=2, ridge=1e-3)
@@ -39,11 +43,11 @@ def data(prepared) -> PreparedData:
     return PreparedData(prepared.images[:, ::4, ::4], prepared.masks[:, ::4, ::4], sizes, sizes, prepared.names)
 
 
-@pytest.mark.parametrize("method", KINDS)
-def test_a_method_trains_is_saved_loaded_and_merged(method, small, adapter, search, train, data, images, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_method_trains_is_saved_loaded_and_merged(kind, small, adapter, search, train, data, images, tmp_path):
+    method, options, expected = KINDS[kind]
     if method.startswith("peft:"):
         pytest.importorskip("peft")
-    options, expected = KINDS[method]
     adapter = adapter.model_copy(update={"method": method, "options": options})
     train = train.model_copy(update={"epochs": 1, "augment": False})
     images = images[..., ::4, ::4]

@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +15,9 @@ FAMILIES = {
     "dora": ("peft:lora", {"use_dora": True}),
     "rslora": ("peft:lora", {"use_rslora": True}),
     "pissa": ("peft:lora", {"init_lora_weights": "pissa"}),
+    "eva": ("peft:lora", {"init_lora_weights": "eva"}),
+    "loraga": ("peft:lora", {"init_lora_weights": "lora_ga"}),
+    "adalora": ("peft:adalora", {}),
     "randlora": ("peft:randlora", {}),
     "shira": ("peft:shira", {}),
     "miss": ("peft:miss", {}),
@@ -48,15 +52,21 @@ def prepared(adapter, search, family):
     return base, encoder, find_method(method)(encoder, changed, search)
 
 
-def move(encoder):
-    """Take two steps, and return whether every parameter that learns has moved."""
+def probe(encoder):
+    return (encoder(torch.randn(2, 3, 3, 16)) - 1).square().mean()
+
+
+def move(encoder, companion=None):
+    """Take two steps, and return whether any parameter that learns has moved."""
     learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learning, lr=0.02)
     before = [parameter.clone() for parameter in learning]
-    for _ in range(2):
+    for step in (1, 2):
         optimizer.zero_grad()
-        (encoder(torch.randn(2, 3, 3, 16)) - 1).square().mean().backward()
+        probe(encoder).backward()
         optimizer.step()
+        if companion is not None:
+            companion.after_step(step)
     assert learning
     return any(not torch.equal(old, new) for old, new in zip(before, learning, strict=True))
 
@@ -64,10 +74,14 @@ def move(encoder):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_starts_as_its_base_learns_merges_and_survives_its_state(adapter, search, family):
     base, encoder, adapters = prepared(adapter, search, family)
+    companion = next(iter(adapters.values())).companion
+    if companion is not None:
+        companion.plan(2)
+        companion.prepare([partial(probe, encoder)] * 2)
     x = torch.randn(2, 3, 3, 16)
     torch.testing.assert_close(encoder(x), base(x), rtol=1e-4, atol=1e-5)
     frozen = [layer["qkv"].base_layer.weight.clone() for layer in encoder.blocks]
-    assert move(encoder)
+    assert move(encoder, companion)
     encoder.eval()
     with torch.no_grad():
         wanted = encoder(x)
@@ -99,8 +113,10 @@ def test_only_a_changed_base_is_saved_with_its_adapter(adapter, search):
     ("method", "options", "message"),
     [
         ("peft:nothing", {}, "peft:nothing is no method of the installed PEFT; known:.*lora"),
-        ("peft:adalora", {}, "training loop calls its allocator"),
-        ("peft:lora", {"init_lora_weights": "eva"}, "with eva: it is computed from activations"),
+        ("peft:lora", {"init_lora_weights": "corda"}, "with corda: PEFT can place its layers only where"),
+        ("peft:lora", {"init_lora_weights": "eva", "eva_config": {"rho": 2}}, "rho 2 moves ranks between layers"),
+        ("peft:adalora", {"total_step": 9}, "total_step 9 of peft:adalora is the length of the training"),
+        ("peft:adalora", {"init_r": 4}, "starts with rank 4 and ends with 4 on average"),
         ("peft:lora", {"colour": 3}, "PEFT refuses peft:lora with adapter.options .*colour"),
         ("peft:prefix_tuning", {}, "no method of the installed PEFT|PEFT refuses peft:prefix_tuning"),
         ("lora:dora", {}, "unknown adapter method 'lora:dora'; known: bitfit, conv_lora"),

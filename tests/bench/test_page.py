@@ -1,0 +1,66 @@
+import re
+
+import pytest
+
+from naslora_core.bench.page import format_page, verdict
+
+
+def score(mean, low, high, seeds=3):
+    return {"mean": mean, "low": low, "high": high, "seeds": seeds, "images": 40}
+
+
+def row(difference=None, refused=None):
+    return {
+        "adapted": score(0.7, 0.6, 0.8),
+        "merged": score(0.69, 0.6, 0.8),
+        "difference": difference,
+        "merge": ["calibrated"],
+        "merge_refused": refused,
+        "trainable_parameters": 123456,
+        "train_seconds": 240,
+        "latency_ratio": 1.02,
+        "again": "naslora bench --only=leaves:own:seed=7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("difference", "word"),
+    [
+        (score(0.02, 0.001, 0.04), "better own"),
+        (score(-0.02, -0.04, -0.001), "worse own"),
+        (score(0.02, -0.001, 0.04), "not told apart own"),
+        (score(0.0, 0.0, 0.0), "not told apart own"),
+        (None, "nothing to compare yet"),
+    ],
+)
+def test_a_row_differs_where_its_interval_excludes_zero(difference, word):
+    rows = {"lora": row(), "own": row(difference)}
+    assert verdict(rows, "lora") == f"against lora, by 40 test images and 3 seeds, {word}."
+
+
+def page(**changes):
+    rows = {"lora": row(), "own": row(score(0.02, 0.001, 0.04), "it would lose 0.1 <Dice>")}
+    summary = {"question": "Which?", "reference": "lora", "domains": {"leaves": rows, "empty": {}}, "cost": {}}
+    return format_page(summary | changes, {"leaves": {"convergence": "<svg></svg>"}}, "naslora bench --table=few")
+
+
+def test_what_is_unknown_stays_empty_and_what_was_refused_says_why():
+    text = page()
+    assert 'id="empty"' not in text
+    assert re.search(r'<a href="#leaves-refused">refused</a>', text)
+    assert "own: it would lose 0.1 &lt;Dice&gt;" in text
+    assert "<code>naslora bench --table=few</code> makes this page again" in text
+    assert "123,456" in text
+    assert text.count("<code>naslora bench --only=leaves:own:seed=7</code>") == 2
+    cost = {"own": {"ratio": 1.5, "memory_ratio": 1.25}}
+    assert "1.50×" not in text
+    assert "1.50×" in page(cost=cost)
+    assert "1.25×" in page(cost=cost)
+
+
+def test_links_lead_to_places_on_the_page_and_nothing_else_is_asked_for():
+    text = page()
+    places = set(re.findall(r'href="#([^"]+)"', text))
+    assert places == {"leaves", "leaves-refused"}
+    assert all(f'id="{place}"' in text for place in places)
+    assert not re.findall(r"(?:src|href)=[\"'](?!#)|url\((?!#)|@import|https?://", text)

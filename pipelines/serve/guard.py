@@ -1,6 +1,8 @@
 """What every request has to pass, and what every answer carries."""
 
+import asyncio
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -8,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_DRAINED_BYTES, _DRAIN_S = 4 << 20, 0.5
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = {
     # The page's photographs and masks are made in the browser.
@@ -56,13 +59,21 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        upload = _Upload(receive)
+        refused = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
                 answer.update(_HEADERS)
-                if message["status"] >= 400:
+                if refused := message["status"] >= 400:
                     # Else the rest of an upload that is refused would be read, to keep the connection for another.
                     answer["Connection"] = "close"
+            elif refused and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await upload.drain()
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         headers = Headers(scope=scope)
@@ -72,7 +83,31 @@ class Guard:
             app = _error(421, f"this server is not called '{host[:80]}'; use localhost, or start it with --allow-host")
         elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             app = _error(403, "other pages may not use this server; open its own page")
-        await app(scope, receive, send_guarded)
+        await app(scope, upload.receive, send_guarded)
+
+
+class _Upload:
+    """The body of a request, of which a little is read on after a refusal.
+
+    A connection that is closed while data arrives is reset, and the sender may lose the answer with it.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self._ended = receive, False
+
+    async def receive(self) -> Message:
+        """Return the next message, and note which was the last."""
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        return message
+
+    async def drain(self) -> None:
+        """Read on for a moment, but no more than a few megabytes, while the answer arrives at the other end."""
+        taken = 0
+        with suppress(asyncio.TimeoutError):
+            while not self._ended and taken < _DRAINED_BYTES:
+                message = await asyncio.wait_for(self.receive(), _DRAIN_S)
+                taken += len(message.get("body", b""))
 
 
 def _error(status: int, message: str) -> JSONResponse:

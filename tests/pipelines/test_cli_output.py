@@ -157,7 +157,7 @@ def test_a_run_and_a_stage_tell_programs_what_they_led_to(project):
     assert "Nothing has changed" in done.stderr
     refused = project.naslora("stage", "merge", "--domain", "discs", "--run", "x", "--json")
     assert refused.returncode == 1
-    assert "has not run for domain 'discs'" in json.loads(refused.stdout)["error"]
+    assert "discs is not preprocessed data" in json.loads(refused.stdout)["error"]
 
 
 def test_bars_of_a_run_are_drawn_from_the_lines_of_its_stages():

@@ -1,5 +1,5 @@
 # make demo   install, fetch the sample data and run the whole pipeline on it
-# make test   install if needed and run all tests
+# make test   install if needed and run the tests; make test-slow runs those that take long
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -9,14 +9,17 @@ INSTALLED := $(VENV)/.installed
 PULLED := .naslora/pulled
 TRACKED := data models/sam_tiny.safetensors
 
-.PHONY: demo test setup lint
+.PHONY: demo test test-slow setup lint
 .DELETE_ON_ERROR:
 
 demo: $(PULLED)
 	$(BIN)/naslora run
 
 test: $(PULLED)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-slow: $(PULLED)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m slow
 
 setup: $(INSTALLED)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.config import Params
@@ -32,6 +33,9 @@ class TrainingStep:
     def __call__(self) -> None:
         """Train for one epoch of as few steps as the data allow."""
         self.stages.run_epoch(0, silent)
+        if self.segmenter.sam.device.type == "cuda":
+            # The optimiser's part is still under way, and would count as the next step's.
+            torch.cuda.synchronize()
 
 
 def training_step(params: Params, searching: bool = False) -> TrainingStep:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 Run = Callable[[], object]
 
 
@@ -46,8 +48,8 @@ def peak_memory(prepare: Callable[..., Run], *arguments: Any) -> dict[str, float
         prepare: a function of a module, so that the other process can find it.
 
     Returns:
-        `peak_mib`, the largest resident size of the process, and `rise_mib`, how far the runs raised it above
-        what python, torch and the weights take.
+        `peak_mib`, the largest resident size of the process, or where there is an accelerator, what was allocated
+        there; and `rise_mib`, how far the runs raised it above what was taken before.
     """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_peak_of_this_process, (prepare, *arguments))
@@ -62,6 +64,8 @@ def _peak_of_this_process(prepare: Callable[..., Run], *arguments: Any) -> dict[
 
 
 def _peak_mib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
     for line in status.read_text(encoding="ascii").splitlines() if status.is_file() else ():
         # What getrusage says begins with the size of the process that started this one.

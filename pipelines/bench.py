@@ -29,6 +29,10 @@ from stages.runner import require_domain
 
 DONE_FILE = "bench.json"
 
+# Of the settings, those that a cell's numbers depend on; the base model counts by its content.
+_DECIDES = {"seed", "model", "adapter", "search", "train", "merge", "evaluate"}
+_DECIDES_NOTHING = {"model": {"checkpoint"}, "train": {"tensorboard"}, "evaluate": {"gallery_size"}}
+
 # What a job may fail with while others go on. Torch reports by RuntimeError that memory is short, or that a matrix
 # cannot be decomposed.
 Failure = NasLoraError | OSError | RuntimeError
@@ -94,7 +98,7 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
     jobs = []
     for cell in cells_of(table):
         params = rows[cell.row].model_copy(update={"seed": cell.seed, "domains": (cell.domain,)})
-        settings = params.model_dump(mode="json", exclude={"model": {"checkpoint"}, "train": {"tensorboard"}})
+        settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
         decides = json.dumps([settings, data[cell.domain], bases[params.model.checkpoint]], sort_keys=True)
         name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
         jobs.append(Job(cell, params, StagePaths(root, name)))
@@ -169,7 +173,7 @@ def run_job(job: Job, progress: Progress) -> None:
         refused = str(error)
         anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
         merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
-    evaluate.main(domain, job.params, job.paths, progress)
+    evaluate.main(domain, job.params, job.paths, progress, pictures=False)
     done: dict[str, Any] = {"cell": str(job.cell), "energy_j": meter.joules, "refused": refused}
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 

@@ -24,8 +24,11 @@ from stages.paths import StagePaths
 from stages.runner import run_stage
 
 
-def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write metrics.json (means), summary.json (intervals), tables per image, threshold and bin, and the gallery."""
+def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pictures: bool = True) -> None:
+    """Write metrics.json (means), summary.json (intervals), tables per image, threshold and bin, and the gallery.
+
+    Without `pictures` there is neither gallery nor heat, for who wants many trainings' numbers.
+    """
     dataset = read_dataset(paths.data(domain))
     pairs, card = dataset.of_split("test"), dataset.card
     loaders = {
@@ -52,6 +55,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
             | of_set
             | {"breakdowns": breakdowns(tables, traits, params.seed)},
         )
+        if not pictures:
+            return
         write_gallery(folder, pairs, card, evaluations, params.evaluate.gallery_size)
         shown = choose_pairs(pairs, tables["merged"].set_index("name")["dice"])
         segmenters = _segmenters(paths.source("search_train", domain), params.model)

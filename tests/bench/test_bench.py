@@ -83,6 +83,7 @@ def test_a_table_leaves_scores_differences_costs_and_pictures(project):
     assert "| nas_lora | 1 |" in text
     assert f"- leaf_lesions, nas_lora: `{again}`" in text
     assert row["again"] == again
+    assert not [*project.glob("runs/bench-*/evaluate/*/gallery*")]
     pictures = {path.name.removeprefix("leaf_lesions-") for path in folder.glob("*.png")}
     assert pictures == {"parameters.png", "cost.png", "convergence.png", "architecture-nas_lora.png"}
 
@@ -109,6 +110,9 @@ def test_only_what_is_missing_is_run(project, monkeypatch):
     assert naslora(project, "--rounds", "1").exit_code == 0
     assert ran == []
     assert "to run    leaf_lesions:lora:seed=8" in naslora(project, "--plan", "--seed", "8").output
+    for setting in ("evaluate.gallery_size=3", "retrain.max_drop=0.5", "quality.min_pairs=5", "train.tensorboard=true"):
+        assert naslora(project, "--rounds", "1", "--set", setting).exit_code == 0
+        assert ran == [], f"{setting} decides no result"
     naslora(project, "--set", "train.lr=0.1")
     assert ran == ["leaf_lesions:lora:seed=7", "leaf_lesions:nas_lora:seed=7"]
 

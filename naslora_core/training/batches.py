@@ -46,16 +46,28 @@ def augmentation() -> v2.Transform:
     )
 
 
-def make_batch(data: PreparedData, rows: Sequence[int], transform: v2.Transform | None = None) -> Batch:
-    """Assemble the given rows, each transformed by itself with its mask and valid area."""
+def make_batch(
+    data: PreparedData,
+    rows: Sequence[int],
+    transform: v2.Transform | None = None,
+    device: torch.device | None = None,
+) -> Batch:
+    """Assemble the given rows, each transformed by itself with its mask and valid area.
+
+    Args:
+        data: where the rows lie.
+        rows: which of them.
+        transform: varies an image together with its masks.
+        device: where that is computed, and where the batch lies; None is the CPU.
+    """
     images, areas = [], []
     for row in rows:
         height, width = data.input_sizes[row]
         area = np.zeros((2, *data.masks.shape[1:]), dtype=np.uint8)
         area[0] = data.masks[row]
         area[1, :height, :width] = 1
-        image = tv_tensors.Image(torch.from_numpy(np.array(data.images[row])).permute(2, 0, 1))
-        mask = tv_tensors.Mask(torch.from_numpy(area))
+        image = tv_tensors.Image(torch.from_numpy(np.array(data.images[row])).to(device).permute(2, 0, 1))
+        mask = tv_tensors.Mask(torch.from_numpy(area).to(device))
         if transform is not None:
             image, mask = transform(image, mask)
         images.append(image.as_subclass(Tensor))
@@ -72,13 +84,23 @@ class ShuffledBatches:
         rows: which rows take part.
         batch_size: rows in a batch; the last batch of a pass may be smaller.
         seed: start of the order.
-        augment: vary the images, by torch's own random state.
+        augment: vary the images, by torch's own random state on the CPU, whatever the device.
+        device: where batches are made.
     """
 
-    def __init__(self, data: PreparedData, rows: Sequence[int], batch_size: int, seed: int, augment: bool) -> None:
+    def __init__(
+        self,
+        data: PreparedData,
+        rows: Sequence[int],
+        batch_size: int,
+        seed: int,
+        augment: bool,
+        device: torch.device | None = None,
+    ) -> None:
         self._data = data
         self._rows = list(rows)
         self._batch_size = batch_size
+        self._device = device
         self._transform = augmentation() if augment else None
         self._generator = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
@@ -92,7 +114,7 @@ class ShuffledBatches:
         if not self._order:
             self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
-        return make_batch(self._data, [self._rows[place] for place in chosen], self._transform)
+        return make_batch(self._data, [self._rows[place] for place in chosen], self._transform, self._device)
 
     def one_pass(self) -> Iterator[Batch]:
         """Yield as many batches as a pass has; from its start, that is every row once."""

@@ -70,8 +70,11 @@ class StageWise:
         share = search.arch_split if self._arch_optimizer and search.alternate != "joint" else 0.0
         weight_rows, arch_rows = split_for_search(training.groups, share, seed)
         self._training, self._weight_rows = training, weight_rows
-        self._weight_batches = ShuffledBatches(training, weight_rows, train.batch_size, seed, train.augment)
-        self._arch_batches = ShuffledBatches(training, arch_rows, train.batch_size, seed + 1, train.augment)
+        batches = partial(
+            ShuffledBatches, batch_size=train.batch_size, augment=train.augment, device=segmenter.sam.device
+        )
+        self._weight_batches = batches(training, weight_rows, seed=seed)
+        self._arch_batches = batches(training, arch_rows, seed=seed + 1)
         self._weight_steps, self._arch_steps = 0, 0
         self._companions = Companions(self._adapters, self._planned_weight_steps)
         self._set_time(epoch=0)

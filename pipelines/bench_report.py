@@ -51,6 +51,9 @@ def write_bench(
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.parquet", results)
     write_json(folder / "table.json", {"command": line, **summary})
+    for picture in folder.glob("*.png"):
+        # Of the same table on other domains, or with other rows.
+        picture.unlink()
     charts = write_figures(folder, summary, cells)
     markdown = format_table(table, summary, line)
     for name, text in {"table.md": markdown, "index.html": format_page(summary, charts, line)}.items():

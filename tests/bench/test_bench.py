@@ -107,8 +107,11 @@ def test_the_page_needs_no_other_file_and_says_what_the_table_says(project):
 def test_only_what_is_missing_is_run(project, monkeypatch):
     ran = []
     monkeypatch.setattr(bench, "run_job", lambda job, progress: ran.append(str(job.cell)))
+    earlier = project / "artifacts" / "bench" / "tiny" / "another_domain-cost.png"
+    earlier.touch()
     assert naslora(project, "--rounds", "1").exit_code == 0
     assert ran == []
+    assert not earlier.exists()
     assert "to run    leaf_lesions:lora:seed=8" in naslora(project, "--plan", "--seed", "8").output
     for setting in ("evaluate.gallery_size=3", "retrain.max_drop=0.5", "quality.min_pairs=5", "train.tensorboard=true"):
         assert naslora(project, "--rounds", "1", "--set", setting).exit_code == 0

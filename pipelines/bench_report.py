@@ -1,6 +1,5 @@
 """What `naslora bench` leaves behind: Parquet, JSON, Markdown and pictures."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from naslora_core.bench.results import read_results, summarise, write_results
 from naslora_core.bench.table import Table
 from naslora_core.files import atomic_file, write_json
 from naslora_core.progress import Progress
-from pipelines.bench import Job, row_params
+from naslora_core.reading import read_object
+from pipelines.bench import FORMAT, Job, row_params
 from pipelines.lock import command_line
 
 
@@ -43,7 +43,7 @@ def write_bench(
     page = format_table(table, summary, command_line())
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.parquet", results)
-    write_json(folder / "table.json", {"command": command_line(), **summary})
+    write_json(folder / "table.json", {"format": FORMAT, "command": command_line(), **summary})
     with atomic_file(folder / "table.md") as temporary:
         temporary.write_text(page, encoding="utf-8")
     write_figures(folder, summary, cells)
@@ -56,13 +56,21 @@ def _cost(
     """Return the cost of a step of every row; measured once for the same settings."""
     rows = {row: row_params(root, table, row, extra) for row in table.rows}
     about: dict[str, Any] = {name: params.model_dump(mode="json") for name, params in rows.items()} | {"rounds": rounds}
-    if path.is_file():
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if saved["of"] == about:
-            measured: dict[str, dict[str, float]] = saved["cost"]
-            return measured
+    if path.is_file() and (saved := _saved_cost(path)).get("of") == about:
+        measured: dict[str, dict[str, float]] = saved["cost"]
+        return measured
     if not rounds:
         return {}
     found = compare_training(rows, table.reference, rounds, progress)
-    write_json(path, {"of": about, "cost": found})
+    write_json(path, {"format": FORMAT, "of": about, "cost": found})
     return found
+
+
+def _saved_cost(path: Path) -> dict[str, Any]:
+    """Return what an earlier table has measured; nothing if the file is damaged or of another version."""
+    try:
+        saved = read_object(path)
+    except ValueError:
+        return {}
+    # The first version wrote no number.
+    return saved if saved.get("format", 1) == FORMAT and isinstance(saved.get("cost"), dict) else {}

@@ -20,8 +20,15 @@ _NOT_HERE = {
     "adalora": "its ranks move only if the training loop calls its allocator, which this one does not",
     "eva": "it is computed from activations of training images before training, which is not done here",
     "corda": "it is computed from activations of training images before training, which is not done here",
+    "xlora": "it loads other adapters from wherever its options say",
     "lora_ga": "it is computed from gradients of training images before training, which is not done here",
 }
+
+
+# An adapter.json may come from a stranger; with these options PEFT imports a module by its name, or loads a file.
+_FORBIDDEN_OPTIONS = frozenset(
+    {"auto_mapping", "base_model_name_or_path", "megatron_config", "megatron_core", "revision", "runtime_config"}
+)
 
 
 class PeftAdapter(Adapter):
@@ -126,6 +133,8 @@ def _configure(adapter: AdapterConfig, layers: list[str]) -> tuple[Any, Any]:
     for wanted in (name, adapter.options.get("init_lora_weights")):
         if wanted in _NOT_HERE:
             raise ConfigError(f"adapter.method {adapter.method} with {wanted}: {_NOT_HERE[wanted]}; choose another one")
+    if forbidden := sorted(_FORBIDDEN_OPTIONS & adapter.options.keys()):
+        raise ConfigError(f"adapter.options {', '.join(forbidden)} may load code or files; leave them out")
     fields = {field.name for field in dataclasses.fields(known[name])}
     sizes = {"r": adapter.rank, "lora_alpha": adapter.lora_alpha}
     settings = {key: value for key, value in sizes.items() if key in fields} | adapter.options

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,8 @@ from naslora_core.progress import Progress, silent
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.history import AlphaRecord, EpochRecord, record_alphas
 from naslora_core.training.processes import Processes
-from naslora_core.training.resume import load_state, save_state
+from naslora_core.training.resume import Checkpoints
+from naslora_core.training.signals import DeferredSignals
 from naslora_core.training.stage_wise import StageWise
 from naslora_core.training.state import trained_state
 from naslora_core.training.validate import mean_dice
@@ -69,26 +70,41 @@ class SearchAndTrain:
         self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed, self._processes)
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
+        self._epoch_began = time.monotonic()
 
-    def run(self, state_file: Path | None = None, progress: Progress = silent) -> TrainingRecord:
+    def run(self, checkpoints: Checkpoints | None = None, progress: Progress = silent) -> TrainingRecord:
         """Train all epochs and leave the best one's weights in the segmenter.
 
+        Ctrl-C and SIGTERM end it after the step or validation under way, with a checkpoint.
+
         Args:
-            state_file: where to keep the state after each epoch; a run that finds one there goes on from it.
+            checkpoints: where to keep the state after each epoch, and within long ones; a run that finds one there
+                goes on from it and ends, on a CPU, with the same weights as one that was never interrupted.
             progress: told after every step, of how many in the whole run.
+
+        Raises:
+            TrainingError: if the numbers are none any more, or memory ran out; the last checkpoint stays.
         """
-        start = self._restore(state_file)
-        if start == 0:
+        self._restore(checkpoints, progress)
+        if not self._record.alphas:
             self._record.alphas += record_alphas(0, self._adapters)
-        for epoch in range(start, self._epochs):
-            self._run_epoch(epoch, progress)
-            if state_file is not None and self._processes.is_main:
-                self._save(state_file, epoch + 1)
+        with DeferredSignals() as signals:
+
+            def watch(done: int, total: int, message: str) -> None:
+                progress(done, total, message)
+                if checkpoints and (signals.are_waiting or checkpoints.are_due()):
+                    checkpoints.save(self._state())
+                signals.deliver()
+
+            for epoch in range(len(self._record.epochs), self._epochs):
+                self._run_epoch(epoch, watch)
+                if checkpoints:
+                    checkpoints.save(self._state())
+                signals.deliver()
         self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
 
     def _run_epoch(self, epoch: int, progress: Progress) -> None:
-        started = time.monotonic()
         losses = self._stages.run_epoch(epoch, progress)
         self._segmenter.eval()
         dice = mean_dice(self._segmenter, self._validation, self._precision, processes=self._processes)
@@ -102,28 +118,29 @@ class SearchAndTrain:
                 arch_loss=round(_mean(losses.arch), 6) if losses.arch else None,
                 validation_dice=round(dice, 6),
                 lr=self._stages.learning_rate,
-                seconds=round(time.monotonic() - started, 2),
+                seconds=round(time.monotonic() - self._epoch_began, 2),
             )
         )
         self._record.alphas += record_alphas(epoch + 1, self._adapters)
+        self._epoch_began = time.monotonic()
 
-    def _save(self, state_file: Path, epochs_done: int) -> None:
-        state = {
-            "epochs_done": epochs_done,
+    def _state(self) -> dict[str, Any]:
+        return {
             "weights": trained_state(self._segmenter.sam),
             "best": self._best,
             "stages": self._stages.state(),
             "record": asdict(self._record),
+            "seconds": time.monotonic() - self._epoch_began,
         }
-        save_state(state_file, state)
 
-    def _restore(self, state_file: Path | None) -> int:
-        state = load_state(state_file) if state_file is not None else None
+    def _restore(self, checkpoints: Checkpoints | None, progress: Progress) -> None:
+        state = checkpoints.load(lambda line: progress(1, 1, line)) if checkpoints else None
         if state is None:
-            return 0
+            return
         self._segmenter.sam.load_state_dict(state["weights"], strict=False)
         self._best = state["best"]
         self._stages.restore(state["stages"])
+        self._epoch_began = time.monotonic() - state["seconds"]
         record = state["record"]
         self._record = TrainingRecord(
             [EpochRecord(**row) for row in record["epochs"]],
@@ -131,7 +148,6 @@ class SearchAndTrain:
             record["best_epoch"],
             record["best_dice"],
         )
-        return int(state["epochs_done"])
 
 
 def _mean(values: list[float]) -> float:

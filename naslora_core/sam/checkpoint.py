@@ -62,7 +62,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
+        if strange := [key for key, value in weights.items() if not isinstance(key, str) or not torch.is_tensor(value)]:
+            raise ValueError(f"it holds something else than tensors by name: {strange[:3]}")
+        return weights
     # A damaged pickle can raise almost anything.
     except Exception as error:
         raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error

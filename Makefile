@@ -1,6 +1,7 @@
 # make demo   install, fetch the sample data and run the whole pipeline on it
 # make test   install if needed and run all tests
 # make fuzz       mutated input for every parser: make fuzz CASES=100000
+# make chaos      strike the whole pipeline with random faults, half an hour: make chaos TIMES=50 SEED=0
 # make licences   every package that is installed, with its licence
 # make sbom       the same as a CycloneDX file, sbom.json
 # make audit      known vulnerabilities of the pinned packages; asks the network
@@ -14,8 +15,10 @@ PULLED := .naslora/pulled
 TRACKED := data models/sam_tiny.safetensors
 
 CASES ?= 10000
+TIMES ?= 50
+SEED ?= 0
 
-.PHONY: demo test setup lint fuzz licences sbom audit
+.PHONY: demo test setup lint fuzz chaos licences sbom audit
 .DELETE_ON_ERROR:
 
 demo: $(PULLED)
@@ -32,6 +35,9 @@ lint: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.faults --times $(TIMES) --seed $(SEED)
 
 licences: $(INSTALLED)
 	@$(BIN)/python -m tools.inventory licences

@@ -1,5 +1,6 @@
 """Read and write SAM weights: strictly, and without unpickling anything but tensors."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -110,10 +111,21 @@ def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tens
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and notes as one safetensors file, atomically."""
+    """Write tensors and notes as one safetensors file, atomically; the same ones make the same bytes."""
     contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     with atomic_file(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the notes into order: safetensors writes them in another one each time, and DVC sees another model."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header |= {"__metadata__": dict(sorted(header["__metadata__"].items()))}
+        file.seek(8)
+        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
 
 
 def _check_official_hash(path: Path, file_prefix: str) -> None:

@@ -40,7 +40,7 @@ def fill_disk(pipeline: Pipeline) -> str:
     """Run a stage where the whole disk has a random number of bytes left."""
     stage = pipeline.rng.choice(pipeline.stages)
     pipeline.forget(stage)
-    ballast, left = pipeline.root / "ballast", int(10 ** pipeline.rng.uniform(3, 7.5))
+    ballast, left = pipeline.root / "ballast", int(10 ** pipeline.rng.uniform(3, 7))
     free = os.statvfs(pipeline.root)
     with ballast.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - left))

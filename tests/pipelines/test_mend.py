@@ -36,18 +36,18 @@ def test_what_a_dvc_is_writing_is_left_alone(tmp_path, file, lock, printed):
     assert not (tmp_path / file).exists()
 
 
-@pytest.mark.parametrize("kept", [0, 15, 90])
+@pytest.mark.parametrize("kept", [0, 15])
 def test_what_half_a_dvc_lock_has_forgotten_comes_back_without_running_anything(project, kept):
     record = project.root / "dvc.lock"
     whole = record.read_text()
     stages = YAML(typ="safe").load(whole)
     record.write_text(whole[:kept])
-    said: list[str] = []
-    dvc.repro(project.root, [], said.append)
+    done = project.naslora("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dvc.lock was cut off" in done.stdout
     assert project.executed() == []
     assert YAML(typ="safe").load(record.read_text()) == stages
     assert (project.root / ".naslora" / "dvc.lock.damaged").read_text() == whole[:kept]
-    assert any("dvc.lock was cut off" in line for line in said)
 
 
 def test_a_conflict_in_dvc_lock_is_left_to_people(project):

@@ -1,5 +1,10 @@
 # make demo   install, fetch the sample data and run the whole pipeline on it
 # make test   install if needed and run the tests; make test-slow runs those that take long
+# make fuzz       mutated input for every parser: make fuzz CASES=100000
+# make chaos      strike the whole pipeline with random faults, half an hour: make chaos TIMES=50 SEED=0
+# make licences   every package that is installed, with its licence
+# make sbom       the same as a CycloneDX file, sbom.json
+# make audit      known vulnerabilities of the pinned packages; asks the network
 # Another interpreter: make demo PYTHON=python3.12
 
 PYTHON ?= python3
@@ -9,7 +14,11 @@ INSTALLED := $(VENV)/.installed
 PULLED := .naslora/pulled
 TRACKED := data models/sam_tiny.safetensors
 
-.PHONY: demo test test-slow setup lint
+CASES ?= 10000
+TIMES ?= 50
+SEED ?= 0
+
+.PHONY: demo test test-slow setup lint fuzz chaos licences sbom audit
 .DELETE_ON_ERROR:
 
 demo: $(PULLED)
@@ -26,6 +35,24 @@ setup: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz --cases $(CASES)
+
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.chaos.faults --times $(TIMES) --seed $(SEED)
+
+licences: $(INSTALLED)
+	@$(BIN)/python -m tools.inventory licences
+
+sbom: $(INSTALLED)
+	$(BIN)/python -m tools.inventory sbom > sbom.json
+
+# In an environment of its own, so that what audits is not what is audited.
+audit: constraints.txt
+	$(PYTHON) -m venv .naslora/audit
+	.naslora/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.naslora/audit/bin/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \

@@ -1,17 +1,18 @@
 """A trained adapter on disk: what training changed, and a JSON that says which base it belongs to."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor
 
 from naslora_core.adapters import Adapter
-from naslora_core.config import AdapterConfig, ModelConfig, SearchConfig
+from naslora_core.config import AdapterConfig, ClassCount, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import file_sha256, write_json
 from naslora_core.inject import trainable_state
+from naslora_core.reading import read_object, require_format
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import (
     describe_mismatch,
@@ -28,6 +29,29 @@ from naslora_core.training.setup import add_adapters
 FORMAT = 2
 ADAPTER_FILE, DECODER_FILE, CONFIG_FILE = "adapter.safetensors", "mask_decoder.safetensors", "adapter.json"
 FILES = (ADAPTER_FILE, DECODER_FILE, CONFIG_FILE)
+
+
+class BaseNotes(BaseModel):
+    """Which base model an adapter belongs to, as adapter.json says it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    sha256: str
+    image_size: PositiveInt
+
+
+class AdapterNotes(BaseModel):
+    """What an adapter.json has to hold; notes on the data may stand beside it."""
+
+    method: str
+    adapter: AdapterConfig
+    search: SearchConfig
+    base: BaseNotes
+    classes: ClassCount
+    layers: list[str]
+    seed: int
+
 
 # The name, SHA-256 and image size of a base model, as adapter.json holds them.
 Base = Mapping[str, Any]
@@ -56,7 +80,7 @@ def save_adapted(
     adapter: AdapterConfig,
     search: SearchConfig,
     seed: int,
-    provenance: Mapping[str, str] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write what training changed into an existing folder: in the encoder, and the mask decoder in its own file.
 
@@ -106,13 +130,11 @@ def read_adapter_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG_FILE
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config = read_object(path)
+        require_format(config.get("format"), FORMAT, path, "train again with naslora run", CheckpointError)
+        AdapterNotes.model_validate(config)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); run stage search-train") from error
-    if config.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {config.get('format')}, this version reads {FORMAT}; train again with naslora run"
-        )
     return config
 
 

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, shorten
+from naslora_core.reading import parse_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
+# A mask has a byte for the class of a pixel, and 0 is the background.
+ClassCount = Annotated[int, Field(ge=1, le=255)]
+# Settings also come in files of strangers, where an absurd number would fill the memory before anything is checked.
+LARGEST_IMAGE_PX, LARGEST_RANK, MOST_CELL_NODES, LARGEST_OPTION = 4096, 1280, 16, 10_000
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -31,7 +34,7 @@ class ModelConfig(Section):
 
     name: Literal["sam_tiny", "vit_b", "vit_l", "vit_h"]
     checkpoint: Path
-    image_size: Literal["native"] | PositiveInt
+    image_size: Literal["native"] | Annotated[int, Field(ge=1, le=LARGEST_IMAGE_PX)]
     precision: Literal["auto", "fp32", "bf16"]
     gradient_checkpointing: bool = False
 
@@ -71,10 +74,18 @@ class AdapterConfig(Section):
     """
 
     method: str
-    rank: PositiveInt
+    rank: Annotated[int, Field(ge=1, le=LARGEST_RANK)]
     lora_alpha: PositiveFloat
     target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _options_are_of_a_size(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name, value in options.items():
+            if isinstance(value, int) and value > LARGEST_OPTION:
+                raise ValueError(f"{name} is {value}, and at most {LARGEST_OPTION}")
+        return options
 
 
 class SearchConfig(Section):
@@ -99,7 +110,7 @@ class SearchConfig(Section):
     """
 
     space: str | tuple[str, ...]
-    nodes: PositiveInt
+    nodes: Annotated[int, Field(ge=1, le=MOST_CELL_NODES)]
     partial_channel_k: PositiveInt
     share_alphas: bool
     alphas: Literal["searched", "uniform", "random"]
@@ -208,9 +219,9 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     if not path.is_file():
         raise ConfigError(f"{path} not found; run from the project's root folder, where params.yaml lies")
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML in UTF-8: {error}; correct it") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} must hold settings by name, found {type(content).__name__}")
     for override in overrides:
@@ -232,8 +243,8 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not isinstance(section, dict) or leaf not in section:
         raise ConfigError(f"unknown parameter '{key}'; known: {', '.join(_leaf_names(content))}")
     try:
-        section[leaf] = YAML(typ="safe").load(value)
-    except YAMLError as error:
+        section[leaf] = parse_yaml(value)
+    except ValueError as error:
         raise ConfigError(f"the value of '{override}' is not valid YAML: {error}") from error
 
 
@@ -253,7 +264,7 @@ def _explain(error: ValidationError, path: Path) -> str:
         elif detail["type"] == "missing":
             problems.append(f"parameter '{key}' is missing")
         else:
-            problems.append(f"parameter '{key}' is {detail['input']!r}: {detail['msg']}")
+            problems.append(f"parameter '{key}' is {shorten(repr(detail['input']))}: {detail['msg']}")
     return f"{path}: " + "; ".join(problems) + ". Correct it and run again."
 
 

@@ -1,8 +1,15 @@
 """Errors a user can act on: each says what was found, what was expected and what to do."""
 
+# What torch says of an accelerator, and of the CPU.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
 
 class NasLoraError(Exception):
     """Base of every error that is shown to the user as one message, without a traceback."""
+
+    def __str__(self) -> str:
+        """Return the message; what could move a terminal's cursor or turn its text round is written as an escape."""
+        return printable(super().__str__())
 
 
 class ConfigError(NasLoraError):
@@ -21,6 +28,10 @@ class InjectionError(NasLoraError):
     """Adapters cannot be placed where they were asked for."""
 
 
+class TrainingError(NasLoraError):
+    """A training cannot go on: its numbers are none any more, or memory ran out."""
+
+
 class MergeError(NasLoraError):
     """A merge is impossible, or loses more than it may."""
 
@@ -31,3 +42,22 @@ class ExportError(NasLoraError):
 
 class PipelineError(NasLoraError):
     """A tool that drives the pipeline (DVC, Prefect, git) is missing or failed."""
+
+
+def printable(text: str) -> str:
+    """Return text with every character that does not print, but for line breaks, as Python would escape it."""
+    shown = (letter.isprintable() or letter == "\n" for letter in text)
+    escaped = (letter.encode("unicode_escape").decode() for letter in text)
+    return "".join(letter if fine else escape for letter, fine, escape in zip(text, shown, escaped, strict=True))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, on the CPU or on an accelerator."""
+    # By its text, which does not need torch to be loaded as its type would.
+    said = isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
+    return said or isinstance(error, MemoryError)
+
+
+def shorten(text: str, most: int = 120) -> str:
+    """Return the beginning of a text that may be as long as its author liked."""
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -1,21 +1,37 @@
-"""Write files and folders so that a reader never sees half of one."""
+"""Write files and folders so that a reader never sees half of one, whatever happens meanwhile.
 
+What was written is on the disk before its name is: a power cut leaves the earlier content or the new one. What a
+killed process leaves behind is removed by the next one that writes the same folder.
+"""
+
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+# In the name of everything unfinished; .dvcignore keeps it out of what stages depend on.
+_UNFINISHED = ".tmp-"
+_PREVIOUS = ".previous"
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` if the block succeeds, and vanishes if it fails."""
+    """Yield a temporary path that becomes `path` if the block succeeds, and vanishes if it fails.
+
+    Raises:
+        OSError: if the disk is full or read-only; it names `path`, also where a library has hidden the reason.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -24,30 +40,104 @@ def atomic_file(path: Path) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        _flush(temporary)
         temporary.replace(path)
+        _flush(path.parent)
+    except Exception as error:
+        if number := _disk_error(error):
+            raise OSError(number, os.strerror(number), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yield a new empty folder that replaces `path` if the block succeeds, and vanishes if it fails."""
+def atomic_directory(path: Path, durable: bool = True) -> Iterator[Path]:
+    """Yield a new empty folder that replaces `path` if the block succeeds, and vanishes if it fails.
+
+    Args:
+        path: the folder; a kill between the two renames leaves none, and the next call puts the earlier one back.
+        durable: wait until the disk has every file; not worth its time where the content can be made anew.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    previous = temporary.with_name(temporary.name + ".previous")
+    _clear_up(path)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}"))
+    previous = temporary.with_name(temporary.name + _PREVIOUS)
+    with _held(temporary):
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            for file in (temporary, *temporary.rglob("*")) if durable else ():
+                _flush(file)
+            if path.exists():
+                path.replace(previous)
+            temporary.replace(path)
+            _flush(path.parent)
+        except BaseException:
+            if previous.exists() and not path.exists():
+                previous.replace(path)
+            raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(previous, ignore_errors=True)
+
+
+def reserve(path: Path) -> None:
+    """Take the room on the disk that a file needs to be written through memory.
+
+    A full disk is an OSError here; where a sparse file is mapped, it ends the process at the first page that finds
+    no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
+
+def _clear_up(path: Path) -> None:
+    """Put back or remove what processes that are no more have left of their work on a folder."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}{_UNFINISHED}*"):
+        with suppress(OSError):
+            if left.name.endswith(_PREVIOUS) and not path.exists():
+                left.replace(path)
+            else:
+                with _held(left) as is_ours:
+                    if is_ours:
+                        shutil.rmtree(left)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder as long as this process lives; yields False where another one does, or the disk knows no locks."""
+    handle = os.open(folder, os.O_RDONLY)
+    is_ours = False
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            path.replace(previous)
-        temporary.replace(path)
-    except BaseException:
-        if previous.exists() and not path.exists():
-            previous.replace(path)
-        raise
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = True
+        yield is_ours
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(previous, ignore_errors=True)
+        os.close(handle)
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has a file's content, or a folder's names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems have nothing to flush for a folder, and say so.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _disk_error(error: Exception) -> int | None:
+    """Return the number of a disk's error, also where torch or safetensors made another one of it; else None."""
+    number = getattr(error if isinstance(error, OSError) else error.__context__, "errno", None)
+    if match := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(match[1])
+    return number if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO) else None
 
 
 def file_sha256(path: Path) -> str:

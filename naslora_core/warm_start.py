@@ -1,14 +1,14 @@
 """Go on from an earlier training of the same kind instead of from a fresh adapter."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import file_sha256
+from naslora_core.reading import read_object, require_format
 
-START_FILE = "start.json"
+START_FILE, FORMAT = "start.json", 1
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,9 @@ def find_warm_start(folder: Path) -> WarmStart | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_object(path)
+        # The first version wrote no number.
+        require_format(content.get("format", 1), FORMAT, path, f"delete {folder} to train anew", CheckpointError)
         return WarmStart(folder, int(content["version"]), int(content["epochs"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); delete {folder} to train from the start") from error

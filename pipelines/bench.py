@@ -17,10 +17,11 @@ from naslora_core.bench.results import CellFolders
 from naslora_core.bench.table import Cell, Table, cells_of
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset import fingerprint, read_dataset
-from naslora_core.errors import MergeError, NasLoraError, PipelineError
+from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
 from naslora_core.evaluation.report.sentences import duration
 from naslora_core.files import file_sha256, write_json
 from naslora_core.progress import Progress, silent
+from naslora_core.reading import read_object, require_format
 from naslora_core.sam.checkpoint import require_checkpoint
 from naslora_core.sam.specs import find_spec
 from stages import evaluate, merge, preprocess, search_train, validate
@@ -28,6 +29,8 @@ from stages.paths import StagePaths
 from stages.runner import require_domain
 
 DONE_FILE = "bench.json"
+# Of bench.json, and of the table.json and cost.json that are made of it.
+FORMAT = 1
 
 # Of the settings, those that a cell's numbers depend on; the base model counts by its content.
 _DECIDES = {"seed", "model", "adapter", "search", "train", "merge", "evaluate"}
@@ -58,7 +61,7 @@ class Job:
 
     def folders(self) -> CellFolders:
         """Return where a finished cell's results are."""
-        done = json.loads(self.done_file.read_text(encoding="utf-8"))
+        done = read_done(self.done_file)
         stages = {stage: self.paths.output(stage, self.cell.domain) for stage in ("search_train", "merge", "evaluate")}
         return CellFolders(**stages, energy_j=done["energy_j"], refused=done["refused"])
 
@@ -69,6 +72,22 @@ class Outcome:
 
     error: Failure | None
     seconds: float
+
+
+def read_done(path: Path) -> dict[str, Any]:
+    """Return what a finished cell has noted: energy_j and refused, as `CellFolders` has them.
+
+    Raises:
+        DataError: if the file is damaged or of another version.
+    """
+    again = f"delete {path.parent} to measure its cell again"
+    try:
+        done = read_object(path)
+        # The first version wrote no number.
+        require_format(done.get("format", 1), FORMAT, path, again, DataError)
+        return {"energy_j": done["energy_j"], "refused": done["refused"]}
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); {again}") from error
 
 
 def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Params:
@@ -174,7 +193,7 @@ def run_job(job: Job, progress: Progress) -> None:
         anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
         merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
     evaluate.main(domain, job.params, job.paths, progress, pictures=False)
-    done: dict[str, Any] = {"cell": str(job.cell), "energy_j": meter.joules, "refused": refused}
+    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.cell), "energy_j": meter.joules, "refused": refused}
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 
 

@@ -1,6 +1,5 @@
 """What `naslora bench` leaves behind: a page, Markdown, JSON, Parquet and pictures."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from naslora_core.bench.results import read_results, summarise, write_results
 from naslora_core.bench.table import Table
 from naslora_core.files import atomic_file, write_json
 from naslora_core.progress import Progress
-from pipelines.bench import Job, row_params
+from naslora_core.reading import read_object
+from pipelines.bench import FORMAT, Job, row_params
 
 
 def write_bench(
@@ -50,7 +50,7 @@ def write_bench(
     line = shlex.join(command)
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder / "results.parquet", results)
-    write_json(folder / "table.json", {"command": line, **summary})
+    write_json(folder / "table.json", {"format": FORMAT, "command": line, **summary})
     for picture in folder.glob("*.png"):
         # Of the same table on other domains, or with other rows.
         picture.unlink()
@@ -68,13 +68,21 @@ def _cost(
     """Return the cost of a step of every row; measured once for the same settings."""
     rows = {row: row_params(root, table, row, extra) for row in table.rows}
     about: dict[str, Any] = {name: params.model_dump(mode="json") for name, params in rows.items()} | {"rounds": rounds}
-    if path.is_file():
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if saved["of"] == about:
-            measured: dict[str, dict[str, float]] = saved["cost"]
-            return measured
+    if path.is_file() and (saved := _saved_cost(path)).get("of") == about:
+        measured: dict[str, dict[str, float]] = saved["cost"]
+        return measured
     if not rounds:
         return {}
     found = compare_training(rows, table.reference, rounds, progress)
-    write_json(path, {"of": about, "cost": found})
+    write_json(path, {"format": FORMAT, "of": about, "cost": found})
     return found
+
+
+def _saved_cost(path: Path) -> dict[str, Any]:
+    """Return what an earlier table has measured; nothing if the file is damaged or of another version."""
+    try:
+        saved = read_object(path)
+    except ValueError:
+        return {}
+    # The first version wrote no number.
+    return saved if saved.get("format", 1) == FORMAT and isinstance(saved.get("cost"), dict) else {}

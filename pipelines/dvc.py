@@ -14,6 +14,7 @@ from typing import Any
 
 from naslora_core.errors import PipelineError
 from pipelines.foreign import is_busy, wait_for_others
+from pipelines.mend import mend
 from pipelines.transcript import Transcript
 
 _GRACE_S = 10.0
@@ -36,7 +37,7 @@ class Changes:
 
 
 def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
-    """Compare the working files with what the last run recorded; changes nothing.
+    """Compare the working files with what the last run recorded; changes nothing but what keeps dvc from starting.
 
     Args:
         root: the project's folder.
@@ -61,6 +62,8 @@ def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
             content: dict[str, Any] = json.loads(done.stdout)
         except json.JSONDecodeError as error:
             if is_busy(done.stderr) and time.monotonic() < deadline:
+                continue
+            if mend(root, done.stdout + done.stderr, say):
                 continue
             raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
         return Changes(tuple(name for name in content if not name.endswith(".dvc")))
@@ -101,6 +104,8 @@ def repro(
         if _follow([*_dvc(), "repro", *flags, *targets], root, log, transcript) == 0:
             return
         explanation = transcript.explain()
+        if mend(root, log.read_text(encoding="utf-8"), say):
+            continue
         if not (is_busy(explanation) and time.monotonic() < deadline):
             raise PipelineError(f"{explanation}\nThe whole output is in {log.relative_to(root)}")
 

@@ -3,17 +3,19 @@
 GTO would keep this in git tags, one commit per trained model; a nightly run must not commit in a person's name.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import Field, PositiveInt
 
-from naslora_core.config import Section
+from naslora_core.config import DomainName, Section
 from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.files import write_json
+from naslora_core.reading import read_object, require_format
+
+FORMAT: Literal[1] = 1
 
 
 class Version(Section):
@@ -38,7 +40,7 @@ class Version(Section):
     number: PositiveInt
     created: str
     identity: str
-    files: dict[str, str]
+    files: dict[Annotated[str, Field(pattern=r"^[a-z]+/[A-Za-z0-9_.]*[A-Za-z0-9]$")], str]
     data: dict[str, Any]
     params: dict[str, Any]
     code: str
@@ -63,8 +65,8 @@ class Event(Section):
 class Record(Section):
     """All versions of a domain, oldest first, and all decisions."""
 
-    format: Literal[1] = 1
-    domain: str
+    format: Literal[1] = FORMAT
+    domain: DomainName
     serving: PositiveInt | None = None
     versions: tuple[Version, ...] = ()
     events: tuple[Event, ...] = ()
@@ -132,12 +134,13 @@ class Registry:
         path = self._path(domain)
         if not path.is_file():
             return Record(domain=domain)
+        remedy = f"restore it with git checkout {path}"
         try:
-            return Record.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, ValidationError) as error:
-            raise PipelineError(
-                f"{path} is not a record of this version (format 1): {error}; restore it with git checkout {path}"
-            ) from error
+            content = read_object(path)
+            require_format(content.get("format"), FORMAT, path, remedy, PipelineError)
+            return Record.model_validate(content)
+        except ValueError as error:
+            raise PipelineError(f"{path} is no record of models: {error}; {remedy}") from error
 
     def write(self, record: Record) -> None:
         """Replace the record of a domain, atomically."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from naslora_core.config import Params
 from naslora_core.files import atomic_directory, write_json
-from naslora_core.warm_start import START_FILE
+from naslora_core.warm_start import FORMAT, START_FILE
 from pipelines.candidate import PAIRS_FILE, START, pair_hashes
 from pipelines.registry import Registry, Version
 from stages.paths import StagePaths
@@ -35,7 +35,9 @@ def lay_out(root: Path, params: Params, domain: str, say: Callable[[str], None])
     with atomic_directory(target) as folder:
         for file in sorted(files.iterdir()):
             shutil.copy2(file, folder / file.name)
-        write_json(folder / START_FILE, {"version": version.number, "epochs": params.retrain.warm_epochs})
+        write_json(
+            folder / START_FILE, {"format": FORMAT, "version": version.number, "epochs": params.retrain.warm_epochs}
+        )
     say(f"{domain}: starts from version {version.number}, {params.retrain.warm_epochs} epochs")
 
 

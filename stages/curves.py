@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.training.history import AlphaRecord, EpochRecord, Watch
 from stages.paths import StagePaths
 
@@ -38,10 +38,15 @@ def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[Watch]
 @contextmanager
 def _dvclive(folder: Path) -> Iterator[Watch]:
     from dvclive import Live
+    from scmrepo.exceptions import SCMError
 
     # The pipeline's dvc.yaml declares the files, and dvc exp run makes the experiments: Live only writes. An
     # interrupted run tells all its epochs again, so that no step can be missing or double.
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    try:
+        live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
+    except SCMError as error:
+        raise PipelineError(f"DVCLive asks git for the last commit, and finds none ({error}); commit once") from error
+    with live:
 
         def watch(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
             live.step = epoch.epoch

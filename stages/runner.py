@@ -1,17 +1,21 @@
 """What every stage does before and after its own work: arguments, settings, progress, errors."""
 
 import argparse
+import errno
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 from naslora_core.config import load_params
-from naslora_core.errors import ConfigError, NasLoraError
+from naslora_core.errors import ConfigError, NasLoraError, is_out_of_memory
 from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given.
 StageMain = Callable[..., None]
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run_stage(
@@ -22,6 +26,8 @@ def run_stage(
 ) -> None:
     """Run a stage as a program; exits with 1 and one line of explanation if it cannot do its work.
 
+    Ctrl-C ends it with 130 and SIGTERM with 143, after what is unfinished has been removed.
+
     Args:
         main: the stage; gets "" as domain where `needs_domain` is False.
         needs_domain: whether the stage works on one domain or on all of them.
@@ -30,6 +36,7 @@ def run_stage(
     """
     options = _parse(arguments, needs_domain, switches or {})
     chosen = {name: True for name in switches or {} if getattr(options, name)}
+    before = signal.signal(signal.SIGTERM, _leave)
     try:
         paths = StagePaths(Path(), options.run)
         if (options.settings or chosen) and paths.run is None:
@@ -42,15 +49,40 @@ def run_stage(
             main(options.domain, params, paths, ConsoleProgress(), **chosen)
         finally:
             end_bars()
-    except (NasLoraError, OSError) as error:
-        # A full disk or a forbidden file has a number and explains itself; anything else is a fault to trace.
-        if isinstance(error, OSError) and error.errno is None:
+    except (NasLoraError, OSError, RuntimeError, MemoryError) as error:
+        if (message := _explain(error)) is None:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {message}\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n")
         sys.exit(130)
+    except SystemExit:
+        sys.stderr.write("error: ended by SIGTERM; run again to go on\n")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _explain(error: Exception) -> str | None:
+    """Return what to tell about an error that is no fault of the program; None is for faults, which are traced."""
+    if isinstance(error, NasLoraError):
+        return str(error)
+    if is_out_of_memory(error):
+        reason = str(error).partition("\n")[0]
+        return (
+            f"not enough memory ({reason}); lower train.batch_size or model.image_size, set "
+            "model.gradient_checkpointing: true, or close other programs"
+        )
+    # A full disk or a forbidden file has a number.
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error}" + ("; free some space and run again" if error.errno in _FULL else "")
+    return None
+
+
+def _leave(signum: int, frame: FrameType | None) -> None:
+    # Through the exception handlers, which remove what is unfinished.
+    sys.exit(128 + signum)
 
 
 def require_domain(paths: StagePaths, domain: str) -> None:

@@ -17,21 +17,25 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.precision import best_device, describe_precision
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
+from naslora_core.training.determinism import describe_determinism
 from naslora_core.training.history import AlphaRecord, EpochRecord, unwatched, write_records
 from naslora_core.training.loop import SearchAndTrain, TrainingRecord
 from naslora_core.training.processes import Processes
-from naslora_core.training.resume import fingerprint
+from naslora_core.training.resume import Checkpoints, fingerprint
 from naslora_core.training.setup import add_adapters
 from naslora_core.warm_start import WarmStart, find_warm_start
 from stages.curves import curves
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
+# Beside the one after each epoch; what a kill can cost at most, where an epoch takes hours.
+CHECKPOINT_S = 600.0
+
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress, force: bool = False) -> None:
     """Write the adapter, the architecture, the learning curve and the path of the alphas.
 
-    An interrupted run goes on from its last epoch if nothing it depends on has changed. A run that an earlier
+    An interrupted run goes on from its last checkpoint if nothing it depends on has changed. A run that an earlier
     adapter was laid out for starts from that one, with a schedule of its own. `force` trains on data that the gate
     has not passed, and the adapter says so for ever.
 
@@ -60,18 +64,20 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     inputs = [file_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
+    checkpoints = Checkpoints(state_file, CHECKPOINT_S, processes.is_main)
     with curves(paths, domain, params.train.tensorboard) if processes.is_main else nullcontext(unwatched) as watch:
-        record = run.run(state_file, progress, watch, fresh_adapters=warm is None)
+        record = run.run(checkpoints, progress, watch, fresh_adapters=warm is None)
     processes.wait()
     if not processes.is_main:
         return
+    about = provenance | describe_determinism(sam.device, processes.count)
     with atomic_directory(paths.output("search_train", domain)) as folder:
-        save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, provenance)
+        save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
         write_json(folder / "genotype.json", describe_architecture(sam, adapters))
         write_records(folder / "history.csv", EpochRecord, record.epochs)
         write_records(folder / "alphas.csv", AlphaRecord, record.alphas)
         write_json(folder / "metrics.json", _metrics(sam, record, total, warm))
-    state_file.unlink(missing_ok=True)
+    checkpoints.remove()
 
 
 def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmStart | None) -> dict[str, Any]:

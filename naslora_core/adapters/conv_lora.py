@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from naslora_core.adapters.base import METHODS
@@ -24,7 +24,7 @@ class ConvLoRAOptions(Section):
         balance_weight: of the loss that keeps the experts equally busy.
     """
 
-    experts: PositiveInt = 8
+    experts: int = Field(default=8, ge=1, le=64)
     balance_weight: float = Field(default=1e-2, ge=0)
 
 

@@ -26,7 +26,14 @@ _COMPANIONS: Mapping[str, type[PeftCompanion]] = {
     "eva": ActivationStart,
     "lora_ga": GradientStart,
 }
-_NOT_HERE = {"corda": "PEFT can place its layers only where training images are, so nobody could load it without them"}
+_NOT_HERE = {
+    "corda": "PEFT can place its layers only where training images are, so nobody could load it without them",
+    "xlora": "it loads other adapters from wherever its options say",
+}
+# An adapter.json may come from a stranger; with these options PEFT imports a module by its name, or loads a file.
+_FORBIDDEN_OPTIONS = frozenset(
+    {"auto_mapping", "base_model_name_or_path", "megatron_config", "megatron_core", "revision", "runtime_config"}
+)
 
 
 @METHODS.register("peft")
@@ -90,6 +97,8 @@ def _configure(adapter: AdapterConfig, kind: type[PeftCompanion] | None, layers:
     name = _type_of(adapter)
     if name not in known:
         raise ConfigError(f"adapter.method {adapter.method} is no method of the installed PEFT; known: {sorted(known)}")
+    if forbidden := sorted(_FORBIDDEN_OPTIONS & adapter.options.keys()):
+        raise ConfigError(f"adapter.options {', '.join(forbidden)} may load code or files; leave them out")
     if kind is None:
         fields = {field.name for field in dataclasses.fields(known[name])}
         sizes = {"r": adapter.rank, "lora_alpha": adapter.lora_alpha}

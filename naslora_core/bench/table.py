@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import Field, NonNegativeInt
 
 from naslora_core.config import DomainName, Section
 from naslora_core.errors import ConfigError
+from naslora_core.reading import parse_yaml
 
 
 class Expected(Section):
@@ -88,8 +87,8 @@ def load_table(path: Path) -> Table:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
         raise ConfigError(f"{path} not found; tables in {path.parent}: {known}")
     try:
-        table = Table.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
-    except (YAMLError, ValidationError) as error:
+        table = Table.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
+    except ValueError as error:
         raise ConfigError(f"{path} is no table: {error}") from error
     if table.reference not in table.rows:
         raise ConfigError(f"{path}: reference '{table.reference}' is none of its rows {', '.join(table.rows)}")

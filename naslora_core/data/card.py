@@ -5,15 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from naslora_core.config import DomainName, Share
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
+from naslora_core.reading import parse_yaml
 
 CARD_FILE = "dataset.yaml"
+# Python has no time limit for a search. A name has 255 characters at most, so that the worst pattern within these
+# limits takes about a second.
+LONGEST_PATTERN, MOST_REPETITIONS = 200, 3
+_LITERALS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_REPETITION, _REPEATED_GROUP = re.compile(r"[*+]|\{\d*,?\d*\}"), re.compile(r"\)(?:[*+]|\{\d*,?\d*\})")
 
 
 class SplitRule(BaseModel):
@@ -40,11 +45,8 @@ class SplitRule(BaseModel):
 
     @field_validator("group_pattern")
     @classmethod
-    def _pattern_compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
+    def _pattern_is_sound(cls, pattern: str | None) -> str | None:
+        _check_pattern(pattern or "")
         return pattern
 
     @model_validator(mode="after")
@@ -59,7 +61,34 @@ class SplitRule(BaseModel):
         return (found[1] if found.re.groups else found[0]) or name if found else name
 
 
+def _check_pattern(pattern: str) -> None:
+    """Raise ValueError for what is no regular expression, or may take for ever on a name that nearly matches."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise ValueError(f"a pattern of {len(pattern)} characters is too long; use at most {LONGEST_PATTERN}")
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
+    bare = _LITERALS.sub("x", pattern)
+    if _REPEATED_GROUP.search(bare) or len(_REPETITION.findall(bare)) > MOST_REPETITIONS:
+        raise ValueError(
+            f"'{pattern}' may take for ever on some names; repeat no group, and use * + and {{}} at most "
+            f"{MOST_REPETITIONS} times"
+        )
+
+
 BACKGROUND = "background"
+# Line breaks print; letters of some scripts are joined by the two marks that follow.
+_INVISIBLE_BUT_FINE = "\n\u200c\u200d"
+
+
+def _check_text(text: str) -> str:
+    if strange := sorted({letter for letter in text if not letter.isprintable()} - set(_INVISIBLE_BUT_FINE)):
+        raise ValueError(f"it has characters that do not print: {', '.join(map(ascii, strange[:5]))}; remove them")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
 
@@ -80,15 +109,15 @@ class DatasetCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: DomainName
-    title: str
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    title: Text
+    classes: Annotated[tuple[Text, ...], Field(min_length=1)]
     mask_threshold: Annotated[int, Field(ge=1, le=255)] | None = None
     mask_values: dict[str, tuple[Annotated[int, Field(ge=0, le=65535)], ...] | tuple[Colour, ...]] | None = None
     split: SplitRule
     accepted_copies: tuple[tuple[str, str], ...] = ()
-    licence: str
-    citation: str
-    source: str
+    licence: Text
+    citation: Text
+    source: Text
 
     @property
     def mask_is_coloured(self) -> bool:
@@ -128,11 +157,11 @@ def read_card(root: Path) -> DatasetCard:
     if not path.is_file():
         raise DataError(f"{path} not found; make a dataset with naslora data import or sample")
     try:
-        return DatasetCard.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid YAML in UTF-8: {error}; correct it") from error
+        return DatasetCard.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        raise DataError(f"{path}: {_explain(error)}. Correct it and run again.") from error
+        raise DataError(f"{path}: {explain(error)}. Correct it and run again.") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid YAML in UTF-8: {error}; correct it") from error
 
 
 def write_card(root: Path, card: DatasetCard) -> None:
@@ -143,7 +172,8 @@ def write_card(root: Path, card: DatasetCard) -> None:
         writer.dump(card.model_dump(mode="json", exclude_none=True, exclude_defaults=True), stream)
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Say what is wrong with the fields of a card, one after the other."""
     known = ", ".join(DatasetCard.model_fields)
     problems = []
     for detail in error.errors():

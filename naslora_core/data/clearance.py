@@ -1,11 +1,11 @@
 """May this data be trained on? Only what the gate has passed, as it was then."""
 
-import json
 from pathlib import Path
 
 from naslora_core.data.card import CARD_FILE
 from naslora_core.data.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError
+from naslora_core.reading import VERDICT_FORMAT, read_object, require_format
 
 PASSED = "passed"
 
@@ -27,12 +27,15 @@ def clearance(verdict_file: Path, manifest_file: Path, dataset: Path) -> dict[st
     name = dataset.name
     prepared = dataset_sha256(manifest_file)
     try:
-        verdict = json.loads(verdict_file.read_text(encoding="utf-8"))
+        verdict = read_object(verdict_file)
     except (OSError, ValueError) as error:
         raise DataError(
             f"the gate has not judged '{name}': {verdict_file} cannot be read; run naslora run --domain {name}"
         ) from error
-    if not verdict.get("passed"):
+    # The first version wrote no number.
+    found = verdict.get("format", 1)
+    require_format(found, VERDICT_FORMAT, verdict_file, f"judge again: naslora run --domain {name}", DataError)
+    if verdict.get("passed") is not True:
         raise DataError(f"{verdict_file} rejects the data; mend what naslora data check {name} names, and run it again")
     if verdict.get("dataset_sha256") != prepared:
         raise DataError(
@@ -54,6 +57,6 @@ def dataset_sha256(manifest_file: Path) -> str:
         DataError: if the manifest cannot be read or does not say.
     """
     try:
-        return str(json.loads(manifest_file.read_text(encoding="utf-8"))["dataset_sha256"])
+        return str(read_object(manifest_file)["dataset_sha256"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{manifest_file} cannot be read ({error}); run stage preprocess") from error

@@ -1,7 +1,6 @@
 """What changed between two versions of a dataset, told by names and contents without opening an image."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from naslora_core.data.card import CARD_FILE, read_card
 from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, SHARDS_FOLDER, SHARDS_INDEX
 from naslora_core.data.pixels import IMAGE_SUFFIXES
 from naslora_core.data.quarantine_record import QUARANTINE_FOLDER
+from naslora_core.data.shards import read_index
 from naslora_core.data.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
 
 TEXT_FILES = (CARD_FILE, SPLITS_FILE, f"{SHARDS_FOLDER}/{SHARDS_INDEX}")
@@ -79,7 +79,7 @@ def read_version(label: str, files: Mapping[str, str], folder: Path) -> Version:
     card = read_card(folder)
     index = folder / SHARDS_FOLDER / SHARDS_INDEX
     if index.is_file():
-        files = {**files, **json.loads(index.read_text(encoding="utf-8"))["files_md5"]}
+        files = {**files, **read_index(index).files_md5}
     images = _of_folder(files, IMAGES_FOLDER)
     names = sorted(images.keys() | _of_folder(files, MASKS_FOLDER).keys())
     groups = {name: card.split.group_of(name) for name in names} | read_groups(folder)

@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from naslora_core.errors import ConfigError
 from naslora_core.files import atomic_file
+from naslora_core.reading import measure_yaml
 
 
 def enable_domain(params: Path, domain: str) -> bool:
@@ -28,9 +29,10 @@ def enable_domain(params: Path, domain: str) -> bool:
     editor.indent(mapping=2, sequence=4, offset=2)
     try:
         text = params.read_text(encoding="utf-8")
+        measure_yaml(text)
         content = editor.load(text)
-    except YAMLError as error:
-        raise ConfigError(f"{params} is not valid YAML: {error}") from error
+    except (YAMLError, ValueError) as error:
+        raise ConfigError(f"{params} is not valid YAML in UTF-8: {error}; correct it") from error
     found = content.get("domains") if isinstance(content, dict) else None
     if not isinstance(found, list):
         raise ConfigError(f"{params} has no list 'domains'; add one, for example: domains: [{domain}]")

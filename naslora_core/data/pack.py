@@ -6,7 +6,6 @@ which belongs to no data version and holds the index of the shards that it was m
 
 import contextlib
 import io
-import json
 import re
 import shutil
 import tarfile
@@ -26,7 +25,7 @@ from naslora_core.data.dataset import (
     is_packed,
     read_dataset,
 )
-from naslora_core.data.shards import shard_count, shard_name
+from naslora_core.data.shards import ShardsIndex, read_index, shard_count, shard_name
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.progress import Progress, silent
@@ -61,7 +60,8 @@ def pack(root: Path, progress: Progress = silent) -> int:
         digests = {name: file_digest(folder / name) for name in sorted(shards)}
         # The contents by name, so that versions can be compared without opening a shard.
         contents = {f"{path.parent.name}/{path.name}": file_md5(path) for paths in shards.values() for path in paths}
-        write_json(folder / SHARDS_INDEX, {"shards_sha256": digests, "files_md5": dict(sorted(contents.items()))})
+        index = ShardsIndex(shards_sha256=digests, files_md5=dict(sorted(contents.items())))
+        write_json(folder / SHARDS_INDEX, index.model_dump(mode="json"))
     with atomic_directory(_copy(root)) as folder:
         # As long as images/ is there the dataset counts as unpacked; from its move on the shards do.
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
@@ -83,12 +83,9 @@ def unpack(root: Path, progress: Progress = silent) -> Path:
     if not is_packed(root):
         raise DataError(f"{root} is not packed; its files lie in {IMAGES_FOLDER}/ and {MASKS_FOLDER}/")
     source = root / SHARDS_FOLDER
-    try:
-        digests = json.loads((source / SHARDS_INDEX).read_text(encoding="utf-8"))["shards_sha256"]
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{source / SHARDS_INDEX} is damaged ({error}); restore it with dvc checkout") from error
+    digests = read_index(source / SHARDS_INDEX).shards_sha256
     copy = _copy(root)
-    with atomic_directory(copy) as folder:
+    with atomic_directory(copy, durable=False) as folder:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
         for done, (name, digest) in enumerate(digests.items(), start=1):
@@ -165,10 +162,15 @@ def _write_shard(path: Path, files: Sequence[Path]) -> None:
 
 
 def _read_shard(path: Path, folder: Path) -> None:
-    with tarfile.open(path) as archive:
-        for entry in archive:
-            content = archive.extractfile(entry) if entry.isfile() and _MEMBER.fullmatch(entry.name) else None
-            if content is None:
-                raise DataError(f"{path} holds '{entry.name}', which naslora data pack does not write; remove it")
-            with (folder / entry.name).open("wb") as stream:
-                shutil.copyfileobj(content, stream)
+    try:
+        # Neither compressed nor sparse: nothing in it can become larger than it is.
+        with tarfile.open(path, "r:") as archive:
+            for entry in archive:
+                plain = entry.isreg() and not entry.issparse() and _MEMBER.fullmatch(entry.name)
+                content = archive.extractfile(entry) if plain and entry.name.isprintable() else None
+                if content is None:
+                    raise DataError(f"{path} holds {entry.name!r}, which naslora data pack does not write; remove it")
+                with (folder / entry.name).open("xb") as stream:
+                    shutil.copyfileobj(content, stream)
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(f"{path} is no shard: {error}; restore it with dvc checkout") from error

@@ -6,13 +6,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from naslora_core.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 # Nothing else is tried on a file, whatever it is called; as JPEG also MPO is read, that of many telephones.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
+# What makes a picture upright, by its EXIF orientation; as ImageOps.exif_transpose, which also writes the notes anew.
+_TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -153,12 +164,18 @@ def to_colours(picture: Image.Image) -> np.ndarray:
 
 def orientation(picture: Image.Image) -> int:
     """Return how a camera says it was held: 1 is upright, 2 to 8 are turned or mirrored."""
-    return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    try:
+        found = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    # Damaged notes make Pillow raise almost anything; the picture is then shown as it is stored, by all programs.
+    except Exception:
+        return 1
+    return found if isinstance(found, int) and found in _TURNS else 1
 
 
 def _upright(picture: Image.Image) -> Image.Image:
     # Transposing copies the pixels, even those of an upright picture.
-    return picture if orientation(picture) == 1 else ImageOps.exif_transpose(picture)
+    turn = _TURNS[orientation(picture)]
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _finite(values: np.ndarray, path: Path) -> np.ndarray:

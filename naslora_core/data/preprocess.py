@@ -18,7 +18,7 @@ from naslora_core.data.reuse import Earlier, Key, checksums, open_earlier
 from naslora_core.data.shards import shard_count, shard_name
 from naslora_core.data.splits import SPLITS
 from naslora_core.errors import DataError
-from naslora_core.files import atomic_directory, write_json
+from naslora_core.files import atomic_directory, reserve, write_json
 from naslora_core.parallel import worker_count
 from naslora_core.progress import Progress, silent
 
@@ -115,8 +115,8 @@ def _write_shard(
 ) -> list[Sizes]:
     """Write the files of one shard; rows that the earlier output has are not decoded again."""
     shape = (len(rows), side, side)
-    images = open_memmap(folder / shard_file(shard, "images"), mode="w+", dtype=np.uint8, shape=(*shape, 3))
-    masks = open_memmap(folder / shard_file(shard, "masks"), mode="w+", dtype=np.uint8, shape=shape)
+    images = _create(folder / shard_file(shard, "images"), (*shape, 3))
+    masks = _create(folder / shard_file(shard, "masks"), shape)
     fresh = decode([row.pair for row in rows if row.key not in earlier.items])
     sizes = []
     for place, row in enumerate(rows):
@@ -127,6 +127,12 @@ def _write_shard(
     images.flush()
     masks.flush()
     return sizes
+
+
+def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    reserve(path)
+    return array
 
 
 def _items(

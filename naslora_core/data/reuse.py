@@ -1,7 +1,6 @@
 """What an earlier preprocessing left, as far as it can be used again."""
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 
 from naslora_core.data.decode import Sizes, Square
 from naslora_core.data.prepared import FORMAT, MANIFEST_FILE, open_shard, shard_file
+from naslora_core.reading import read_object
 
 KINDS = ("images", "masks")
 # The sha256 of an image file and of its mask file: with the recipe, all that a row depends on.
@@ -66,7 +66,7 @@ def open_earlier(folder: Path, recipe: dict[str, Any]) -> Earlier:
     if not folder.is_dir() or not any(folder.iterdir()):
         return Earlier(folder)
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        manifest = read_object(folder / MANIFEST_FILE)
         if manifest.get("recipe", {}).get("format") != FORMAT:
             return Earlier(folder, problem="the earlier output is of another version")
         if manifest["recipe"] != recipe:

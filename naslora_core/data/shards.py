@@ -3,12 +3,42 @@
 import hashlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import BaseModel, Field
+
+from naslora_core.errors import DataError
+from naslora_core.reading import read_object, require_format
 
 _IMAGES_PER_SHARD = 256
 # Every mapped file holds a descriptor, and 1024 is a common limit; beyond that the shards grow instead.
 _MOST_SHARDS = 128
+
+
+class ShardsIndex(BaseModel):
+    """What the index of a packed dataset holds: the SHA-256 of its shards, and the MD5 of the files in them."""
+
+    format: Literal[1] = 1
+    # A plain file name: beside the index, and nowhere else.
+    shards_sha256: dict[Annotated[str, Field(pattern=r"^[a-z]+-[0-9]+\.tar$")], str]
+    files_md5: dict[str, str]
+
+
+def read_index(path: Path) -> ShardsIndex:
+    """Return the index of a packed dataset.
+
+    Raises:
+        DataError: if the file cannot be read or is of another version.
+    """
+    try:
+        content = read_object(path)
+        # The first version wrote no number.
+        require_format(content.get("format", 1), 1, path, "pack the dataset again", DataError)
+        return ShardsIndex.model_validate(content)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it with dvc checkout") from error
 
 
 def shard_count(images: int) -> int:

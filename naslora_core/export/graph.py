@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.errors import ExportError
-from naslora_core.merge.merged import load_merged, read_config
+from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 INPUT, OUTPUTS = "images", ("low_res_masks", "probabilities")
@@ -85,18 +85,18 @@ def read_source(folder: Path) -> Source:
     segmenter = PromptFreeSegmenter(load_merged(folder)).eval()
     # The first layer lies in memory as suits the encoder; archives keep tensors in the usual order.
     segmenter.to(memory_format=torch.contiguous_format)
-    config = read_config(folder)
-    size = config["image_size"]
+    notes = read_merged_notes(folder)
+    size = notes.image_size
     about = {
         "producer": "naslora",
-        "model": config["model"],
-        "merge_mode": config["mode"],
-        "domain": str(config["origin"].get("domain", "")),
-        "classes": str(config["classes"]),
+        "model": notes.model,
+        "merge_mode": notes.mode,
+        "domain": str(notes.origin.get("domain", "")),
+        "classes": str(notes.classes),
         "image_size": str(size),
         "input": f"{INPUT}: uint8 RGB (B, 3, {size}, {size}); longer side resized to {size}, padded at the {_PADDING}",
         "normalisation": "inside the graph",
-        "base_sha256": config["origin"]["base"]["sha256"],
+        "base_sha256": notes.origin["base"]["sha256"],
     }
     return Source(SegmentationGraph(segmenter), about)
 

@@ -27,8 +27,8 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
         MergeError: if the model is not an ordinary SAM.
     """
     plain = read_plain_sam(merged)
-    with atomic_file(output) as temporary:
-        torch.save(plain.weights, temporary)
+    with atomic_file(output) as temporary, temporary.open("wb") as file:
+        torch.save(plain.weights, file)
     if MODEL_SPECS[plain.name].file_prefix:
         return (
             "from segment_anything import SamPredictor, sam_model_registry\n"

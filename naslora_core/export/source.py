@@ -1,6 +1,5 @@
 """A merged model that is an ordinary SAM, which is what other projects can load."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from naslora_core.errors import MergeError
-from naslora_core.merge.merged import CONFIG_FILE, load_merged
+from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.sam.build import build_sam
 
 
@@ -35,24 +34,24 @@ def read_plain_sam(folder: Path) -> PlainSam:
         MergeError: if the model is not an ordinary SAM: folded, of several classes, or of another image size.
     """
     weights = load_merged(folder).state_dict()
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    name = config["model"]
+    notes = read_merged_notes(folder)
+    name = notes.model
     with torch.device("meta"):
         plain = build_sam(name)
-    if config["classes"] > 1:
+    if notes.classes > 1:
         raise MergeError(
-            f"{folder} tells {config['classes']} classes apart, and SAM has one mask a prompt; "
+            f"{folder} tells {notes.classes} classes apart, and SAM has one mask a prompt; "
             "use naslora predict, or export the adapter"
         )
-    if config["image_size"] != plain.image_encoder.img_size:
+    if notes.image_size != plain.image_encoder.img_size:
         raise MergeError(
-            f"{folder} sees {config['image_size']} px, and {name} is loaded elsewhere with "
+            f"{folder} sees {notes.image_size} px, and {name} is loaded elsewhere with "
             f"{plain.image_encoder.img_size} px; train with model.image_size native"
         )
     if folded := sorted({key.rpartition(".")[0] for key in weights.keys() - plain.state_dict().keys()}):
         raise MergeError(
-            f"{folder} was merged with merge.mode {config['mode']}, which keeps a convolution beside {len(folded)} "
+            f"{folder} was merged with merge.mode {notes.mode}, which keeps a convolution beside {len(folded)} "
             f"layers ({folded[0]}) that SAM does not have; merge with merge.mode calibrated, or train with "
             "search.pointwise_pressure above 0 and merge with exact"
         )
-    return PlainSam(name, dict(weights), config["origin"]["base"]["sha256"])
+    return PlainSam(name, dict(weights), notes.origin["base"]["sha256"])

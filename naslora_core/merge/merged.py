@@ -1,21 +1,24 @@
 """A merged model on disk: SAM's weights, for `fold` with a few more tensors a layer, and how to build it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
 from torch import Tensor
 
+from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.method import Merged, put_layer
+from naslora_core.reading import read_object, require_format
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
 from naslora_core.sam.classes import class_count, set_class_count
 
 FORMAT = 2
+WIDEST_KERNEL = 31
 WEIGHTS_FILE, CONFIG_FILE, LORA_FILE = "model.safetensors", "model.json", "lora.safetensors"
 
 
@@ -39,34 +42,45 @@ def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapp
     write_json(folder / CONFIG_FILE, {"format": FORMAT, **config, "origin": dict(origin)})
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return model.json of a merged model.
+class MergedNotes(BaseModel):
+    """What a model.json holds; `origin` is what the model was made from."""
+
+    model: str
+    mode: str
+    classes: ClassCount
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE_PX)]
+    origin: dict[str, Any]
+
+
+def read_merged_notes(folder: Path) -> MergedNotes:
+    """Return the model.json of a folder.
 
     Raises:
-        CheckpointError: if it cannot be read or is of another version.
+        CheckpointError: if the file cannot be read or is of another version.
     """
+    path = folder / CONFIG_FILE
     try:
-        config: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        content = read_object(path)
+        require_format(content.get("format"), FORMAT, path, "merge again", CheckpointError)
+        return MergedNotes.model_validate(content)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} cannot be read ({error}); run stage merge") from error
-    if config.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{folder / CONFIG_FILE} has format {config.get('format')}, this version reads {FORMAT}; merge again"
-        )
-    return config
+        raise CheckpointError(f"{path} cannot be read ({error}); run stage merge") from error
 
 
 def load_merged(folder: Path) -> Sam:
     """Load a merged model; it needs neither the base model nor the adapter.
 
     Raises:
-        CheckpointError: if files are missing, damaged or of another version.
+        CheckpointError: if it cannot be read or is of another version.
     """
-    config = read_config(folder)
+    notes = read_merged_notes(folder)
     weights = read_weights(folder / WEIGHTS_FILE)
-    sam = build_sam(config["model"], config["image_size"])
-    set_class_count(sam, config["classes"])
-    _prepare_folded_layers(sam, weights)
+    sam = build_sam(notes.model, notes.image_size)
+    set_class_count(sam, notes.classes)
+    try:
+        _prepare_folded_layers(sam, weights)
+    except (AttributeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE} has a folded layer amiss: {error}; merge again") from error
     load_strictly(sam, weights, folder / WEIGHTS_FILE)
     return sam.requires_grad_(False).eval()
 
@@ -83,5 +97,8 @@ def _prepare_folded_layers(sam: Sam, weights: Mapping[str, Tensor]) -> None:
     for name, kernels in folded_layers(weights).items():
         plain = sam.get_submodule(name)
         rank = len(weights[f"{name}.fold_A"])
+        # A tensor without elements can have sides of any length, and costs nothing until a layer is made of it.
+        if rank > LARGEST_RANK or max(kernels.values()) > WIDEST_KERNEL:
+            raise ValueError(f"{name} has rank {rank} and kernels of side {max(kernels.values())}")
         folded = FoldedLinear(plain.in_features, plain.out_features, rank, kernels, plain.bias is not None)
         put_layer(sam, name, folded)

@@ -1,6 +1,5 @@
 """What a merged model remembers of the images it was trained on: their sizes and classes."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -9,7 +8,7 @@ from pydantic import PositiveInt
 
 from naslora_core.config import Section
 from naslora_core.data.prepared import PreparedData
-from naslora_core.merge.merged import read_config
+from naslora_core.merge.merged import read_merged_notes
 
 # Twice as large as any image of the training, an object is half as large to SAM as the model has ever seen it.
 _TOO_LARGE = 2
@@ -48,7 +47,7 @@ def describe_training(images: PreparedData) -> dict[str, Any]:
 
 def read_training(folder: Path) -> TrainingImages | None:
     """Return what model.json in `folder` says of the training images; None if the merge is older than this record."""
-    origin: Mapping[str, Any] = read_config(folder).get("origin", {})
+    origin = read_merged_notes(folder).origin
     return TrainingImages.model_validate(origin["training_images"]) if "training_images" in origin else None
 
 
@@ -56,5 +55,5 @@ def class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of a merged model's class ids from 1 on, made up where model.json has none."""
     if (training := read_training(folder)) is not None:
         return training.classes
-    count = read_config(folder)["classes"]
+    count = read_merged_notes(folder).classes
     return ("foreground",) if count == 1 else tuple(f"class_{number}" for number in range(1, count + 1))

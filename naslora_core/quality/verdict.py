@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from naslora_core.reading import VERDICT_FORMAT
+
 
 class FileProblem(BaseModel):
     """A file, relative to the dataset's folder, and what is wrong with it."""
@@ -42,6 +44,7 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    format: Literal[1] = VERDICT_FORMAT
     dataset: str
     passed: bool
     pairs: int

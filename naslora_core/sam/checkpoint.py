@@ -1,5 +1,6 @@
 """Read and write SAM weights: strictly, and without unpickling anything but tensors."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,7 +63,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
+        if strange := [key for key, value in weights.items() if not isinstance(key, str) or not torch.is_tensor(value)]:
+            raise ValueError(f"it holds something else than tensors by name: {strange[:3]}")
+        return weights
     # A damaged pickle can raise almost anything.
     except Exception as error:
         raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error
@@ -107,10 +111,21 @@ def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tens
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and notes as one safetensors file, atomically."""
+    """Write tensors and notes as one safetensors file, atomically; the same ones make the same bytes."""
     contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     with atomic_file(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the notes into order: safetensors writes them in another one each time, and DVC sees another model."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header |= {"__metadata__": dict(sorted(header["__metadata__"].items()))}
+        file.seek(8)
+        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
 
 
 def _check_official_hash(path: Path, file_prefix: str) -> None:

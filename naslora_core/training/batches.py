@@ -1,6 +1,6 @@
 """Batches of prepared images, shuffled by a seed and varied as the world varies them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +17,16 @@ from naslora_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32."""
+    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32; names of the images."""
 
     images: Tensor
     masks: Tensor
     valid: Tensor
+    names: tuple[str, ...]
 
     def __getitem__(self, rows: slice) -> "Batch":
         """Return some of the images with what belongs to them."""
-        return Batch(self.images[rows], self.masks[rows], self.valid[rows])
+        return Batch(self.images[rows], self.masks[rows], self.valid[rows], self.names[rows])
 
 
 def augmentation() -> v2.Transform:
@@ -73,7 +74,8 @@ def make_batch(
         images.append(image.as_subclass(Tensor))
         areas.append(mask.as_subclass(Tensor))
     stacked = torch.stack(areas).float()
-    return Batch(torch.stack(images), stacked[:, :1], stacked[:, 1:])
+    names = tuple(data.names[row] for row in rows)
+    return Batch(torch.stack(images), stacked[:, :1], stacked[:, 1:], names)
 
 
 class ShuffledBatches:
@@ -115,11 +117,6 @@ class ShuffledBatches:
             self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return make_batch(self._data, [self._rows[place] for place in chosen], self._transform, self._device)
-
-    def one_pass(self) -> Iterator[Batch]:
-        """Yield as many batches as a pass has; from its start, that is every row once."""
-        for _ in range(len(self)):
-            yield next(self)
 
     def state(self) -> dict[str, Any]:
         """Return where the passes stand, even in the midst of one."""

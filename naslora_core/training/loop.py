@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from naslora_core.training.history import (
     unwatched,
 )
 from naslora_core.training.processes import Processes
-from naslora_core.training.resume import load_state, save_state
+from naslora_core.training.resume import Checkpoints
+from naslora_core.training.signals import DeferredSignals
 from naslora_core.training.stage_wise import StageWise
 from naslora_core.training.state import trained_state
 from naslora_core.training.validate import mean_dice
@@ -76,42 +77,59 @@ class SearchAndTrain:
         self._stages = StageWise(segmenter, adapters, training, train, search, precision, seed, self._processes)
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
+        self._epoch_began = time.monotonic()
 
     def run(
         self,
-        state_file: Path | None = None,
+        checkpoints: Checkpoints | None = None,
         progress: Progress = silent,
         watch: Watch = unwatched,
         fresh_adapters: bool = True,
     ) -> TrainingRecord:
         """Train all epochs and leave the best one's weights in the segmenter.
 
+        Ctrl-C and SIGTERM end it after the step or validation under way, with a checkpoint.
+
         Args:
-            state_file: where to keep the state after each epoch; a run that finds one there goes on from it.
+            checkpoints: where to keep the state after each epoch, and within long ones; a run that finds one there
+                goes on from it and ends, on a CPU, with the same weights as one that was never interrupted.
             progress: told after every step, of how many in the whole run.
             watch: told of every epoch, those of an interrupted run included.
             fresh_adapters: they may start from training images, if their method does; else they keep their weights.
 
         Raises:
             ConfigError: if a method cannot start from these images.
+            TrainingError: if the numbers are none any more, or memory ran out; the last checkpoint stays.
         """
-        start = self._restore(state_file)
-        if start == 0:
+        is_resumed = self._restore(checkpoints, progress)
+        if not self._record.alphas:
             self._record.alphas += record_alphas(0, self._adapters)
         for record in self._record.epochs:
             watch(record, self._alphas_of(record.epoch))
-        for epoch in range(start, self._epochs):
-            self._run_epoch(epoch, progress, prepare=fresh_adapters and epoch == 0)
-            watch(self._record.epochs[-1], self._alphas_of(epoch + 1))
-            if state_file is not None and self._processes.is_main:
-                self._save(state_file, epoch + 1)
+        if fresh_adapters and not is_resumed:
+            # Outside of what can be interrupted and go on: it begins anew, as long as no step is taken.
+            self._stages.prepare(progress)
+        self._train(checkpoints, progress, watch)
         self._segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
 
-    def _run_epoch(self, epoch: int, progress: Progress, prepare: bool) -> None:
-        started = time.monotonic()
-        if prepare:
-            self._stages.prepare(progress)
+    def _train(self, checkpoints: Checkpoints | None, progress: Progress, watch: Watch) -> None:
+        with DeferredSignals() as signals:
+
+            def tell(done: int, total: int, message: str) -> None:
+                progress(done, total, message)
+                if checkpoints and (signals.are_waiting or checkpoints.are_due()):
+                    checkpoints.save(self._state())
+                signals.deliver()
+
+            for epoch in range(len(self._record.epochs), self._epochs):
+                self._run_epoch(epoch, tell)
+                if checkpoints:
+                    checkpoints.save(self._state())
+                watch(self._record.epochs[-1], self._alphas_of(epoch + 1))
+                signals.deliver()
+
+    def _run_epoch(self, epoch: int, progress: Progress) -> None:
         losses = self._stages.run_epoch(epoch, progress)
         self._segmenter.eval()
         dice = mean_dice(self._segmenter, self._validation, self._precision, processes=self._processes)
@@ -128,31 +146,32 @@ class SearchAndTrain:
                 decoder_lr=self._stages.decoder_learning_rate,
                 arch_lr=self._stages.arch_learning_rate,
                 alpha_entropy=alpha_entropy(self._adapters),
-                seconds=round(time.monotonic() - started, 2),
+                seconds=round(time.monotonic() - self._epoch_began, 2),
             )
         )
         self._record.alphas += record_alphas(epoch + 1, self._adapters)
+        self._epoch_began = time.monotonic()
 
     def _alphas_of(self, epoch: int) -> list[AlphaRecord]:
         return [record for record in self._record.alphas if record.epoch == epoch]
 
-    def _save(self, state_file: Path, epochs_done: int) -> None:
-        state = {
-            "epochs_done": epochs_done,
+    def _state(self) -> dict[str, Any]:
+        return {
             "weights": trained_state(self._segmenter.sam),
             "best": self._best,
             "stages": self._stages.state(),
             "record": asdict(self._record),
+            "seconds": time.monotonic() - self._epoch_began,
         }
-        save_state(state_file, state)
 
-    def _restore(self, state_file: Path | None) -> int:
-        state = load_state(state_file) if state_file is not None else None
+    def _restore(self, checkpoints: Checkpoints | None, progress: Progress) -> bool:
+        state = checkpoints.load(lambda line: progress(1, 1, line)) if checkpoints else None
         if state is None:
-            return 0
+            return False
         self._segmenter.sam.load_state_dict(state["weights"], strict=False)
         self._best = state["best"]
         self._stages.restore(state["stages"])
+        self._epoch_began = time.monotonic() - state["seconds"]
         record = state["record"]
         self._record = TrainingRecord(
             [EpochRecord(**row) for row in record["epochs"]],
@@ -160,7 +179,7 @@ class SearchAndTrain:
             record["best_epoch"],
             record["best_dice"],
         )
-        return int(state["epochs_done"])
+        return True
 
 
 def _mean(values: list[float]) -> float:

@@ -1,6 +1,9 @@
 """Stop and go on: everything a training run needs to continue as if nothing had happened."""
 
 import hashlib
+import time
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,27 +11,83 @@ import torch
 
 from naslora_core.files import atomic_file
 
+# Another one for another content of a state: what an earlier version has kept is then no state of any run.
+_FORMAT = "naslora-state-2"
+
 
 def fingerprint(*parts: str) -> str:
-    """Return a name for a run that changes with any of its settings and inputs."""
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    """Return a name for a run that changes with any of its settings and inputs, and with what a state holds."""
+    return hashlib.sha256("\n".join((_FORMAT, *parts)).encode()).hexdigest()[:16]
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` and torch's random state, atomically; it holds nothing but tensors, numbers and strings."""
-    with atomic_file(path) as temporary:
-        torch.save({**state, "torch_rng": torch.get_rng_state()}, temporary)
+class Checkpoints:
+    """The last two states of a run, so that one is intact whatever happens to the other.
 
+    A state holds nothing but tensors, numbers and strings; torch's random states are added to it.
 
-def load_state(path: Path) -> dict[str, Any] | None:
-    """Read what `save_state` wrote and restore torch's random state.
-
-    A file that cannot be read is as good as none: the run starts anew.
+    Args:
+        path: of the last one; the one before lies beside it.
+        interval_s: how long a run may go on without a new one.
+        keeps: whether this process writes; of several that train together, one does.
     """
+
+    def __init__(self, path: Path, interval_s: float, keeps: bool = True) -> None:
+        self.path, self._interval_s, self._keeps = path, interval_s, keeps
+        self._previous = path.with_name(f"{path.name}.previous")
+        self._saved_at = time.monotonic()
+
+    def are_due(self) -> bool:
+        """Say whether the last state is so old that it would be a pity to lose what came after it."""
+        return time.monotonic() - self._saved_at >= self._interval_s
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write a state; the last one becomes the previous one. A kill in between leaves at least one of them."""
+        self._saved_at = time.monotonic()
+        if not self._keeps:
+            return
+        complete = {**state, "torch_rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
+        with atomic_file(self.path) as temporary:
+            # Into an open file: given a path, torch does not say why it cannot write there.
+            with temporary.open("wb") as file:
+                torch.save(complete, file)
+            if self.path.exists():
+                self.path.replace(self._previous)
+
+    def load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """Read the last intact state and restore torch's random states.
+
+        Args:
+            say: told which state is damaged, and what is used instead.
+
+        Returns:
+            None if there is none, and the run has to start anew.
+        """
+        for path in (self.path, self._previous):
+            if not path.exists():
+                continue
+            if state := _read(path):
+                torch.set_rng_state(state["torch_rng"])
+                torch.cuda.set_rng_state_all(state["cuda_rng"][: torch.cuda.device_count()])
+                return state
+            instead = "the one before it is used" if path == self.path else "training starts anew"
+            say(f"checkpoint {path} is damaged; {instead}")
+        return None
+
+    def remove(self) -> None:
+        """Delete what a finished run has no more use for, with what killed writers have left."""
+        for path in self.path.parent.glob(f"*{self.path.name}*"):
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return a state, or None if its file is not, bit for bit, what was written."""
     try:
+        # torch.save writes checksums of all parts, but torch.load does not look at them.
+        with zipfile.ZipFile(path) as parts:
+            if parts.testzip() is not None:
+                return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     # A damaged pickle can raise almost anything.
     except Exception:
         return None
-    torch.set_rng_state(state["torch_rng"])
     return state

@@ -1,7 +1,8 @@
 """The stage-wise optimisation of NAS-LoRA: which parameters a step updates, and when (arXiv:2512.03499)."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared import PreparedData
+from naslora_core.errors import TrainingError
 from naslora_core.genotype import searched_edges
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
@@ -19,6 +21,7 @@ from naslora_core.training.batches import Batch, ShuffledBatches, make_batch, sp
 from naslora_core.training.checks import check_pressure
 from naslora_core.training.companions import Companions, spread_rows
 from naslora_core.training.losses import make_loss
+from naslora_core.training.memory import MicroBatches
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
 from naslora_core.training.processes import Processes
 from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
@@ -77,6 +80,7 @@ class StageWise:
         self._arch_batches = batches(training, arch_rows, seed=seed + 1)
         self._weight_steps, self._arch_steps = 0, 0
         self._companions = Companions(self._adapters, self._planned_weight_steps)
+        self._losses, self._micro_batches = EpochLosses(), MicroBatches()
         self._set_time(epoch=0)
 
     def prepare(self, progress: Progress) -> None:
@@ -86,24 +90,30 @@ class StageWise:
         self._companions.prepare([partial(self._look, rows, progress) for rows in batches])
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
-        """Run stage 1 over all its images, and stage 2 whenever its turn comes.
+        """Run stage 1 over all its images, and stage 2 whenever its turn comes; or what is left of that.
 
         Args:
             epoch: counted from 0.
+            progress: told after every step, when `state` is such that an epoch can go on from it.
+
+        Raises:
+            TrainingError: if loss or gradients are no numbers any more, or one image is more than memory holds.
         """
         self._set_time(epoch)
         self._segmenter.train()
-        search, losses = self._search, EpochLosses()
+        search, losses = self._search, self._losses
         searching = self._arch_optimizer is not None and epoch >= search.warmup_epochs
-        for batch in self._weight_batches.one_pass():
+        for _ in range(len(losses.weights), len(self._weight_batches)):
+            batch = next(self._weight_batches)
             losses.weights.append(self._stage_1(batch, joint=searching and search.alternate == "joint"))
             if searching and search.alternate == "steps" and self._weight_steps % search.arch_every == 0:
                 losses.arch.append(self._stage_2(next(self._arch_batches)))
             self._tell(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
         if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
-            for batch in self._arch_batches.one_pass():
-                losses.arch.append(self._stage_2(batch))
+            for _ in range(len(losses.arch), len(self._arch_batches)):
+                losses.arch.append(self._stage_2(next(self._arch_batches)))
                 self._tell(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
+        self._losses = EpochLosses()
         return losses
 
     def _stage_1(self, batch: Batch, joint: bool) -> float:
@@ -128,16 +138,19 @@ class StageWise:
         return self._arch_optimizer
 
     def _update(self, batch: Batch, *optimizers: torch.optim.Optimizer) -> float:
-        rows, weight = self._processes.share(len(batch.images))
-        loss = weight * self._loss_of(batch[rows])
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
         updated = [parameter for optimizer in optimizers for parameter in optimised(optimizer)]
-        loss.backward(inputs=updated)
+        rows, weight = self._processes.share(len(batch.images))
+        loss = self._micro_batches.gradients(batch[rows], weight, self._loss_of, updated)
         mean_loss = self._processes.average(loss, updated)
+        norms = [torch.nn.utils.clip_grad_norm_(optimised(each), self._train.clip_norm) for each in optimizers]
+        # Before anything is changed: weights that are no numbers would end up in the next checkpoint.
+        if not all(math.isfinite(number) for number in (mean_loss, *map(float, norms))):
+            raise TrainingError(
+                f"step {self._weight_steps + self._arch_steps}: the loss is {mean_loss:g}, its gradients' norm "
+                f"{max(map(float, norms)):g}, on {', '.join(batch.names)}. Look at these images and masks; lower "
+                "train.lr and search.arch_lr, or set model.precision: fp32. The last checkpoint is kept"
+            )
         for optimizer in optimizers:
-            torch.nn.utils.clip_grad_norm_(optimised(optimizer), self._train.clip_norm)
             optimizer.step()
         return mean_loss
 
@@ -200,12 +213,15 @@ class StageWise:
 
     def _tell(self, progress: Progress, message: str) -> None:
         done, total = self._weight_steps + self._arch_steps, self._planned_weight_steps + self._planned_arch_steps
-        progress(done, total, message)
+        parts = self._micro_batches.parts
+        progress(done, total, message + (f", batches in {parts} parts to fit into memory" if parts > 1 else ""))
 
     def state(self) -> dict[str, Any]:
-        """Return all but the model's weights that the next epoch depends on."""
+        """Return all but the model's weights that the next step depends on."""
         return {
             "steps": [self._weight_steps, self._arch_steps],
+            "losses": asdict(self._losses),
+            "parts": self._micro_batches.parts,
             "batches": [self._weight_batches.state(), self._arch_batches.state()],
             "weight_optimizer": self._weight_optimizer.state_dict(),
             "arch_optimizer": self._arch_optimizer.state_dict() if self._arch_optimizer else {},
@@ -215,10 +231,11 @@ class StageWise:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken."""
         self._weight_steps, self._arch_steps = state["steps"]
+        self._losses = EpochLosses(**state["losses"])
+        self._micro_batches.parts = state["parts"]
         for batches, saved in zip((self._weight_batches, self._arch_batches), state["batches"], strict=True):
             batches.restore(saved)
         self._weight_optimizer.load_state_dict(state["weight_optimizer"])
         if self._arch_optimizer:
             self._arch_optimizer.load_state_dict(state["arch_optimizer"])
-        # A state of an earlier version knows of none.
-        self._companions.restore(state.get("companions", []))
+        self._companions.restore(state["companions"])

@@ -11,6 +11,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training import loop
 from naslora_core.training.companions import spread_rows
+from naslora_core.training.resume import Checkpoints
 from naslora_core.training.setup import add_adapters
 
 pytest.importorskip("peft")
@@ -175,7 +176,7 @@ def weights(sam):
 
 
 @pytest.mark.parametrize("kind", ["adalora", "loraga"])
-def test_an_interrupted_training_ends_as_an_uninterrupted_one(start, kind, tmp_path, monkeypatch):
+def test_a_training_interrupted_within_an_epoch_ends_as_an_uninterrupted_one(start, kind, tmp_path, monkeypatch):
     # Every epoch scores less than the one before, so the first that may be kept is.
     scores = {"left": 1.0}
     monkeypatch.setattr(loop, "mean_dice", lambda *_, **__: scores.update(left=scores["left"] * 0.9) or scores["left"])
@@ -184,13 +185,17 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(start, kind, tmp_p
     assert expected.best_epoch == (2 if kind == "adalora" else 1)
 
     def interrupt(done: int, total: int, message: str) -> None:
-        if message.startswith("epoch 2"):
+        if done == 2:
             raise KeyboardInterrupt
 
+    # After the first of two steps of an epoch.
+    checkpoints = Checkpoints(tmp_path / "state.pt", 0)
     with pytest.raises(KeyboardInterrupt):
-        start(kind, epochs=3)[0].run(tmp_path / "state.pt", interrupt)
+        start(kind, epochs=3)[0].run(checkpoints, interrupt)
     second, sam = start(kind, epochs=3)
-    resumed = second.run(tmp_path / "state.pt")
+    said = []
+    resumed = second.run(checkpoints, lambda done, total, message: said.append((done, message.partition(",")[0])))
+    assert said[:2] == [(2, "epoch 1"), (3, "epoch 2")]
     assert [epoch.train_loss for epoch in resumed.epochs] == [epoch.train_loss for epoch in expected.epochs]
     found = weights(sam)
     assert all(torch.equal(found[key], value) for key, value in whole_sam.state_dict().items())

@@ -10,7 +10,7 @@ from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam import precision
 from naslora_core.sam.build import build_sam, normalise
-from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
+from naslora_core.sam.checkpoint import load_base, read_metadata, read_weights, save_weights
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.setup import add_adapters
@@ -68,6 +68,18 @@ def test_a_base_is_loaded_strictly(model, tmp_path):
     save_weights(tmp_path / "part.safetensors", weights, {})
     with pytest.raises(CheckpointError, match="1 keys missing .*iou_token.*model.name"):
         load_base(model.model_copy(update={"checkpoint": tmp_path / "part.safetensors"}))
+
+
+def test_the_same_weights_and_notes_make_the_same_file(tmp_path):
+    notes = {name: f'"{name}" é\n' for name in ("format", "model", "mode", "épreuve")}
+    weights = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2, dtype=torch.float16)}
+    written = set()
+    for number in range(8):
+        save_weights(path := tmp_path / f"{number}.safetensors", weights, notes)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert read_metadata(path) == notes
+    torch.testing.assert_close(read_weights(path), weights)
 
 
 def test_a_missing_base_says_what_is_expected(tmp_path):

@@ -10,6 +10,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training import loop
 from naslora_core.training.batches import ShuffledBatches, split_for_search
+from naslora_core.training.resume import Checkpoints
 from naslora_core.training.schedule import arch_rate
 from naslora_core.training.setup import add_adapters
 from naslora_core.training.state import trained_state
@@ -216,13 +217,15 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(start, changes, tmp_pat
         if message.startswith("epoch 2"):
             raise KeyboardInterrupt
 
-    state_file = tmp_path / "state.pt"
     first, _, _ = start(**settings)
     with pytest.raises(KeyboardInterrupt):
-        first.run(state_file, interrupt)
+        first.run(Checkpoints(tmp_path / "state.pt", 600), interrupt)
     second, sam, _ = start(**settings)
     heard = []
-    resumed = second.run(state_file, watch=lambda epoch, alphas: heard.append((epoch, {one.epoch for one in alphas})))
+    resumed = second.run(
+        Checkpoints(tmp_path / "state.pt", 600),
+        watch=lambda epoch, alphas: heard.append((epoch, {one.epoch for one in alphas})),
+    )
     assert heard == [(epoch, {epoch.epoch} if resumed.alphas else set()) for epoch in resumed.epochs]
     assert [e.train_loss for e in resumed.epochs] == [e.train_loss for e in expected.epochs]
     assert [e.arch_loss for e in resumed.epochs] == [e.arch_loss for e in expected.epochs]

@@ -8,6 +8,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.batches import make_batch
 from naslora_core.training.loop import SearchAndTrain
+from naslora_core.training.resume import Checkpoints
 from naslora_core.training.setup import add_adapters
 from naslora_core.training.validate import mean_dice
 
@@ -71,7 +72,7 @@ def test_a_state_that_cannot_be_read_starts_anew(model, adapter, search, train, 
     state_file = tmp_path / "state.pt"
     state_file.write_bytes(b"half a file")
     run, _, _ = make_run(model, adapter, search, train.model_copy(update={"epochs": 1}), little)
-    assert [epoch.epoch for epoch in run.run(state_file).epochs] == [1]
+    assert [epoch.epoch for epoch in run.run(Checkpoints(state_file, 600)).epochs] == [1]
 
 
 def test_the_architecture_names_every_layer_with_what_it_sees(adapted_sam):

@@ -15,7 +15,7 @@ import pytest
 
 import stages.console
 import stages.curves
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.training.history import AlphaRecord, EpochRecord
 from pipelines import dvc
 from stages.curves import curves
@@ -113,6 +113,18 @@ def test_outside_of_dvc_nothing_is_logged_and_no_repository_becomes_one_of_dvc(t
     with curves(StagePaths(tmp_path), "leaf", tensorboard=False) as watch:
         watch(epoch(1), ALPHAS)
     assert [path.name for path in tmp_path.iterdir()] == [".git"]
+
+
+def test_a_repository_without_a_commit_is_told_to_make_one(tmp_path, monkeypatch):
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").touch()
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(PipelineError, match="the last commit.*commit once"),
+        curves(StagePaths(tmp_path), "leaf", tensorboard=False),
+    ):
+        pass
 
 
 def test_tensorboard_gets_scalars_and_alphas_of_this_run_alone(tmp_path):

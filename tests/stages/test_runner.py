@@ -1,6 +1,7 @@
 """What every stage does before and after its own work."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,40 @@ def test_a_full_disk_is_one_message_and_a_fault_keeps_its_traceback(capsys):
 
     with pytest.raises(OSError, match="broken data stream"):
         run_stage(faulty, arguments=["--domain", "leaf"])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.\nmore"),
+        RuntimeError("CUDA out of memory."),
+        MemoryError(),
+    ],
+)
+def test_a_lack_of_memory_names_the_settings_that_help(capsys, error):
+    def greedy(domain, params, paths, progress):
+        raise error
+
+    printed = failure(capsys, greedy, "--domain", "leaf")
+    assert "lower train.batch_size or model.image_size, set model.gradient_checkpointing: true" in printed
+    assert "more)" not in printed
+
+
+def test_sigterm_ends_a_stage_with_143_after_it_has_tidied_up(capsys):
+    tidied = []
+
+    def long(domain, params, paths, progress):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            tidied.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught:
+        run_stage(long, arguments=["--domain", "leaf"])
+    assert (caught.value.code, tidied) == (143, [True])
+    assert "error: ended by SIGTERM; run again to go on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_an_unknown_domain_is_answered_with_those_there_are(capsys):

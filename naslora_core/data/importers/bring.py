@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
+from pydantic import ValidationError
 
-from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, read_card, write_card
+from naslora_core.data.card import CARD_FILE, DatasetCard, SplitRule, explain, read_card, write_card
 from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
 from naslora_core.data.importers.base import Found, ImportRequest, Pixels
 from naslora_core.data.importers.divide import divide
@@ -74,6 +75,9 @@ def _check_sources(found: Found, request: ImportRequest) -> None:
     name, count = Counter(source.name for source in found.sources).most_common(1)[0]
     if count > 1:
         raise DataError(f"{request.folder} has {count} images called '{name}'; rename all but one")
+    for name in (source.name for source in found.sources):
+        if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
+            raise DataError(f"{request.folder} has an image called {name!r}, which cannot be a file's name; rename it")
 
 
 def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
@@ -88,17 +92,22 @@ def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> Non
 def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
     names = {source.name for source in found.sources}
     earlier = read_card(target).accepted_copies if (target / CARD_FILE).is_file() else ()
-    return DatasetCard(
-        name=target.name,
-        title=found.title,
-        classes=found.classes,
-        mask_threshold=found.mask_threshold,
-        mask_values=dict(found.mask_values) if found.mask_values else None,
-        split=rule,
-        accepted_copies=tuple(
-            pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)
-        ),
-        licence=found.licence,
-        citation=found.citation,
-        source=found.origin,
-    )
+    try:
+        return DatasetCard(
+            name=target.name,
+            title=found.title,
+            classes=found.classes,
+            mask_threshold=found.mask_threshold,
+            mask_values=dict(found.mask_values) if found.mask_values else None,
+            split=rule,
+            accepted_copies=tuple(
+                pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)
+            ),
+            licence=found.licence,
+            citation=found.citation,
+            source=found.origin,
+        )
+    except ValidationError as error:
+        raise DataError(
+            f"{target}: what was found cannot be written down, {explain(error)}; rename it there"
+        ) from error

@@ -54,11 +54,14 @@ def find_clinicdb(request: ImportRequest) -> Found:
 
 
 def _read_sequences(path: Path) -> dict[str, str]:
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        if not {"frame_id", "sequence_id"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path} begins with {reader.fieldnames}; expected columns frame_id and sequence_id")
-        return {str(row["frame_id"]).strip(): str(row["sequence_id"]).strip() for row in reader}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if not {"frame_id", "sequence_id"} <= set(reader.fieldnames or ()):
+                raise DataError(f"{path} begins with {reader.fieldnames}; expected columns frame_id and sequence_id")
+            return {str(row["frame_id"]).strip(): str(row["sequence_id"]).strip() for row in reader}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8: {error}; correct it") from error
 
 
 def _group(name: str, listed: dict[str, str] | None, root: Path) -> str:

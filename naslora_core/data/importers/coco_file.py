@@ -1,6 +1,5 @@
 """One COCO JSON file: read, checked, and its annotations painted into the masks of its images."""
 
-import json
 import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from PIL import Image
 
 from naslora_core.data.importers.rendered import Region, checked_counts, paint, polygons_to_counts
 from naslora_core.errors import DataError
+from naslora_core.reading import read_object
 
 KEYS = ("images", "annotations", "categories")
 # As many as a polygon of three points has; pycocotools takes four numbers for a box.
@@ -64,20 +64,27 @@ def read_coco(file: Path) -> dict[str, Any]:
         DataError: if not, or it is not JSON with images, annotations and categories.
     """
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
-        categories = {int(category["id"]): str(category["name"]) for category in content["categories"]}
+        content = read_object(file)
+        categories = {category["id"]: _text(category["name"]) for category in content["categories"]}
+        images = {image["id"] for image in content["images"] if _text(image["file_name"])}
         for image in content["images"]:
-            if not 0 < int(image["height"]) * int(image["width"]) <= MOST_PIXELS or not str(image["file_name"]):
-                raise ValueError(f"image {image['id']} has no name, or a size of {image['width']} x {image['height']}")
-        images = {image["id"] for image in content["images"]}
+            height, width = int(image["height"]), int(image["width"])
+            if min(height, width) < 1 or height * width > MOST_PIXELS:
+                raise ValueError(f"image {image['id']} has a size of {image['width']} x {image['height']}")
         for entry in content["annotations"]:
             if entry["image_id"] not in images or entry["category_id"] not in categories:
                 raise ValueError(f"annotation {entry.get('id')} is of an image or a category that is not listed")
             has_outline(entry)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not sound COCO JSON with {', '.join(KEYS)}: {reason}; export it again") from error
     return content
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a name is {value!r}, expected text")
+    return value
 
 
 def has_outline(annotation: dict[str, Any]) -> bool:

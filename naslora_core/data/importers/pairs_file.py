@@ -6,6 +6,7 @@ from pathlib import Path
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.objects import SPLIT_WORDS
 from naslora_core.data.importers.parts import unique_names
+from naslora_core.data.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import DataError
 
 # "label" is what the CSV files of AutoGluon and Conv-LoRA call a mask.
@@ -47,7 +48,10 @@ def read_pairs(file: Path, folder: Path) -> tuple[Source, ...]:
 def _find(folder: Path, written: str | None, place: str) -> Path | None:
     if not (written := (written or "").strip()):
         return None
-    if not (path := folder / written).is_file():
+    path = folder / written
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise DataError(f"{place}: {path} is no image file; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if "\0" in written or not path.is_file():
         raise DataError(f"{place}: {path} is not there; correct the path, or name the folder it begins in")
     return path
 

@@ -64,7 +64,8 @@ def unique_names(places: Sequence[tuple[str, str]]) -> list[str]:
     """
     if len({name for _, name in places}) == len(places):
         return [name for _, name in places]
-    folders = {folder: Path(folder).parts for folder, _ in places}
+    # An absolute folder has the root as its first part, which would make the name one of another place.
+    folders = {folder: Path(folder.lstrip("/")).parts for folder, _ in places}
     common = set.intersection(*(set(parts) for parts in folders.values()))
     prefix = {folder: "_".join(part for part in parts if part not in common) for folder, parts in folders.items()}
     return [f"{prefix[folder]}_{name}".lstrip("_") for folder, name in places]

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from naslora_core.data.dataset import list_images
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add
@@ -23,6 +21,7 @@ from naslora_core.data.importers.parts import unique_names
 from naslora_core.data.importers.rendered import Region, paint, polygons_to_counts
 from naslora_core.data.pixels import read_image
 from naslora_core.errors import DataError
+from naslora_core.reading import parse_yaml
 
 YAML_FILE = "data.yaml"
 PARTS = ("train", "val", "test")
@@ -125,8 +124,8 @@ def _polygon(values: list[float], place: str) -> np.ndarray:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+        settings = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise DataError(f"{path} is not valid YAML in UTF-8: {error}; correct it") from error
     if not isinstance(settings, dict) or not settings.get("names"):
         raise DataError(f"{path} has no names; list the names of the classes there")
@@ -149,6 +148,8 @@ def _image_folders(settings: dict[str, Any], part: str, root: Path) -> Iterable[
     usual = [f"images/{word}" for word in SPLIT_WORDS] + [f"{word}/images" for word in SPLIT_WORDS]
     of_part = [place for place in usual if SPLIT_WORDS[part] == SPLIT_WORDS.get(place.replace("images", "").strip("/"))]
     written = [str(place) for place in (named if isinstance(named, list) else [named])]
+    if "\0" in "".join(map(str, (base, *written))):
+        raise DataError(f"{root / YAML_FILE}: the path of {part} has a character that no path has; correct it")
     # Roboflow writes ../train/images for train/images; paths of the machine that made the file are of no use either.
     places = [base / place for place in written] + [root / place.removeprefix("../") for place in written]
     inside = dict.fromkeys(path.resolve() for path in places if path.resolve().is_relative_to(root.resolve()))

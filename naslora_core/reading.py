@@ -1,0 +1,133 @@
+"""Read JSON and YAML that somebody else may have written: measured before anything is built of it.
+
+Both raise ValueError for whatever is wrong with a text, so that a reader has one thing to turn into its own message.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    NodeEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from naslora_core.errors import NasLoraError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# The largest settings there are list a few thousand names.
+MOST_CHARACTERS, MOST_NODES, DEEPEST = 1 << 20, 200_000, 64
+
+# Of verdict.json, which the gate writes and whoever trains on the data reads.
+VERDICT_FORMAT: Literal[1] = 1
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is not JSON in UTF-8, or nested deeper than a parser goes.
+    """
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if _SURROGATE.search(text):
+        # Half a letter can be escaped in JSON, and written to no file afterwards; the encoder finds it.
+        json.dumps(content, ensure_ascii=False).encode()
+    return content
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that holds an object; raises as `read_json`, and if it holds another thing."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, expected an object with names and values")
+    return content
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML text holds: plain values, lists and mappings, whatever its tags ask for.
+
+    Raises:
+        ValueError: if it is not YAML, has a tag beyond those of YAML itself, or is too large, too deep, or would be
+            when its aliases are followed.
+    """
+    measure_yaml(text)
+    try:
+        return YAML(typ="safe").load(text)
+    # Values such as a month 13 or the bool "x" fail where they are built, each in a way of its own.
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+
+
+def measure_yaml(text: str) -> None:
+    """Check that building a YAML text is no trap, by its events alone.
+
+    The parser recurses in C, where a deep text ends the process; and a few aliases of aliases make a text of some
+    lines stand for billions of values.
+
+    Raises:
+        ValueError: if it is not YAML, or too large, too deep, or would be when its aliases are followed.
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"it has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are read")
+    # Of every open collection the nodes in it, and its anchor; the first entry is the text as a whole.
+    counts, anchors = [0], [""]
+    sizes: dict[str, int] = {}
+    try:
+        for event in YAML(typ="safe").parse(text):
+            if isinstance(event, SequenceEndEvent | MappingEndEvent):
+                nodes = counts.pop()
+                sizes[anchors.pop()] = nodes
+            elif isinstance(event, SequenceStartEvent | MappingStartEvent):
+                counts.append(1)
+                anchors.append(event.anchor or "")
+                sizes.pop(event.anchor or "", None)
+                nodes = 0
+            elif isinstance(event, AliasEvent):
+                nodes = _size_of(event.anchor, sizes)
+            else:
+                nodes = int(isinstance(event, NodeEvent))
+                sizes |= {event.anchor: 1} if nodes and event.anchor else {}
+            counts[-1] += nodes
+            if counts[-1] > MOST_NODES or len(counts) > DEEPEST:
+                raise ValueError(f"it holds more than {MOST_NODES:,} values, or is nested more than {DEEPEST} deep")
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _size_of(anchor: str, sizes: Mapping[str, int]) -> int:
+    if anchor not in sizes:
+        raise ValueError(f"the alias *{anchor} has no anchor before it, or is part of what it stands for")
+    return sizes[anchor]
+
+
+def require_format(found: object, expected: int, path: Path, remedy: str, error: type[NasLoraError]) -> None:
+    """Check that a file is of the version this code reads.
+
+    Args:
+        found: what the file says its version is; None where it says nothing.
+        expected: the version this code writes.
+        path: of the file.
+        remedy: how to make an older file anew.
+        error: what to raise.
+
+    Raises:
+        NasLoraError: of the class `error`, if not.
+    """
+    if found == expected and not isinstance(found, bool):
+        return
+    if isinstance(found, int) and found > expected:
+        remedy = "a newer naslora wrote it: update this one"
+    raise error(f"{path} has format {found}, this version reads {expected}; {remedy}")

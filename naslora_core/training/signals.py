@@ -1,0 +1,54 @@
+"""A request to end the process, put off until the work under way is safe."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
+
+
+class DeferredSignals:
+    """Within this context Ctrl-C and SIGTERM wait until `deliver` is called; a second one does not wait.
+
+    What they do then is what they would have done without it. Only the main thread hears signals; in any other one
+    this changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "DeferredSignals":
+        if threading.current_thread() is threading.main_thread():
+            # What a process was started deaf to, as by nohup, it stays deaf to.
+            heard = [number for number in _REQUESTS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._restore()
+        if kind is None:
+            self.deliver()
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether the process has been asked to end."""
+        return self._waiting is not None
+
+    def deliver(self) -> None:
+        """Let a request that has been put off take its course."""
+        if (number := self._waiting) is not None:
+            self._waiting = None
+            self._restore()
+            signal.raise_signal(number)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.are_waiting:
+            self.deliver()
+        self._waiting = number
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -1,0 +1,62 @@
+"""A project with the real stages, a handful of drawn images and a base with random weights, as small as it works."""
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from naslora_core.config import Params, load_params
+from naslora_core.data.synthetic.generate import generate_domain
+from naslora_core.sam.build import build_sam
+from naslora_core.sam.checkpoint import save_weights
+
+DOMAIN = "leaf_lesions"
+SETTINGS = [
+    f"domains=[{DOMAIN}]",
+    "model.image_size=64",
+    "model.precision=fp32",
+    "adapter.rank=2",
+    "train.epochs=3",
+    "train.batch_size=2",
+    "search.warmup_epochs=1",
+    "search.arch_every=1",
+    "search.arch_split=0.3",
+    "merge.max_metric_drop=1",
+]
+REPOSITORY = Path(__file__).parents[2]
+# What a run writes of the time it took; no promise can be made of it.
+TIMES = {"history.csv": "seconds", "metrics.json": "train_seconds", "certificate.json": "seconds_per_image"}
+
+
+def build(root: Path, images: int = 14) -> Params:
+    """Write data, base, settings and a copy of the code, so that nothing that is edited meanwhile matters."""
+    generate_domain(DOMAIN, root / "data" / DOMAIN, count=images, seed=1)
+    torch.manual_seed(21)
+    save_weights(root / "models" / "sam_tiny.safetensors", build_sam("sam_tiny").state_dict(), {})
+    params = load_params(REPOSITORY / "params.yaml", SETTINGS)
+    # JSON is YAML, too.
+    (root / "params.yaml").write_text(params.model_dump_json(indent=2), encoding="utf-8")
+    for name in ("naslora_core", "stages"):
+        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(REPOSITORY / name, root / name)
+    return params
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return what every file under a folder holds, leaving out the times."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(_timeless(path)).hexdigest() for path in files}
+
+
+def _timeless(path: Path) -> bytes:
+    column = TIMES.get(path.name)
+    if path.suffix == ".csv" and column:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        return json.dumps([{key: value for key, value in row.items() if key != column} for row in rows]).encode()
+    if path.suffix == ".json" and column:
+        return json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != column}).encode()
+    return path.read_bytes()

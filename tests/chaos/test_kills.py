@@ -1,0 +1,18 @@
+"""Trainings that are killed, or asked to end, at random moments; `python -m tests.chaos.kills` does it at length."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.chaos.project import REPOSITORY
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_training_that_was_ended_at_a_random_moment_ends_with_the_same_weights():
+    command = [sys.executable, "-m", "tests.chaos.kills", "--times", "3", "--signals", "TERM", "KILL"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 3 identical" in done.stdout

@@ -1,0 +1,90 @@
+"""Folders of images as others lay them out, and archives of such: found, painted, copied, read back."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from naslora_core.data.encoding import read_pair
+from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
+from naslora_core.data.importers.archive import Limits, is_archive, unpacked
+from naslora_core.data.importers.recognise import recognise
+from naslora_core.errors import DataError
+from tests.fuzz.harness import Files, target
+from tests.fuzz.seeds import SIDE, as_json, as_tar, as_zip, mask, pairs, picture
+
+POLYGON = {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [[1, 1, 6, 1, 6, 6, 1, 6]], "iscrowd": 0}
+RUNS = {"id": 2, "image_id": 2, "category_id": 7, "segmentation": {"size": [SIDE, SIDE], "counts": [10, 20, 34]}}
+PACKED = {"id": 3, "image_id": 3, "category_id": 7, "segmentation": {"size": [SIDE, SIDE], "counts": ":d0R1"}}
+COCO = {
+    "images": [{"id": n, "file_name": f"{n}.jpg", "height": SIDE, "width": SIDE} for n in (1, 2, 3)],
+    "annotations": [POLYGON, RUNS, {**PACKED, "segmentation": {"size": [SIDE, SIDE], "counts": [0, 64]}}],
+    "categories": [{"id": 3, "name": "disc"}, {"id": 7, "name": "square"}],
+}
+IMAGES = {f"images/{n}.jpg": picture(".jpg", seed=n) for n in (1, 2, 3)}
+YOLO = {
+    "data.yaml": as_json({"path": ".", "train": "images/train", "val": "images/val", "names": ["disc", "leaf"]}),
+    **{f"images/{part}/{n}.jpg": picture(".jpg", seed=n) for part, n in (("train", 1), ("train", 2), ("val", 3))},
+    "labels/train/1.txt": b"0 0.1 0.1 0.8 0.1 0.8 0.8\n1 0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4\n",
+    "labels/val/3.txt": b"1 0 0 1 0 1 1 0 1\n",
+}
+LISTED = b"image,mask,split,group\nimages/1.jpg,masks/1.png,train,a\nimages/2.jpg,masks/2.png,test,b\n"
+LAYOUTS: dict[str, Callable[[], list[Files]]] = {
+    "folder": lambda: [pairs("images", "masks"), pairs("img", "gt", (".png", ".tif"), "_mask")],
+    "coco": lambda: [
+        {**IMAGES, "instances.json": as_json(COCO)},
+        {f"train/{n}.jpg": picture(".jpg", seed=n) for n in (1, 2, 3)} | {"train/_annotations.json": as_json(COCO)},
+    ],
+    "yolo": lambda: [YOLO],
+    "clinicdb": lambda: [
+        pairs("Original", "Ground Truth", (".tif", ".tif")),
+        pairs("PNG/Original", "PNG/Ground Truth", (".png", ".png"))
+        | {"metadata.csv": b"frame_id,sequence_id\n1,1\n2,1\n3,2\n"},
+    ],
+    "kvasir": lambda: [pairs("images", "masks", (".jpg", ".jpg")) | {"kavsir_bboxes.json": b"{}"}],
+    "camo": lambda: [pairs("Images/Train", "GT") | {"Images/Test/9.jpg": picture(".jpg"), "GT/9.png": mask()}],
+    "leaf_disease": lambda: [pairs("data/data/images", "data/data/masks")],
+    "trans10k_v2": lambda: [pairs("train/images", "train/masks_12", ending="_mask", high=1)],
+}  # fmt: skip
+
+
+def bring(layout: str, folder: Path, work: Path, listed: Path | None = None) -> None:
+    """Import a folder as the command does, and decode every pair that came in."""
+    request = ImportRequest(folder, pairs=listed)
+    dataset = import_dataset(IMPORTERS[layout](request), request, work / "data" / "discs", pairs_only=True)
+    for pair in dataset.pairs:
+        read_pair(pair, dataset.card)
+
+
+def register(layout: str, seeds: Callable[[], list[Files]]) -> None:
+    @target(f"import {layout}", seeds, weight=0.25)
+    def run(folder: Path) -> None:
+        bring(layout, folder, folder.parent)
+
+
+for name, made in LAYOUTS.items():
+    register(name, made)
+
+
+@target("import pairs", lambda: [{**pairs("images", "masks"), "pairs.csv": LISTED}], weight=0.25)
+def listed_pairs(folder: Path) -> None:
+    bring("folder", folder, folder.parent, folder / "pairs.csv")
+
+
+@target(
+    "archive",
+    lambda: [
+        {"a.zip": as_zip({"set/": b"", **pairs("set/images", "set/masks")})},
+        {"a.tar": as_tar(pairs("images", "masks"))},
+        {"a.tar.gz": as_tar(pairs("images", "masks"), "w:gz")},
+    ],
+    weight=0.5,
+)
+def archive(folder: Path) -> None:
+    for file in sorted(folder.iterdir()):
+        if is_archive(file):
+            limits = Limits(free_bytes=200_000)
+            with unpacked(file, limits) as inside:
+                if not any(inside.iterdir()):
+                    raise DataError(f"{file} is empty")
+                recognise(inside)
+                size = sum(path.stat().st_size for path in inside.rglob("*") if path.is_file())
+                assert size <= limits.of(file), f"{size} bytes came out"

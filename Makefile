@@ -1,5 +1,5 @@
 # make demo   install, fetch the sample data and run the whole pipeline on it
-# make test   install if needed and run all tests
+# make test   install if needed and run the tests; make test-slow runs those that take long
 # make fuzz       mutated input for every parser: make fuzz CASES=100000
 # make licences   every package that is installed, with its licence
 # make sbom       the same as a CycloneDX file, sbom.json
@@ -15,14 +15,17 @@ TRACKED := data models/sam_tiny.safetensors
 
 CASES ?= 10000
 
-.PHONY: demo test setup lint fuzz licences sbom audit
+.PHONY: demo test test-slow setup lint fuzz licences sbom audit
 .DELETE_ON_ERROR:
 
 demo: $(PULLED)
 	$(BIN)/naslora run
 
 test: $(PULLED)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-slow: $(PULLED)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m slow
 
 setup: $(INSTALLED)
 

@@ -11,7 +11,7 @@ from naslora_core.files import write_json
 from naslora_core.progress import Progress
 from naslora_core.quality.verdict import Verdict
 from pipelines import dvc
-from pipelines.candidate import find_candidate
+from pipelines.candidate import MODEL, find_candidate
 from pipelines.dvc_lock import DvcLock
 from pipelines.promote import keep, put_into_service, register, restore
 from pipelines.registry import Registry, Version
@@ -139,7 +139,7 @@ def _note_for_report(path: Path, decision: Decision) -> None:
         return
     dice = decision.comparison.row("dice")
     told = {
-        "identity": decision.version.identity,
+        "weights_sha256": decision.version.files[f"{MODEL}/model.safetensors"],
         "decision": "promoted" if decision.promoted else "kept",
         "reason": "; ".join(filter(None, (decision.reason, decision.warm_start))),
         "serving": {"version": f"version {decision.comparison.serving}", "dice": asdict(dice.serving)},

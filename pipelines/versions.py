@@ -5,7 +5,6 @@ Read from git and from DVC's cache; nothing is checked out, fetched or changed.
 
 import json
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair
 from naslora_core.data.quarantine_record import QUARANTINE_FOLDER
 from naslora_core.errors import DataError, PipelineError
 from pipelines import dvc
+from pipelines.git import run_git
 
 POINTER = "data.dvc"
 WORKING_TREE = "working tree"
@@ -134,10 +134,7 @@ class Store:
         return dvc.cache_folder(self._root) / "files" / "md5" / md5[:2] / md5[2:]
 
     def _git(self, *arguments: str) -> str:
-        try:
-            done = subprocess.run(["git", *arguments], cwd=self._root, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise PipelineError("git is not installed; versions of the data are git revisions of data.dvc") from error
+        done = run_git(self._root, *arguments)
         if done.returncode != 0:
             reason = done.stderr.strip().removeprefix("fatal: ").splitlines()[0]
             raise PipelineError(f"git cannot tell: {reason}. Versions of the data are git revisions of {POINTER}")

@@ -1,6 +1,5 @@
 """Stage report: one page over all domains of params.yaml."""
 
-import hashlib
 import json
 from typing import Any
 
@@ -8,7 +7,7 @@ from naslora_core.config import Params
 from naslora_core.evaluation.report.page import write_report
 from naslora_core.evaluation.report.sources import Folders, read_results
 from naslora_core.evaluation.report.surroundings import surroundings
-from naslora_core.files import atomic_directory
+from naslora_core.files import atomic_directory, file_sha256
 from naslora_core.progress import Progress
 from stages.paths import StagePaths
 from stages.runner import run_stage
@@ -30,7 +29,7 @@ def _service(paths: StagePaths, params: Params) -> dict[str, Any]:
             decision = json.loads(note.read_text(encoding="utf-8"))
             weights = paths.source("merge", domain) / "model.safetensors"
             # A model that was made since, by dvc repro, has not been compared with any.
-            if decision["identity"] == hashlib.md5(weights.read_bytes(), usedforsecurity=False).hexdigest():
+            if decision["weights_sha256"] == file_sha256(weights):
                 found[domain] = decision
     return found
 

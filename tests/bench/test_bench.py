@@ -141,6 +141,7 @@ def results_of(root: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_two_at_a_time_find_what_one_after_the_other_finds_and_a_third_may_fail(project, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     copy = project.parent / "jobs"
@@ -184,6 +185,7 @@ app(["bench", "--table", "tiny", "--row", "lora", "--set", "train.epochs=3", "--
 """
 
 
+@pytest.mark.slow
 def test_a_bench_that_is_killed_goes_on_from_the_last_epoch(project, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     arguments = ["--row", "lora", "--set", "train.epochs=3", "--rounds", "0"]

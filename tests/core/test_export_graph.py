@@ -129,6 +129,7 @@ def test_an_onnx_file_says_what_it_is_and_how_far_it_is_from_the_model(onnx_file
     assert 0 < exported.difference < 1e-3
 
 
+@pytest.mark.slow
 def test_the_lines_that_an_export_prints_run(onnx_file_of_folded, program_of_exact):
     for _, _, exported in (onnx_file_of_folded, program_of_exact):
         names: dict = {}
@@ -160,6 +161,7 @@ def test_a_torch_program_holds_nothing_pickled(program_of_exact):
     assert not [name for name, content in contents.items() if content.startswith((b"PK", b"\x80\x02"))]
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_takes_no_place(program_of_exact, tmp_path, monkeypatch):
     folder, file, _ = program_of_exact
     traced = torch.export.load(file)

@@ -217,3 +217,4 @@ def test_without_a_server_prefect_writes_into_the_project_only(tmp_path, monkeyp
         patch.setattr(os, "environ", os.environ.copy())
         use_project_settings(tmp_path)
         assert os.environ["PREFECT_HOME"] == str(Path(tmp_path) / ".naslora" / "prefect")
+        assert (tmp_path / ".naslora" / "prefect").is_dir()

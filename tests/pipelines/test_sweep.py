@@ -37,7 +37,7 @@ def committed(project):
     return project
 
 
-@pytest.mark.parametrize("runner", ["threads", "dask"])
+@pytest.mark.parametrize("runner", [pytest.param("threads", marks=pytest.mark.slow), "dask"])
 def test_workers_share_what_they_computed(committed, runner):
     if runner == "dask":
         pytest.importorskip("prefect_dask")

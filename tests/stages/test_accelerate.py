@@ -2,26 +2,19 @@
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from naslora_core.config import load_params
-from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.progress import silent
-from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
 from naslora_core.training.processes import Processes
 from stages import preprocess, search_train, validate
 from stages.paths import StagePaths
-
-DOMAIN = "leaf_lesions"
-REPOSITORY = Path(__file__).parents[2]
+from tests.stages.drawn import DOMAIN, REPOSITORY, draw_project
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -43,11 +36,7 @@ def test_shares_make_up_the_batch_and_their_weighted_mean_is_its_mean(count, row
 def project(tmp_path_factory) -> StagePaths:
     """A project that is ready to train, with seven images in batches of four: one share of the last one is empty."""
     root = tmp_path_factory.mktemp("project")
-    generate_domain(DOMAIN, root / "data" / DOMAIN, count=12, seed=1)
-    base = root / "models" / "sam_tiny.safetensors"
-    torch.manual_seed(21)
-    save_weights(base, build_sam("sam_tiny").state_dict(), {})
-    shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
+    draw_project(root)
     paths = StagePaths(root)
     for stage in (validate, preprocess):
         stage.main(DOMAIN, load_params(paths.params), paths, silent)

@@ -7,20 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from naslora_core.config import Params, load_params
-from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.errors import DataError
 from naslora_core.predict import Predictor
 from naslora_core.progress import silent
-from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
 from stages import evaluate, merge, preprocess, report, search_train, validate
 from stages.paths import StagePaths
+from tests.stages.drawn import DOMAIN, draw_project
 
-DOMAIN = "leaf_lesions"
 PER_DOMAIN = {
     "validate": validate,
     "preprocess": preprocess,
@@ -28,21 +24,15 @@ PER_DOMAIN = {
     "merge": merge,
     "evaluate": evaluate,
 }
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, Params]:
     """A project in which every stage has run once."""
     root = tmp_path_factory.mktemp("project")
-    generate_domain(DOMAIN, root / "data" / DOMAIN, count=12, seed=1)
-    base = root / "models" / "sam_tiny.safetensors"
-    torch.manual_seed(21)
-    save_weights(base, build_sam("sam_tiny").state_dict(), {})
-    shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
+    drawn = draw_project(root)
     settings = [
-        f"domains=[{DOMAIN}]",
-        f"model.checkpoint={base}",
+        *drawn,
         "train.epochs=2",
         "search.warmup_epochs=1",
         "search.arch_every=1",

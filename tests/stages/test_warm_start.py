@@ -3,38 +3,28 @@
 import csv
 import json
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 
 from naslora_core.config import Params, load_params
-from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.errors import CheckpointError
 from naslora_core.progress import silent
-from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
 from naslora_core.warm_start import START_FILE
 from pipelines.compare import measure
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
+from tests.stages.drawn import DOMAIN, draw_project
 
-DOMAIN = "leaf_lesions"
 SETTINGS = ("train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "train.batch_size=4")
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[StagePaths, Params]:
     """A project with one finished model."""
     root = tmp_path_factory.mktemp("project")
-    generate_domain(DOMAIN, root / "data" / DOMAIN, count=12, seed=1)
-    base = root / "models" / "sam_tiny.safetensors"
-    torch.manual_seed(21)
-    save_weights(base, build_sam("sam_tiny").state_dict(), {})
-    shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
-    params = load_params(root / "params.yaml", [*SETTINGS, f"domains=[{DOMAIN}]", f"model.checkpoint={base}"])
+    drawn = draw_project(root)
+    params = load_params(root / "params.yaml", [*SETTINGS, *drawn])
     paths = StagePaths(root)
     for stage in (validate, preprocess, search_train, merge, evaluate):
         stage.main(DOMAIN, params, paths, silent)

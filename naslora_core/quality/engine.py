@@ -1,6 +1,5 @@
 """Great Expectations, reduced to what the gate needs: a table and a suite in, outcomes out."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,6 +11,7 @@ import pandas as pd
 from naslora_core.quality.checks import Check
 from naslora_core.quality.docs import add_site, build_site
 from naslora_core.quality.rows import failing_rows
+from naslora_core.telemetry import turn_telemetry_off
 
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 # The same data gives the same pages, whenever it is judged.
@@ -46,8 +46,8 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     Returns:
         One outcome a check, in any order; a check that the engine lost is not among them.
     """
-    # Great Expectations reads this when it is imported; nothing of the user's data may leave the machine.
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # Here, too, for who uses this as a library; nothing of the user's data may leave the machine.
+    turn_telemetry_off()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

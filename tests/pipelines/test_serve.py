@@ -304,17 +304,25 @@ def test_models_leave_memory_for_others_and_a_new_version_takes_the_place_of_the
     assert answer("leaves").ndim == 3
 
 
-def test_the_page_fills_itself_and_reports_no_error_in_a_browser(client, tmp_path):
+def test_the_page_fills_itself_and_reports_no_error_in_a_browser(client, root, tmp_path):
     if (browser := shutil.which("chromium") or shutil.which("google-chrome")) is None:
         pytest.skip("no chromium on this machine")
-    ran = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom",
-         "--enable-logging=stderr", "--virtual-time-budget=4000", str(client.base_url)],
-        capture_output=True, text=True, timeout=90, check=True,
-    )  # fmt: skip
+    run = root / "runs" / "\"'<img src=x onerror=document.title=1>"
+    trained = run / "search_train" / "leaves"
+    shutil.copytree(root / "artifacts/search_train/leaves", trained)
+    try:
+        ran = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom",
+             "--enable-logging=stderr", "--virtual-time-budget=4000", str(client.base_url)],
+            capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(run)
     assert "CONSOLE" not in ran.stderr
     assert '<option value="artifacts/search_train/roads">roads, before merging</option>' in ran.stdout
     assert "up to 0.4 MB" in ran.stdout
+    assert "run \"'&lt;img src=x onerror=document.title=1&gt;, before merging</option>" in ran.stdout
+    assert "<title>naslora</title>" in ran.stdout
 
 
 def test_the_page_asks_no_other_machine(client):

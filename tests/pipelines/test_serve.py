@@ -233,6 +233,14 @@ def test_a_full_line_says_when_to_come_again(root):
         assert int(answer.headers["Retry-After"]) >= 1
 
 
+def test_a_query_chooses_no_file_and_changes_no_page(client, root):
+    for address in ("/", "/page.js"):
+        plain = client.get(address).content
+        for name in ("name", "path", "file", "answer"):
+            for value in (str(root / "params.yaml"), "../app.py", "<script>"):
+                assert client.get(address, params={name: value}).content == plain
+
+
 def test_every_answer_has_security_headers_and_none_invites_other_origins(client):
     for answer in (client.get("/"), client.get("/nowhere"), client.get("/", headers={"Host": "evil.example"})):
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
@@ -243,7 +251,7 @@ def test_every_answer_has_security_headers_and_none_invites_other_origins(client
 def test_other_names_and_other_pages_are_refused(client):
     assert "is not called 'evil.example:80'" in error_of(client.get("/", headers={"Host": "evil.example:80"}), 421)
     assert client.get("/healthz", headers={"Host": "[::1]:8000"}).status_code == 200
-    for origin in ("http://evil.example", "null"):
+    for origin in ("http://evil.example", "null", "http://["):
         answer = client.post("/api/predict", headers={"Origin": origin})
         assert "other pages may not" in error_of(answer, 403)
     own = str(client.base_url).rstrip("/")

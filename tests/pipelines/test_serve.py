@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from fastapi.routing import APIRoute
 from PIL import Image
 
 from naslora_core.adapted import CONFIG_FILE, save_adapted
@@ -239,6 +240,16 @@ def test_a_query_chooses_no_file_and_changes_no_page(client, root):
         for name in ("name", "path", "file", "answer"):
             for value in (str(root / "params.yaml"), "../app.py", "<script>"):
                 assert client.get(address, params={name: value}).content == plain
+
+
+def test_no_address_has_parameters_that_nobody_meant(root):
+    app = create_app(Settings(root, base_of(root), 0.5, HostRule(), max_upload_bytes=1, queue=1, models_in_memory=1))
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert {route.path for route in routes} == {"/healthz", "/api/models", "/api/predict"}
+    for route in routes:
+        known = route.dependant
+        assert not known.query_params + known.path_params + known.header_params + known.cookie_params
+        assert not known.body_params
 
 
 def test_every_answer_has_security_headers_and_none_invites_other_origins(client):

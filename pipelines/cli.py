@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from naslora_core.errors import NasLoraError
+from naslora_core.telemetry import turn_telemetry_off
 from pipelines.cli_bench import bench
 from pipelines.cli_data import data_app
 from pipelines.cli_doctor import doctor
@@ -57,7 +58,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    turn_telemetry_off()
 
 
 def main() -> None:

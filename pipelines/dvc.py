@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.errors import PipelineError
+from naslora_core.telemetry import TELEMETRY_OFF
 from pipelines.foreign import is_busy, wait_for_others
 from pipelines.mend import mend
 from pipelines.transcript import Transcript
@@ -164,7 +165,7 @@ def environment() -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # Where other work shares the cores, torch's threads lose most of their time spinning for each other.
     patient = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-    return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
+    return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **TELEMETRY_OFF}
 
 
 def _read_setting(root: Path, name: str) -> str:

@@ -2,15 +2,14 @@
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from pipelines.prefect_settings import TELEMETRY_OFF
+from naslora_core.telemetry import turn_telemetry_off
 
-os.environ.update(TELEMETRY_OFF)
+turn_telemetry_off()
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE

@@ -3,20 +3,9 @@
 import os
 from pathlib import Path
 
-# Prefect 3.8 phones home twice: the server by its own setting, the client unless DO_NOT_TRACK is set.
-# The others would each ask for the same in a variable of its own.
-TELEMETRY_OFF = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "GX_ANALYTICS_ENABLED": "false",
-}
-
 
 def use_project_settings(root: Path) -> None:
-    """Turn telemetry off; where the user has no server, let Prefect write into the project only."""
-    os.environ.update(TELEMETRY_OFF)
+    """Where the user has no server, let Prefect write into the project only."""
     if "PREFECT_API_URL" in os.environ:
         return
     os.environ.setdefault("PREFECT_HOME", str(root / ".naslora" / "prefect"))

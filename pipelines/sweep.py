@@ -10,9 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.prefect_settings import TELEMETRY_OFF
+from naslora_core.telemetry import turn_telemetry_off
 
-os.environ.update(TELEMETRY_OFF)
+turn_telemetry_off()
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
@@ -125,7 +125,6 @@ def _dask(workers: int) -> TaskRunner[Any]:
 def _ray(workers: int) -> TaskRunner[Any]:
     from prefect_ray import RayTaskRunner
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address := os.environ.get("RAY_ADDRESS"):
         return RayTaskRunner(address=address)
     return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"})

@@ -10,6 +10,7 @@ from types import FrameType
 
 from naslora_core.config import load_params
 from naslora_core.errors import ConfigError, NasLoraError, is_out_of_memory
+from naslora_core.telemetry import turn_telemetry_off
 from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
 
@@ -34,6 +35,7 @@ def run_stage(
         arguments: the command line; None is that of the process.
         switches: options of this stage alone, with what they do; those that are given become `name=True`.
     """
+    turn_telemetry_off()
     options = _parse(arguments, needs_domain, switches or {})
     chosen = {name: True for name in switches or {} if getattr(options, name)}
     before = signal.signal(signal.SIGTERM, _leave)

@@ -54,15 +54,15 @@ def components(extras: tuple[str, ...] = ()) -> list[Component]:
 def licence_of(installed: Distribution) -> str:
     """Return the licence that a package states: its expression, else its classifiers, else a short free text."""
     about = installed.metadata
-    if expression := about.get("License-Expression"):
-        return str(expression)
+    if expression := about.get_all("License-Expression"):
+        return str(expression[0])
     classifiers = [
         text.rpartition(" :: ")[2] for text in about.get_all("Classifier") or () if text.startswith("License")
     ]
     if named := [text for text in classifiers if text != "OSI Approved"]:
         return "; ".join(sorted(named))
     # Some packages put the whole text of their licence here.
-    first = str(about.get("License") or "").strip().partition("\n")[0]
+    first = "".join(about.get_all("License") or ()).strip().partition("\n")[0]
     return first if 0 < len(first) <= 80 and first != "UNKNOWN" else "not stated"
 
 

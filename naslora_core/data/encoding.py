@@ -1,5 +1,6 @@
 """From the pixels of a mask file to class ids, as the card of its dataset says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from naslora_core.data.card import BACKGROUND, DatasetCard
 from naslora_core.data.dataset import Pair
 from naslora_core.data.pixels import load_picture, read_image, to_colours, to_indices, to_mask_values
 from naslora_core.errors import DataError
+
+# Of a colour, 0xRRGGBB; indices are smaller.
+_WIDEST = 0xFFFFFF
 
 
 def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
@@ -83,12 +87,21 @@ def decode_picture(picture: Image.Image, path: Path, card: DatasetCard) -> Decod
     for name, values in card.mask_values.items():
         number = 0 if name == BACKGROUND else card.classes.index(name) + 1
         meaning |= {int(value[1:], 16) if isinstance(value, str) else value: number for value in values}
-    if pixels.dtype == np.uint8:
-        # Counting and looking up is twenty times as fast as sorting, which wider values need.
-        found = np.flatnonzero(np.bincount(pixels.ravel(), minlength=256))
-        ids = np.array([meaning.get(value, 0) for value in range(256)], dtype=np.uint8)[pixels]
-    else:
-        found, places = np.unique(pixels, return_inverse=True)
-        ids = np.array([meaning.get(int(v), 0) for v in found], dtype=np.uint8)[places].reshape(pixels.shape)
+    found, ids = _look_up(pixels, meaning)
     strange = [int(value) for value in found if int(value) not in meaning]
     return DecodedMask(ids, tuple(f"#{value:06x}" if coloured else str(value) for value in strange))
+
+
+def _look_up(pixels: np.ndarray, meaning: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values that occur, ascending, and the class id of every pixel, 0 for values without a meaning."""
+    highest = int(pixels.max())
+    if pixels.min() < 0 or highest > _WIDEST:
+        found, places = np.unique(pixels, return_inverse=True)
+        return found, np.array([meaning.get(int(v), 0) for v in found], dtype=np.uint8)[places].reshape(pixels.shape)
+    # Marking and looking up is many times as fast as sorting, which other values need.
+    occurs, ids = np.zeros(highest + 1, dtype=bool), np.zeros(highest + 1, dtype=np.uint8)
+    occurs[pixels] = True
+    for value, number in meaning.items():
+        if value <= highest:
+            ids[value] = number
+    return np.flatnonzero(occurs), ids[pixels]

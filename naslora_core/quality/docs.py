@@ -1,5 +1,6 @@
 """Great Expectations' own pages on a validation, made to be read offline."""
 
+import html
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,11 @@ _REMOTE = re.compile(
     r"<script[^>]*\bsrc=[\"']https?://[^>]*>\s*</script>|<link[^>]*\bhref=[\"']https?://[^>]*>|"
     r"<img[^>]*\bsrc=[\"']https?://[^>]*>|\burl\([\"']?https?://[^)]*\)"
 )
-
+# What scripts remain would need those.
+_NO_SCRIPTS = (
+    '<meta http-equiv="Content-Security-Policy" '
+    "content=\"script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'\">"
+)
 _RANDOM_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _TIME, _NO_TIME = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b"), "19700101T000000.000000Z"
 
@@ -29,14 +34,24 @@ def add_site(context: Any, folder: Path) -> None:
     )
 
 
+def as_html(value: Any) -> Any:
+    """Return a text, or all texts in lists and mappings, as HTML that shows it: the pages take them as they come."""
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, list):
+        return [as_html(one) for one in value]
+    return {name: as_html(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
 def build_site(context: Any, folder: Path) -> None:
     """Write the pages of all that was validated in a context.
 
-    They load nothing from other hosts, and the same data gives the same bytes.
+    They load nothing from other hosts and run no script, and the same data gives the same bytes.
     """
     context.build_data_docs(site_names=[_SITE])
     for page in (*folder.rglob("*.html"), *folder.rglob("*.css")):
-        page.write_text(_settled(_REMOTE.sub("", page.read_text(encoding="utf-8"))), encoding="utf-8")
+        text = _REMOTE.sub("", page.read_text(encoding="utf-8")).replace("<head>", f"<head>{_NO_SCRIPTS}", 1)
+        page.write_text(_settled(text), encoding="utf-8")
     # Fonts and animations for the style sheets and tours that are not there.
     for part in ("fonts", "images"):
         shutil.rmtree(folder / "static" / part, ignore_errors=True)

@@ -1,6 +1,5 @@
 """Great Expectations, reduced to what the gate needs: a table and a suite in, outcomes out."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.quality.checks import Check
-from naslora_core.quality.docs import add_site, build_site
+from naslora_core.quality.docs import add_site, as_html, build_site
 from naslora_core.quality.rows import failing_rows
+from naslora_core.telemetry import turn_telemetry_off
 
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B")
 # The same data gives the same pages, whenever it is judged.
@@ -46,8 +46,8 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     Returns:
         One outcome a check, in any order; a check that the engine lost is not among them.
     """
-    # Great Expectations reads this when it is imported; nothing of the user's data may leave the machine.
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    # Here, too, for who uses this as a library; nothing of the user's data may leave the machine.
+    turn_telemetry_off()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -57,8 +57,12 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     if docs is not None:
         add_site(context, docs)
     columns = {str(name) for check in suite for name in map(check.arguments.get, _COLUMN_ARGUMENTS) if name in table}
+    shown = table[sorted(columns)].reset_index(drop=True)
+    words = shown.select_dtypes(exclude=["number", "bool"]).columns
+    # Different texts stay different as HTML, so that no expectation has another outcome.
+    shown[words] = shown[words].map(as_html)
     answer = _define(context, suite).run(
-        batch_parameters={"dataframe": table[sorted(columns)].reset_index(drop=True)},
+        batch_parameters={"dataframe": shown.rename(columns=as_html)},
         run_id=gx.RunIdentifier(run_name="gate", run_time=_NO_TIME),
         result_format="SUMMARY",
     )
@@ -75,9 +79,9 @@ def _define(context: Any, suite: Sequence[Check]) -> Any:
     asset = context.data_sources.add_pandas("measurements").add_dataframe_asset("pairs")
     expectations = [
         getattr(gxe, check.expectation)(
-            **check.arguments,
+            **as_html(check.arguments),
             severity=check.severity,
-            description=check.description,
+            description=as_html(check.description),
             meta={"check": check.name},
         )
         for check in suite

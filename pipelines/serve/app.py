@@ -1,13 +1,13 @@
 """The server: a page, and an endpoint that answers an image with a mask."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from naslora_core.config import ModelConfig
@@ -21,7 +21,11 @@ from pipelines.serve.upload import Upload, read_upload
 from pipelines.serve.worker import Worker
 
 _HERE = Path(__file__).parent
-_PAGE = {"/": "page.html", "/page.js": "page.js", "/page.css": "page.css"}
+_PAGE = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
 _LOG = logging.getLogger("uvicorn.error")
 
 
@@ -58,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         worker.close()
 
     # FastAPI's own pages load their scripts from the web.
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_middleware(Guard, rule=settings.rule)
     _add_errors(app)
     _add_page(app)
@@ -117,8 +121,17 @@ def _choice(field: str, given: str, known: list[str], status: int) -> str:
 
 
 def _add_page(app: FastAPI) -> None:
-    for address, name in _PAGE.items():
-        app.add_api_route(address, lambda name=name: FileResponse(_HERE / name), response_class=FileResponse)
+    for address, (name, kind) in _PAGE.items():
+        # From memory: a response of a file takes ranges, and answers a bad one in words of its own.
+        app.add_route(address, _always(Response((_HERE / name).read_bytes(), media_type=kind)))
+
+
+def _always(answer: Response) -> Callable[[Request], Awaitable[Response]]:
+    # FastAPI would make parameters of the query of all that a function takes beside the request.
+    async def page(request: Request) -> Response:
+        return answer
+
+    return page
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -128,7 +141,9 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def no_such_page(request: Request, error: HTTPException) -> JSONResponse:
-        message = f"{request.method} {request.url.path[:80]}: {error.detail}; there are /, /api/models, /api/predict"
+        message = (
+            f"{request.method} {request.scope['path'][:80]}: {error.detail}; there are /, /api/models, /api/predict"
+        )
         return JSONResponse({"error": message}, error.status_code, error.headers)
 
     # Both name files of this machine, which is nobody's business who is not at its terminal.

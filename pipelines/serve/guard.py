@@ -81,7 +81,7 @@ class Guard:
         app = self._app
         if not self._rule.allows(host):
             app = _error(421, f"this server is not called '{host[:80]}'; use localhost, or start it with --allow-host")
-        elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        elif origin is not None and _host_of(origin) != host.lower():
             app = _error(403, "other pages may not use this server; open its own page")
         await app(scope, upload.receive, send_guarded)
 
@@ -112,6 +112,13 @@ class _Upload:
 
 def _error(status: int, message: str) -> JSONResponse:
     return JSONResponse({"error": message}, status)
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

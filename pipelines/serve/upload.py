@@ -41,8 +41,7 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Refusal(415, "the body is no form; send multipart/form-data with a file 'image' and a field 'model'")
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > max_bytes + _FORM_BYTES:
+    if _announced(request) > max_bytes + _FORM_BYTES:
         raise _too_large(max_bytes)
     parser = _InMemoryParser(
         request.headers, _limited(request, max_bytes), max_files=1, max_fields=8, max_part_size=1 << 12
@@ -63,6 +62,14 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
     finally:
         await form.close()
     return Upload(image, {name: value for name, value in form.items() if isinstance(value, str)})
+
+
+def _announced(request: Request) -> int:
+    try:
+        return int(request.headers.get("content-length", "0"))
+    except ValueError:
+        # What comes is counted all the same.
+        return 0
 
 
 async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from naslora_core.data.card import DatasetCard, SplitRule, read_card, write_card
-from naslora_core.data.encoding import decode_mask, read_class_ids
+from naslora_core.data.encoding import _look_up, decode_mask, read_class_ids
 from naslora_core.errors import DataError
 
 
@@ -82,3 +82,13 @@ def test_a_card_that_cannot_decode_masks_is_refused(encoding: dict[str, object],
 def test_a_card_is_read_as_it_was_written(tmp_path: Path, written: DatasetCard) -> None:
     write_card(tmp_path, written)
     assert read_card(tmp_path) == written
+
+
+@pytest.mark.parametrize("values", [[0, 7, 255], [0, 7, 65535], [0, 7, 0xFFFFFF], [0, 7, 1 << 24], [-1, 0, 7]])
+def test_values_of_any_width_are_looked_up_as_one_by_one(values: list[int]) -> None:
+    pixels = np.random.default_rng(1).choice(np.array(values), (9, 5))
+    meaning = {0: 0, 7: 3, values[-1]: 2, 9: 1}
+    found, ids = _look_up(pixels, meaning)
+    assert found.tolist() == sorted(values)
+    expected = [[meaning.get(int(value), 0) for value in row] for row in pixels]
+    assert (ids.dtype, ids.tolist()) == (np.uint8, expected)

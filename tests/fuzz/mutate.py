@@ -27,6 +27,21 @@ TOKENS = (
 )  # fmt: skip
 
 
+LINES = (
+    b"Range: bytes=0-0,-1", b"Range: bytes=9-1", b"Range: " + b"bytes=" + b"0-," * 500, b"If-Range: \xff",
+    b"Content-Length: 0", b"Content-Length: 99999999999", b"Content-Length: \xb2", b"Content-Length: -1",
+    b"Content-Type: multipart/form-data", b"Content-Type: multipart/form-data; boundary=" + b"x" * 300,
+    b"Content-Type: multipart/form-data; boundary=x; charset=utf-99", b"Content-Type: text/plain; charset=\xff",
+    b"Content-Type: application/x-www-form-urlencoded", b"Host: [", b"Host: evil.example", b"Host: localhost:99999999",
+    b"Origin: null", b"Origin: http://[", b"Transfer-Encoding: chunked", b"Expect: 100-continue", b"Cookie: a=\xff; b",
+    b"Content-Encoding: gzip", b"Content-Disposition: form-data; name=image; filename=a.png",
+    b"Content-Disposition: form-data; name*=utf-8''%ff", b"Content-Disposition: attachment", b"--x", b"--x--", b"",
+    b"HEAD / HTTP/1.1", b"PUT /api/predict HTTP/1.1", b"GET /api/models/ HTTP/1.1", b"GET /../params.yaml HTTP/1.1",
+    b"GET /?name=/etc/passwd HTTP/1.1", b"GET /?\xff HTTP/1.1", b"PUT /page.js?a=\xab HTTP/1.1",
+    b"GET /%2e%2e/params.yaml?a=%00 HTTP/1.1", b"GET //evil.example/ HTTP/1.1", b"POST /api/predict?a=b HTTP/1.1",
+)  # fmt: skip
+
+
 def mutate_case(files: Mapping[str, bytes], rng: random.Random) -> dict[str, bytes]:
     """Return the files of a case with one to three changes: in contents for the most part, at times in names."""
     changed = dict(files)
@@ -130,6 +145,19 @@ def _mutate_lines(content: bytes, rng: random.Random) -> bytes:
     return b"\n".join(b",".join(cells) for cells in lines)
 
 
+def _mutate_http(content: bytes, rng: random.Random) -> bytes:
+    # The body is of the same kind: its parts begin with headers of their own.
+    lines = content.split(b"\r\n")
+    place = rng.randrange(min(len(lines), 40))
+    line, other = lines[place], rng.choice(LINES)
+    name, _, value = line.partition(b":")
+    strange = str(rng.choice(VALUES)).encode("utf-8", "replace")
+    lines[place : place + 1] = rng.choice(
+        ([], [line, line], [other], [line, other], [name + b": " + strange], [name + b":" + _mutate_bytes(value, rng)])
+    )
+    return b"\r\n".join(lines)
+
+
 def _mutate_safetensors(content: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", content[:8])
     if rng.random() < 0.15:
@@ -195,5 +223,6 @@ _BY_FORMAT: dict[str, Callable[[bytes, random.Random], bytes]] = {
     ".safetensors": _mutate_safetensors,
     ".png": _mutate_png,
     ".zip": _mutate_zip,
+    ".http": _mutate_http,
     ".tar": _mutate_tar,
 }

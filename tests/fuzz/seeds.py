@@ -43,15 +43,18 @@ def picture(suffix: str, mode: str = "RGB", seed: int = 1, **options: object) ->
     return _encode(image, suffix, **options)
 
 
-def mask(suffix: str = ".png", high: int = 255) -> bytes:
-    """Return a mask file of 8 x 8 pixels, with a square of the value `high`."""
-    pixels = np.zeros((SIDE, SIDE), np.uint8)
+Value = int | tuple[int, int, int]
+
+
+def mask(suffix: str = ".png", high: Value = 255) -> bytes:
+    """Return a mask file of 8 x 8 pixels, with a square of the value or colour `high`."""
+    pixels = np.zeros((SIDE, SIDE) if isinstance(high, int) else (SIDE, SIDE, 3), np.uint8)
     pixels[2:6, 2:6] = high
     return _encode(Image.fromarray(pixels), suffix)
 
 
 def pairs(
-    images: str, masks: str, suffixes: tuple[str, str] = (".jpg", ".png"), ending: str = "", high: int = 255
+    images: str, masks: str, suffixes: tuple[str, str] = (".jpg", ".png"), ending: str = "", high: Value = 255
 ) -> dict[str, bytes]:
     """Return three images and their masks, in the folders that a layout has."""
     files = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from naslora_core.data.importers import IMPORTERS
 from tests.fuzz import harness
 from tests.fuzz.harness import Fuzzer, Target, load_targets
 
@@ -24,6 +25,10 @@ def test_any_bytes_are_answered_or_refused(name: str, tmp_path: Path) -> None:
         assert outcome.kind == "returned" or (seed >= 0 and outcome.kind == "refused"), (
             f"{outcome.detail or outcome.kind}; python -m tests.fuzz --replay '{name}:{seed}'"
         )
+
+
+def test_every_layout_is_a_target() -> None:
+    assert {f"import {layout}" for layout in IMPORTERS} <= TARGETS.keys()
 
 
 def test_a_case_depends_on_its_number_alone(tmp_path: Path) -> None:

@@ -200,14 +200,6 @@ def test_only_storage_and_network_are_tried_again():
         assert _may_pass(None, None, Failed(data=error)) is passing
 
 
-def test_telemetry_is_off_before_prefect_is_imported():
-    import pipelines.flows
-
-    assert pipelines.flows
-    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
-    assert os.environ["DO_NOT_TRACK"] == "1"
-
-
 def test_without_a_server_prefect_writes_into_the_project_only(tmp_path, monkeypatch):
     from pipelines.prefect_settings import use_project_settings
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
+from fastapi.routing import APIRoute
 from PIL import Image
 
 from naslora_core.adapted import CONFIG_FILE, save_adapted
@@ -233,6 +234,24 @@ def test_a_full_line_says_when_to_come_again(root):
         assert int(answer.headers["Retry-After"]) >= 1
 
 
+def test_a_query_chooses_no_file_and_changes_no_page(client, root):
+    for address in ("/", "/page.js"):
+        plain = client.get(address).content
+        for name in ("name", "path", "file", "answer"):
+            for value in (str(root / "params.yaml"), "../app.py", "<script>"):
+                assert client.get(address, params={name: value}).content == plain
+
+
+def test_no_address_has_parameters_that_nobody_meant(root):
+    app = create_app(Settings(root, base_of(root), 0.5, HostRule(), max_upload_bytes=1, queue=1, models_in_memory=1))
+    routes = [route for route in app.routes if isinstance(route, APIRoute)]
+    assert {route.path for route in routes} == {"/healthz", "/api/models", "/api/predict"}
+    for route in routes:
+        known = route.dependant
+        assert not known.query_params + known.path_params + known.header_params + known.cookie_params
+        assert not known.body_params
+
+
 def test_every_answer_has_security_headers_and_none_invites_other_origins(client):
     for answer in (client.get("/"), client.get("/nowhere"), client.get("/", headers={"Host": "evil.example"})):
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
@@ -243,7 +262,7 @@ def test_every_answer_has_security_headers_and_none_invites_other_origins(client
 def test_other_names_and_other_pages_are_refused(client):
     assert "is not called 'evil.example:80'" in error_of(client.get("/", headers={"Host": "evil.example:80"}), 421)
     assert client.get("/healthz", headers={"Host": "[::1]:8000"}).status_code == 200
-    for origin in ("http://evil.example", "null"):
+    for origin in ("http://evil.example", "null", "http://["):
         answer = client.post("/api/predict", headers={"Origin": origin})
         assert "other pages may not" in error_of(answer, 403)
     own = str(client.base_url).rstrip("/")
@@ -304,17 +323,25 @@ def test_models_leave_memory_for_others_and_a_new_version_takes_the_place_of_the
     assert answer("leaves").ndim == 3
 
 
-def test_the_page_fills_itself_and_reports_no_error_in_a_browser(client, tmp_path):
+def test_the_page_fills_itself_and_reports_no_error_in_a_browser(client, root, tmp_path):
     if (browser := shutil.which("chromium") or shutil.which("google-chrome")) is None:
         pytest.skip("no chromium on this machine")
-    ran = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom",
-         "--enable-logging=stderr", "--virtual-time-budget=4000", str(client.base_url)],
-        capture_output=True, text=True, timeout=90, check=True,
-    )  # fmt: skip
+    run = root / "runs" / "\"'<img src=x onerror=document.title=1>"
+    trained = run / "search_train" / "leaves"
+    shutil.copytree(root / "artifacts/search_train/leaves", trained)
+    try:
+        ran = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}", "--dump-dom",
+             "--enable-logging=stderr", "--virtual-time-budget=4000", str(client.base_url)],
+            capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(run)
     assert "CONSOLE" not in ran.stderr
     assert '<option value="artifacts/search_train/roads">roads, before merging</option>' in ran.stdout
     assert "up to 0.4 MB" in ran.stdout
+    assert "run \"'&lt;img src=x onerror=document.title=1&gt;, before merging</option>" in ran.stdout
+    assert "<title>naslora</title>" in ran.stdout
 
 
 def test_the_page_asks_no_other_machine(client):

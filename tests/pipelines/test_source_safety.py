@@ -1,6 +1,7 @@
 """What the source never does: unpickle, start a shell, unpack blindly, evaluate text, listen to the world."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,24 @@ def test_the_source_keeps_to_what_is_safe(file: str) -> None:
 )
 def test_the_test_sees_what_is_not(line: str) -> None:
     assert faults(line)
+
+
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("*.js"))
+# What makes markup or code of a text, which may be somebody's name for a file.
+MARKUP = re.compile(
+    r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|eval|Function|srcdoc|"
+    r"parseFromString|DOMParser|setHTML\w*)\b|\bset(?:Timeout|Interval)\(\s*[\"'`]"
+)
+
+
+@pytest.mark.parametrize("file", SCRIPTS)
+def test_no_script_of_a_page_makes_markup_of_a_text(file: str) -> None:
+    assert MARKUP.findall((ROOT / file).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("line", ["title.innerHTML = name", "eval(name)", "setTimeout('go()', 1)", "frame.srcdoc = a"])
+def test_the_test_sees_markup(line: str) -> None:
+    assert MARKUP.search(line)
 
 
 def test_dvc_yaml_puts_nothing_of_the_users_into_a_shell() -> None:

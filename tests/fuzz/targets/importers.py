@@ -26,6 +26,7 @@ YOLO = {
     "labels/train/1.txt": b"0 0.1 0.1 0.8 0.1 0.8 0.8\n1 0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4\n",
     "labels/val/3.txt": b"1 0 0 1 0 1 1 0 1\n",
 }
+ROADS = pairs("train", "train_labels", (".tiff", ".tif")) | pairs("val", "val_labels", (".tiff", ".tif"))
 LISTED = b"image,mask,split,group\nimages/1.jpg,masks/1.png,train,a\nimages/2.jpg,masks/2.png,test,b\n"
 LAYOUTS: dict[str, Callable[[], list[Files]]] = {
     "folder": lambda: [pairs("images", "masks"), pairs("img", "gt", (".png", ".tif"), "_mask")],
@@ -42,13 +43,26 @@ LAYOUTS: dict[str, Callable[[], list[Files]]] = {
     "kvasir": lambda: [pairs("images", "masks", (".jpg", ".jpg")) | {"kavsir_bboxes.json": b"{}"}],
     "camo": lambda: [pairs("Images/Train", "GT") | {"Images/Test/9.jpg": picture(".jpg"), "GT/9.png": mask()}],
     "leaf_disease": lambda: [pairs("data/data/images", "data/data/masks")],
+    "isic2017": lambda: [
+        pairs("ISIC-2017_Training_Data", "ISIC-2017_Training_Part1_GroundTruth", ending="_segmentation")
+        | pairs("ISIC-2017_Test_v2_Data", "ISIC-2017_Test_v2_Part1_GroundTruth", ending="_segmentation")
+    ],
+    "sbu": lambda: [
+        pairs("SBUTrain4KRecoveredSmall/ShadowImages", "SBUTrain4KRecoveredSmall/ShadowMasks")
+        | pairs("SBU-Test/ShadowImages", "SBU-Test/ShadowMasks")
+    ],
+    "roads": lambda: [ROADS],
+    "trans10k": lambda: [
+        pairs("train/images", "train/masks", ending="_mask", high=(255, 0, 0))
+        | pairs("validation/easy/images", "validation/easy/masks", ending="_mask", high=(255, 255, 255))
+    ],
     "trans10k_v2": lambda: [pairs("train/images", "train/masks_12", ending="_mask", high=1)],
 }  # fmt: skip
 
 
-def bring(layout: str, folder: Path, work: Path, listed: Path | None = None) -> None:
+def bring(layout: str, request: ImportRequest) -> None:
     """Import a folder as the command does, and decode every pair that came in."""
-    request = ImportRequest(folder, pairs=listed)
+    work = request.folder.parent
     dataset = import_dataset(IMPORTERS[layout](request), request, work / "data" / "discs", pairs_only=True)
     for pair in dataset.pairs:
         read_pair(pair, dataset.card)
@@ -57,7 +71,7 @@ def bring(layout: str, folder: Path, work: Path, listed: Path | None = None) -> 
 def register(layout: str, seeds: Callable[[], list[Files]]) -> None:
     @target(f"import {layout}", seeds, weight=0.25)
     def run(folder: Path) -> None:
-        bring(layout, folder, folder.parent)
+        bring(layout, ImportRequest(folder))
 
 
 for name, made in LAYOUTS.items():
@@ -66,7 +80,12 @@ for name, made in LAYOUTS.items():
 
 @target("import pairs", lambda: [{**pairs("images", "masks"), "pairs.csv": LISTED}], weight=0.25)
 def listed_pairs(folder: Path) -> None:
-    bring("folder", folder, folder.parent, folder / "pairs.csv")
+    bring("folder", ImportRequest(folder, pairs=folder / "pairs.csv"))
+
+
+@target("import tiles", lambda: [ROADS], weight=0.25)
+def tiles(folder: Path) -> None:
+    bring("roads", ImportRequest(folder, tile_px=32))
 
 
 @target(

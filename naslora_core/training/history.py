@@ -23,6 +23,7 @@ class EpochRecord:
         arch_lr: that of the alphas; None before their first step.
         alpha_entropy: from 1, all operations have equal shares, to 0, every layer has chosen one; None without
             a search.
+        skipped_steps: those left out because their loss or gradients were no numbers; they count in no loss.
     """
 
     epoch: int
@@ -34,6 +35,7 @@ class EpochRecord:
     arch_lr: float | None
     alpha_entropy: float | None
     seconds: float
+    skipped_steps: int = 0
 
 
 @dataclass(frozen=True)

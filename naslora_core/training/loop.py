@@ -1,5 +1,6 @@
 """End-to-end search and training: epochs of stage-wise steps, of which the best one is kept."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -147,6 +148,7 @@ class SearchAndTrain:
                 arch_lr=self._stages.arch_learning_rate,
                 alpha_entropy=alpha_entropy(self._adapters),
                 seconds=round(time.monotonic() - self._epoch_began, 2),
+                skipped_steps=sum(map(math.isnan, losses.weights + losses.arch)),
             )
         )
         self._record.alphas += record_alphas(epoch + 1, self._adapters)
@@ -183,4 +185,6 @@ class SearchAndTrain:
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    """Return the mean of those that are numbers; NaN if none is."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan

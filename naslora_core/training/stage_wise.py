@@ -12,7 +12,6 @@ from torch import Tensor
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared import PreparedData
-from naslora_core.errors import TrainingError
 from naslora_core.genotype import searched_edges
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
@@ -25,11 +24,12 @@ from naslora_core.training.memory import MicroBatches
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
 from naslora_core.training.processes import Processes
 from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
+from naslora_core.training.stray_steps import StraySteps
 
 
 @dataclass(frozen=True)
 class EpochLosses:
-    """The loss of every step of an epoch, by stage."""
+    """The loss of every step of an epoch, by stage; NaN where a step was left out."""
 
     weights: list[float] = field(default_factory=list)
     arch: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ class StageWise:
         self._arch_batches = batches(training, arch_rows, seed=seed + 1)
         self._weight_steps, self._arch_steps = 0, 0
         self._companions = Companions(self._adapters, self._planned_weight_steps)
-        self._losses, self._micro_batches = EpochLosses(), MicroBatches()
+        self._losses, self._micro_batches, self._stray_steps = EpochLosses(), MicroBatches(), StraySteps()
         self._set_time(epoch=0)
 
     def prepare(self, progress: Progress) -> None:
@@ -97,7 +97,7 @@ class StageWise:
             progress: told after every step, when `state` is such that an epoch can go on from it.
 
         Raises:
-            TrainingError: if loss or gradients are no numbers any more, or one image is more than memory holds.
+            TrainingError: if loss or gradients stay no numbers, or one image is more than memory holds.
         """
         self._set_time(epoch)
         self._segmenter.train()
@@ -122,7 +122,8 @@ class StageWise:
         set_learning_rate(self._weight_optimizer, rate)
         self._weight_steps += 1
         loss = self._update(batch, self._weight_optimizer, *([self._next_arch_optimizer()] if joint else []))
-        self._companions.after_step(self._weight_steps)
+        if math.isfinite(loss):
+            self._companions.after_step(self._weight_steps)
         return loss
 
     def _stage_2(self, batch: Batch) -> float:
@@ -143,13 +144,9 @@ class StageWise:
         loss = self._micro_batches.gradients(batch[rows], weight, self._loss_of, updated)
         mean_loss = self._processes.average(loss, updated)
         norms = [torch.nn.utils.clip_grad_norm_(optimised(each), self._train.clip_norm) for each in optimizers]
-        # Before anything is changed: weights that are no numbers would end up in the next checkpoint.
-        if not all(math.isfinite(number) for number in (mean_loss, *map(float, norms))):
-            raise TrainingError(
-                f"step {self._weight_steps + self._arch_steps}: the loss is {mean_loss:g}, its gradients' norm "
-                f"{max(map(float, norms)):g}, on {', '.join(batch.names)}. Look at these images and masks; lower "
-                "train.lr and search.arch_lr, or set model.precision: fp32. The last checkpoint is kept"
-            )
+        step = self._weight_steps + self._arch_steps
+        if not self._stray_steps.may_update(step, mean_loss, [float(norm) for norm in norms], batch.names):
+            return math.nan
         for optimizer in optimizers:
             optimizer.step()
         return mean_loss

@@ -75,6 +75,7 @@ def open_earlier(folder: Path, recipe: dict[str, Any]) -> Earlier:
         for item in manifest["items"]:
             key = (item["image_sha256"], item["mask_sha256"])
             earlier.items[key] = item
+            earlier.sizes(key)
             earlier.keys.setdefault(item["shard"], []).append(key)
         for shard, expected in earlier.checksums.items():
             if checksums(folder, shard) != expected:

@@ -46,12 +46,17 @@ def mutate_case(files: Mapping[str, bytes], rng: random.Random) -> dict[str, byt
     """Return the files of a case with one to three changes: in contents for the most part, at times in names."""
     changed = dict(files)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        if not changed:
+            break
         name = rng.choice(sorted(changed))
         chance = rng.random()
         if chance < 0.04 and len(changed) > 1:
             del changed[name]
         elif chance < 0.08:
-            changed[_other_name(name, rng)] = changed[name] if rng.random() < 0.5 else changed.pop(name)
+            other, content = _other_name(name, rng), changed[name] if rng.random() < 0.5 else changed.pop(name)
+            # A file cannot have the name of a folder that is there.
+            if not any(path.startswith(f"{other}/") for path in changed):
+                changed[other] = content
         else:
             changed[name] = _mutate(name, changed[name], rng)
     return changed
@@ -83,7 +88,9 @@ def _other_name(name: str, rng: random.Random) -> str:
     stem = rng.choice(
         ("a", "-rf", " ", "ａ", "x" * 200, "a;b", "$(id)", "a\nb", "a\x1b[2J", "..x", ".hidden", path.stem)
     )
-    return str(path.with_name(stem + rng.choice((path.suffix, path.suffix.upper(), ".png", ".jpg", ".txt", ""))))
+    name = stem + rng.choice((path.suffix, path.suffix.upper(), ".png", ".jpg", ".txt", ""))
+    # An earlier change may have left a name that is all dots.
+    return str(path.with_name(name if name.strip(".") else "a"))
 
 
 def _mutate(name: str, content: bytes, rng: random.Random) -> bytes:

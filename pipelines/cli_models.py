@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli_output import Json, print_result
+
 if TYPE_CHECKING:
     from pipelines.registry import Record, Registry, Version
 
@@ -16,13 +18,15 @@ Wait = Annotated[float, typer.Option(min=0, help="Longest wait for a run to end,
 
 
 @models_app.command("list", epilog="Example: naslora models list leaf_lesions")
-def list_(domain: Annotated[str | None, typer.Argument(help="Only this domain.", show_default="all")] = None) -> None:
+def list_(
+    domain: Annotated[str | None, typer.Argument(help="Only this domain.", show_default="all")] = None,
+    as_json: Json = False,
+) -> None:
     """Show every version of every domain; * marks the one in service."""
     registry = _registry()
-    names = [domain] if domain else registry.domains()
+    records = {name: _known(registry, name) for name in ([domain] if domain else registry.domains())}
     rows: list[tuple[str, ...]] = [("", "domain", "version", "made (UTC)", "Dice", "pairs", "data", "code")]
-    for name in names:
-        record = _known(registry, name)
+    for name, record in records.items():
         for version in record.versions:
             sign = "*" if version.number == record.serving else ""
             rows.append((sign, name, str(version.number), *_cells(version)))
@@ -33,12 +37,14 @@ def list_(domain: Annotated[str | None, typer.Argument(help="Only this domain.",
         typer.echo("No model yet.\nNext: naslora run")
     else:
         typer.echo(f"Next: naslora models show {rows[-1][1]}")
+    print_result(records)
 
 
 @models_app.command(epilog="Example: naslora models show leaf_lesions 2")
 def show(
     domain: Domain,
     version: Annotated[int | None, typer.Argument(min=1, help="Which version.", show_default="in service")] = None,
+    as_json: Json = False,
 ) -> None:
     """Show what a model was made from, what it scores, and every decision about the domain."""
     from pipelines.registry import difference
@@ -56,6 +62,7 @@ def show(
     for event in record.events:
         typer.echo(f"  {event.time}  version {event.version} {event.action}: {event.reason}")
     typer.echo(f"Next: naslora models rollback {domain}, or naslora models promote {domain} <version>")
+    print_result({"version": chosen, "serving": record.serving, "events": record.events})
 
 
 @models_app.command(epilog='Example: naslora models promote leaf_lesions 4 --reason "checked by eye"')
@@ -64,6 +71,7 @@ def promote(
     version: Annotated[int | None, typer.Argument(min=1, help="Which version.", show_default="the newest")] = None,
     reason: Annotated[str, typer.Option(help="Why; is kept in the registry.")] = "by hand",
     wait: Wait = 60,
+    as_json: Json = False,
 ) -> None:
     """Put a version into service, whatever the comparison has said."""
     from pipelines.lock import exclusive
@@ -82,6 +90,7 @@ def rollback(
     to: Annotated[int | None, typer.Option(min=1, help="Which version.", show_default="the one before")] = None,
     reason: Annotated[str, typer.Option(help="Why; is kept in the registry.")] = "by hand",
     wait: Wait = 60,
+    as_json: Json = False,
 ) -> None:
     """Put the model back into service that was there before; twice goes further back."""
     from pipelines.lock import exclusive
@@ -136,5 +145,7 @@ def _description(version: "Version") -> list[str]:
 
 
 def _tell(root: Path, domain: str) -> None:
-    typer.echo(f"In service for {domain}: version {_registry().read(domain).serving}, in {root / 'serving' / domain}")
+    record, folder = _registry().read(domain), root / "serving" / domain
+    typer.echo(f"In service for {domain}: version {record.serving}, in {folder}")
     typer.echo("Next: to share the decision, commit registry/; to use it: naslora predict <images> --domain " + domain)
+    print_result({"domain": domain, "serving": record.serving, "folder": folder})

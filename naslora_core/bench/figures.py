@@ -16,6 +16,8 @@ from naslora_core.evaluation.figures.heat_map import draw_heat_map
 from naslora_core.evaluation.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
 
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
+# Of more rows than colours.
+_STYLES = ("-", "--", ":", "-.")
 
 
 def write_figures(
@@ -86,7 +88,7 @@ def draw_convergence(cells: Mapping[Cell, CellFolders]) -> Figure:
             [_history(folders).rename(cell.seed) for cell, folders in cells.items() if cell.row == row], axis=1
         )
         colour = LIGHT[_COLOURS[place % len(_COLOURS)]]
-        _draw_band(axes, curves, colour)
+        _draw_band(axes, curves, colour, _STYLES[place // len(_COLOURS) % len(_STYLES)])
         ends.append((float(curves.mean(axis=1).iloc[-1]), row, colour))
         last = max(last, float(curves.index[-1]))
     axes.set_xlabel("epoch")
@@ -106,8 +108,8 @@ def mean_architecture(cells: list[CellFolders]) -> tuple[list[Layer], list[str]]
     return layers, space
 
 
-def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str) -> None:
-    axes.plot(curves.index, curves.mean(axis=1), color=colour, marker="o", markersize=3)
+def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str, style: str) -> None:
+    axes.plot(curves.index, curves.mean(axis=1), style, color=colour, marker="o", markersize=3)
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.15, linewidth=0)
 
 

@@ -120,7 +120,7 @@ def _disk_full(source, target):
 def test_a_record_with_a_conflict_is_named(project):
     path = project.root / "registry" / "discs.json"
     path.write_text("<<<<<<< HEAD\n" + path.read_text())
-    with pytest.raises(PipelineError, match=r"discs\.json is not a record of this version"):
+    with pytest.raises(PipelineError, match=r"discs\.json is no record of models"):
         Registry(project.root).read("discs")
 
 
@@ -134,3 +134,19 @@ def test_going_back_further_follows_what_has_served(project):
     shutil.rmtree(registry.files("discs", 2))
     with pytest.raises(PipelineError, match="is gone"):
         put_into_service(project.root, "discs", 2, "rolled back", "")
+
+
+def test_programs_read_the_registry_as_json(project):
+    def answer(*arguments: str):
+        result = CliRunner().invoke(app, ["models", *arguments, "--json"])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return json.loads(result.stdout)
+
+    improve(project, 2)
+    listed = answer("list")["discs"]
+    assert (listed["serving"], [version["number"] for version in listed["versions"]]) == (2, [1, 2])
+    shown = answer("show", "discs", "1")
+    assert (shown["version"]["number"], shown["serving"]) == (1, 2)
+    assert [event["action"] for event in shown["events"]] == ["promoted", "promoted"]
+    assert answer("rollback", "discs")["serving"] == 1
+    assert answer("promote", "discs", "2")["folder"] == str(project.root / "serving" / "discs")

@@ -46,6 +46,14 @@ def start(model, adapter, search, train):
     return make
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C be heard, as it is by no process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(sam):
     return {name: value.clone() for name, value in sam.named_parameters() if value.requires_grad}
 
@@ -93,7 +101,7 @@ def test_torchs_own_reader_would_not_have_noticed(tmp_path):
         assert parts.testzip() is not None
 
 
-def test_a_run_goes_on_in_the_midst_of_an_epoch(start, tmp_path):
+def test_a_run_goes_on_in_the_midst_of_an_epoch(start, tmp_path, ctrl_c):
     whole, expected = start()
     record = whole.run()
     steps = []
@@ -129,7 +137,7 @@ def test_of_several_processes_one_writes_and_all_read(tmp_path):
     assert other.load(unheard)["number"] == 2
 
 
-def test_a_request_to_end_waits_and_a_second_one_does_not():
+def test_a_request_to_end_waits_and_a_second_one_does_not(ctrl_c):
     reached = []
 
     def work(requests: int) -> None:

@@ -5,6 +5,11 @@ import torch.nn.functional as F
 from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+# Without cuDNN's: where a query's logits are all very negative, its backward gives NaN for some lengths, 64 tokens
+# among them, an 8x8 window's (https://github.com/pytorch/pytorch/issues/196678).
+_SOUND_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 # With 64 to 256 tokens the explicit form trained faster on a CPU, with 1024 the fused one; between is unmeasured.
 EXPLICIT_MAX_TOKENS = 256
@@ -43,7 +48,7 @@ class FusedAttention(nn.Module):
         elif tables is not None:
             attended = widened(q, k, v, *tables)
         else:
-            attended = F.scaled_dot_product_attention(q, k, v)
+            attended = fused(q, k, v)
         return self.proj(attended.transpose(1, 2).reshape(batch, height, width, channels))
 
     def _tables(self, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -82,7 +87,15 @@ def widened(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> T
     wide_q = torch.cat([q, row_bias.flatten(2, 3), column_bias.flatten(2, 3), blank], dim=-1)
     wide_k = torch.cat([k, torch.cat([row_of, column_of], dim=1).expand(batch, heads, -1, -1), blank], dim=-1)
     wide_v = F.pad(v, (0, wide_k.shape[-1] - channels))
-    return F.scaled_dot_product_attention(wide_q, wide_k, wide_v, scale=1 / scale)[..., :channels]
+    return fused(wide_q, wide_k, wide_v, 1 / scale)[..., :channels]
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
+    """Attend by one of torch's fused kernels, (B, heads, H*W, D) each; `scale` is 1 / sqrt(D) unless given."""
+    if not q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+    with sdpa_kernel(_SOUND_BACKENDS):
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
 
 
 def explicit(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:

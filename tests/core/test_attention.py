@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT
@@ -134,6 +136,31 @@ def test_the_widened_form_needs_no_other_backend_in_training():
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         found = widened(q, k, v, *tables)
     torch.testing.assert_close(found, explicit(q, k, v, (tables[0], tables[1])), rtol=0, atol=1e-5)
+
+
+def test_an_accelerator_is_not_asked_for_cudnns_attention(monkeypatch):
+    enabled = torch.backends.cuda
+    seen = []
+
+    def attend(*tensors, scale):
+        seen.append((enabled.cudnn_sdp_enabled(), enabled.flash_sdp_enabled(), enabled.mem_efficient_sdp_enabled()))
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+    before = enabled.cudnn_sdp_enabled()
+    subject.fused(*[SimpleNamespace(is_cuda=True)] * 3)
+    assert seen == [(False, True, True)]
+    assert enabled.cudnn_sdp_enabled() == before
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+def test_very_negative_logits_of_a_window_have_gradients_on_an_accelerator():
+    # The case of https://github.com/pytorch/pytorch/issues/196678: 64 tokens, all logits near -120.
+    q, k, v = (torch.randn(1, 1, 64, 64, device="cuda", dtype=torch.bfloat16) for _ in range(3))
+    q, k = 0.1 * q, 0.1 * k
+    q[..., 0], k[..., 0] = 1, -120 * 8
+    leaves = [part.requires_grad_() for part in (q, k, v)]
+    subject.fused(*leaves).sum().backward()
+    assert all(leaf.grad.isfinite().all() for leaf in leaves)
 
 
 def test_no_tensor_of_an_image_grid_grows_with_the_square_of_its_tokens():

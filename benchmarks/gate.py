@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from naslora_core.config import QualityConfig, load_params
-from naslora_core.data.card import DatasetCard, SplitRule
-from naslora_core.data.copies import THUMBNAIL_SIDE
-from naslora_core.data.splits import SPLITS
+from naslora_core.data.dataset.card import DatasetCard, SplitRule
+from naslora_core.data.dataset.duplicates import THUMBNAIL_SIDE
+from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.gate import judge
 from naslora_core.quality.relations import add_relations

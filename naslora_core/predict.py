@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from naslora_core.adapted import load_adapted
+from naslora_core.adapted.saved import load_adapted
 from naslora_core.config import ModelConfig
-from naslora_core.data.square import resize, resized_shape
+from naslora_core.geometry.square import resize, resized_shape
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base

@@ -4,18 +4,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from naslora_core.adapted import load_adapted
+from naslora_core.adapted.saved import load_adapted
 from naslora_core.config import ModelConfig, Params
-from naslora_core.data.dataset import read_dataset
+from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.evaluate import evaluate_models
-from naslora_core.evaluation.gallery import write_gallery
-from naslora_core.evaluation.gradcam import explain_models
-from naslora_core.evaluation.heat import choose_pairs, write_heat
 from naslora_core.evaluation.summary import means, summarise, summarise_classes, summarise_set
 from naslora_core.evaluation.tables import write_tables
 from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import atomic_directory, write_json
+from naslora_core.pictures.gallery import write_gallery
+from naslora_core.pictures.gradcam import explain_models
+from naslora_core.pictures.heat import choose_pairs, write_heat
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import load_base

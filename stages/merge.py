@@ -2,9 +2,9 @@
 
 import json
 
-from naslora_core.adapted import CONFIG_FILE, load_adapted
+from naslora_core.adapted.saved import CONFIG_FILE, load_adapted
 from naslora_core.config import Params
-from naslora_core.data.prepared import load_prepared
+from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import MergeContext, choose

@@ -3,8 +3,8 @@
 import json
 
 from naslora_core.config import Params
-from naslora_core.data.dataset import fingerprint, read_dataset
-from naslora_core.data.preprocess import preprocess
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress
 from naslora_core.sam.specs import find_spec

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 from naslora_core.config import Params
-from naslora_core.evaluation.report.page import write_report
-from naslora_core.evaluation.report.sources import Folders, read_results
-from naslora_core.evaluation.report.surroundings import surroundings
 from naslora_core.files import atomic_directory, file_sha256
 from naslora_core.progress import Progress
+from naslora_core.report.page import write_report
+from naslora_core.report.sources import Folders, read_results
+from naslora_core.report.surroundings import surroundings
 from stages.paths import StagePaths
 from stages.runner import run_stage
 

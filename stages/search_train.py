@@ -4,13 +4,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from naslora_core.adapted import continue_from, save_adapted
+from naslora_core.adapted.architecture import describe_architecture
+from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.saved import continue_from, save_adapted
+from naslora_core.adapted.warm_start import WarmStart, find_warm_start
 from naslora_core.config import Params
-from naslora_core.data.clearance import clearance, dataset_sha256
-from naslora_core.data.prepared import load_prepared
+from naslora_core.data.prepared.clearance import clearance, dataset_sha256
+from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError, PipelineError
 from naslora_core.files import atomic_directory, file_sha256, write_json
-from naslora_core.genotype import describe_architecture
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
@@ -22,8 +24,6 @@ from naslora_core.training.history import AlphaRecord, EpochRecord, unwatched, w
 from naslora_core.training.loop import SearchAndTrain, TrainingRecord
 from naslora_core.training.processes import Processes
 from naslora_core.training.resume import Checkpoints, fingerprint
-from naslora_core.training.setup import add_adapters
-from naslora_core.warm_start import WarmStart, find_warm_start
 from stages.curves import curves
 from stages.paths import StagePaths
 from stages.runner import run_stage

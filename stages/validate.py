@@ -1,7 +1,7 @@
 """Stage validate: judge a domain's data, and stop the pipeline if it must not be trained on."""
 
 from naslora_core.config import Params
-from naslora_core.data.dataset import read_dataset
+from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.progress import Progress

@@ -1,18 +1,19 @@
 """Adapter methods; to add one, write its file and import it here."""
 
-from naslora_core.adapters import conv_lora, lora, nas_lora, nas_pc_lora, own_parts, peft_bridge
+from naslora_core.adapters import conv_lora, encoder_parts, lora, nas_lora, nas_pc_lora
 from naslora_core.adapters.base import METHODS, Adapter, find_method
 from naslora_core.adapters.low_rank import LowRankAdapter
+from naslora_core.adapters.peft import bridge
 
 __all__ = [
     "METHODS",
     "Adapter",
     "LowRankAdapter",
+    "bridge",
     "conv_lora",
+    "encoder_parts",
     "find_method",
     "lora",
     "nas_lora",
     "nas_pc_lora",
-    "own_parts",
-    "peft_bridge",
 ]

@@ -6,11 +6,11 @@ from typing import Any
 
 import jinja2
 
-from naslora_core.evaluation.figures.style import DARK, LIGHT
-from naslora_core.evaluation.report.sentences import duration, signed
+from naslora_core.report.figures.style import DARK, LIGHT
+from naslora_core.report.sentences import duration, signed
 
 _HERE = Path(__file__).parent
-_LOOK = _HERE.parent / "evaluation" / "report"
+_LOOK = _HERE.parent / "report"
 _CAPTIONS = {
     "parameters": "Dice over trained parameters",
     "cost": "Dice over the time of a training step",

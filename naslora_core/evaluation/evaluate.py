@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.card import DatasetCard
-from naslora_core.data.dataset import Pair
-from naslora_core.data.encoding import read_pair
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import Pair
+from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
 from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.scores import score

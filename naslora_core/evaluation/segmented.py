@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from naslora_core.evaluation.cached import Remembering
 from naslora_core.evaluation.metrics.comparison import Comparison
-from naslora_core.evaluation.remembering import Remembering
 
 
 class SegmentedImage(Remembering):

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.card import DatasetCard
-from naslora_core.data.dataset import Pair
-from naslora_core.data.encoding import read_pair
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import Pair
+from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.evaluation.metrics.boundary import bounding_box, steps_to
 
 _SURROUNDINGS = 0.05

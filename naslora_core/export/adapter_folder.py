@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from naslora_core.adapted import FILES, read_adapter_config
+from naslora_core.adapted.saved import FILES, read_adapter_config
 from naslora_core.errors import CheckpointError
 from naslora_core.files import atomic_directory
 
@@ -28,6 +28,6 @@ def export_adapter_folder(trained: Path, output: Path) -> str:
         for name in FILES:
             shutil.copyfile(trained / name, folder / name)
     return (
-        "from naslora_core.adapted import load_adapted\n"
+        "from naslora_core.adapted.saved import load_adapted\n"
         f'segmenter, adapters = load_adapted(Path("{output}"), params.model)'
     )

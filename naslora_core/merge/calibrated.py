@@ -14,7 +14,8 @@ from torch import Tensor
 
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.batches import make_batch
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters, put_layer
 from naslora_core.merge.moments import Moments, input_of
@@ -22,7 +23,6 @@ from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.batches import make_batch
 
 _BATCH_SIZE = 8
 

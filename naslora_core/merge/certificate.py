@@ -8,11 +8,11 @@ import torch
 from pydantic import Field
 
 from naslora_core.config import Section
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.batches import make_batch
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
-from naslora_core.training.batches import make_batch
 
 
 class Certificate(Section):

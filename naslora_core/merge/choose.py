@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from naslora_core.config import MergeConfig, Section
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact

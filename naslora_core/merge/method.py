@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.errors import MergeError
-from naslora_core.inject import find_adapters
 from naslora_core.sam.build import Sam
 
 

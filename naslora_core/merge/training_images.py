@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import PositiveInt
 
 from naslora_core.config import Section
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.merged import read_merged_notes
 
 # Twice as large as any image of the training, an object is half as large to SAM as the model has ever seen it.

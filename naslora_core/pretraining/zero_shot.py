@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from naslora_core.data.dataset import Dataset
-from naslora_core.data.encoding import read_pair
-from naslora_core.data.square import PADDING_RGB, resize, resized_shape
+from naslora_core.data.dataset.dataset import Dataset
+from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.errors import DataError
+from naslora_core.geometry.square import PADDING_RGB, resize, resized_shape
 from naslora_core.pretraining.evaluate import PromptScores, answer_both
 from naslora_core.pretraining.scenes import bounding_box, innermost_point
 from naslora_core.progress import Progress, silent

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from naslora_core.config import QualityConfig
-from naslora_core.data.card import DatasetCard
-from naslora_core.data.splits import SPLITS
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.quality.checks import Check, none_in
 from naslora_core.quality.file_checks import file_checks
 from naslora_core.quality.pair import presence_column

@@ -1,7 +1,7 @@
 """What every file has to be on its own: present, whole, and of a kind that can be learnt from."""
 
 from naslora_core.config import QualityConfig
-from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.quality.checks import Check, none_in
 from naslora_core.quality.pair import MISSING, OK, UNREADABLE, Kind
 

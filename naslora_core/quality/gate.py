@@ -7,17 +7,17 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.config import QualityConfig
-from naslora_core.data.card import DatasetCard
-from naslora_core.data.dataset import fingerprint, read_dataset
-from naslora_core.data.splits import SPLITS
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.checks import Check
 from naslora_core.quality.drift import find_drift
 from naslora_core.quality.engine import Outcome, run_suite
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.measure import measure_pairs
-from naslora_core.quality.strangers import find_strangers
 from naslora_core.quality.table import read_reusable, write_table
+from naslora_core.quality.unknown_files import find_strangers
 from naslora_core.quality.verdict import Failure, FileProblem, Verdict
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from naslora_core.data.copies import single_threaded
-from naslora_core.data.dataset import Dataset, Pair, file_digest
+from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest
+from naslora_core.data.dataset.duplicates import single_threaded
 from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.pair import MISSING, Kind, measure_file

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from naslora_core.data.dataset import Dataset, Pair
-from naslora_core.data.encoding import decode_mask
-from naslora_core.data.pixels import read_image
+from naslora_core.data.dataset.dataset import Dataset, Pair
+from naslora_core.data.dataset.encoding import decode_mask
+from naslora_core.data.dataset.pixels import read_image
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.quality.verdict import Verdict

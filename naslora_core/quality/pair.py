@@ -7,10 +7,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.card import DatasetCard
-from naslora_core.data.copies import describe_image
-from naslora_core.data.encoding import decode_picture
-from naslora_core.data.pixels import check_integrity, load_picture, orientation, to_colours, to_mask_values, to_rgb
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.duplicates import describe_image
+from naslora_core.data.dataset.encoding import decode_picture
+from naslora_core.data.dataset.pixels import (
+    check_integrity,
+    load_picture,
+    orientation,
+    to_colours,
+    to_mask_values,
+    to_rgb,
+)
 from naslora_core.errors import DataError
 
 Kind = Literal["image", "mask"]

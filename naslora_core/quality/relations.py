@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.copies import group_copies
+from naslora_core.data.dataset.duplicates import group_copies
 
 
 def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[str, str]]) -> pd.DataFrame:

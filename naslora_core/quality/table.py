@@ -35,9 +35,10 @@ import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from naslora_core.data import card as card_module
-from naslora_core.data import copies, encoding, pixels
-from naslora_core.data.card import DatasetCard
+from naslora_core.data.dataset import card as card_module
+from naslora_core.data.dataset import duplicates as copies
+from naslora_core.data.dataset import encoding, pixels
+from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
 from naslora_core.quality import pair
 from naslora_core.quality.pair import presence_column, share_column

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from naslora_core.adapted.architecture import searched_edges
 from naslora_core.adapters import Adapter
-from naslora_core.genotype import searched_edges
 
 
 @dataclass(frozen=True)

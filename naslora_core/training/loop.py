@@ -11,7 +11,7 @@ from torch import Tensor
 
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.history import (

@@ -9,22 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from naslora_core.adapted.architecture import searched_edges
 from naslora_core.adapters import Adapter
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.prepared import PreparedData
-from naslora_core.genotype import searched_edges
+from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.batches import Batch, ShuffledBatches, make_batch, split_for_search
 from naslora_core.training.checks import check_pressure
 from naslora_core.training.companions import Companions, spread_rows
 from naslora_core.training.losses import make_loss
-from naslora_core.training.memory import MicroBatches
+from naslora_core.training.micro_batches import MicroBatches
+from naslora_core.training.non_finite_steps import StraySteps
 from naslora_core.training.optim import make_arch_optimizer, make_weight_optimizer, optimised, set_learning_rate
 from naslora_core.training.processes import Processes
 from naslora_core.training.schedule import arch_rate, arch_turns, pressure_at, temperature_at, weight_rate
-from naslora_core.training.stray_steps import StraySteps
 
 
 @dataclass(frozen=True)

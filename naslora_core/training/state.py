@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from naslora_core.inject import trainable_state
+from naslora_core.adapted.state import trainable_state
 from naslora_core.sam.build import Sam
 
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from naslora_core.data.prepared import PreparedData
+from naslora_core.data.prepared.batches import make_batch
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
-from naslora_core.training.batches import make_batch
 from naslora_core.training.processes import Processes
 
 

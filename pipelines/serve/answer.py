@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from naslora_core.data.pixels import load_picture, to_rgb
+from naslora_core.data.dataset.pixels import load_picture, to_rgb
 from naslora_core.errors import DataError
 from naslora_core.evaluation.decide import decide
-from naslora_core.evaluation.overlays import PREDICTION_COLOUR, class_colour, css
-from pipelines.cli_output import to_json
-from pipelines.predict_outputs import mask_picture, overlay_picture
+from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css
+from pipelines.json_document import to_json
+from pipelines.predict.outputs import mask_picture, overlay_picture
 from pipelines.serve.refusal import Refusal
 
 Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]

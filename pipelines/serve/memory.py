@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from naslora_core.adapted import read_adapter_config, trains_base
+from naslora_core.adapted.saved import read_adapter_config, trains_base
+from naslora_core.adapted.switching import SwitchableSam
 from naslora_core.config import ModelConfig
 from naslora_core.predict import Predictor
-from naslora_core.switching import SwitchableSam
 from pipelines.serve.offers import Offer
 
 _Key = tuple[str, tuple[int, int]]

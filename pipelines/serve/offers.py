@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from naslora_core.adapted import CONFIG_FILE
+from naslora_core.adapted.saved import CONFIG_FILE
 from naslora_core.config import ModelConfig
 from naslora_core.merge.merged import WEIGHTS_FILE
 

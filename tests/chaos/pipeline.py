@@ -12,7 +12,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from naslora_core.errors import PipelineError
-from pipelines import dvc
+from pipelines.dvc import command as dvc
 from tests.chaos.project import DOMAIN, REPOSITORY, TIMES, build, digests
 
 _DVC = (sys.executable, "-m", "dvc")

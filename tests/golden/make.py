@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from naslora_core.adapted import save_adapted
+from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.saved import save_adapted
 from naslora_core.config import ModelConfig, load_params
-from naslora_core.data.card import DatasetCard, write_card
-from naslora_core.data.dataset import read_dataset
-from naslora_core.data.pack import pack
-from naslora_core.data.preprocess import preprocess
-from naslora_core.data.quarantine import quarantine
-from naslora_core.data.splits import write_splits
+from naslora_core.data.curation.pack import pack
+from naslora_core.data.curation.quarantine import quarantine
+from naslora_core.data.dataset.card import DatasetCard, write_card
+from naslora_core.data.dataset.dataset import read_dataset
+from naslora_core.data.dataset.splits import write_splits
+from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.files import write_json
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import save_merged
@@ -28,8 +29,7 @@ from naslora_core.quality.verdict import Verdict
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.setup import add_adapters
-from pipelines.registry import Record, Registry
+from pipelines.models.registry import Record, Registry
 from tests.fuzz.seeds import card
 from tests.fuzz.targets.records import RECORD
 

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 import torch
 
-from naslora_core.adapted import load_adapted, read_adapter_config
+from naslora_core.adapted.saved import load_adapted, read_adapter_config
+from naslora_core.adapted.warm_start import find_warm_start
 from naslora_core.config import ModelConfig
-from naslora_core.data.clearance import clearance
-from naslora_core.data.dataset import read_dataset
-from naslora_core.data.pack import unpack
-from naslora_core.data.prepared import load_prepared
-from naslora_core.data.quarantine_record import read_quarantine
+from naslora_core.data.curation.pack import unpack
+from naslora_core.data.curation.quarantine_record import read_quarantine
+from naslora_core.data.dataset.dataset import read_dataset
+from naslora_core.data.prepared.clearance import clearance
+from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import NasLoraError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.pretraining.config import PretrainConfig
 from naslora_core.pretraining.state import PretrainState
-from naslora_core.warm_start import find_warm_start
-from pipelines.bench import read_done
-from pipelines.registry import Registry
+from pipelines.bench.jobs import read_done
+from pipelines.models.registry import Registry
 from tests.golden.make import logits
 
 HERE = Path(__file__).parent

@@ -180,7 +180,7 @@ class Project:
         )
 
 
-NASLORA = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+NASLORA = [sys.executable, "-c", "from pipelines.cli.app import main; main()"]
 
 
 def write_domain(root: Path, seed: int) -> None:
@@ -269,7 +269,7 @@ def data() -> Callable[..., Result]:
     """Return a function that runs a data command in this process, and wants it to succeed or to raise `error`."""
 
     def run(*arguments: str, error: type[NasLoraError] | None = None) -> Result:
-        from pipelines.cli_data import data_app
+        from pipelines.cli.data.app import data_app
 
         result = CliRunner().invoke(data_app, arguments)
         if error is None:

@@ -72,14 +72,14 @@ print("ON", *sorted(name for name, on in answers.items() if on), sep="|")
 ENTRIES = {
     "a command": """
 import sys
-import pipelines.cli
+import pipelines.cli.app as cli
 early = ASKED & sys.modules.keys()
 from typer.testing import CliRunner
-assert CliRunner().invoke(pipelines.cli.app, ["models", "--help"]).exit_code == 0
+assert CliRunner().invoke(cli.app, ["models", "--help"]).exit_code == 0
 """,
     "a stage": STAGES + "run_stage(lambda *_: None, needs_domain=False, arguments=[])",
-    "a flow": "import pipelines.flows",
-    "a sweep": "import pipelines.sweep",
+    "a flow": "import pipelines.flow.retrain",
+    "a sweep": "import pipelines.flow.sweep",
 }
 # A name in constraints.txt that holds one of these may be a telemetry; those known here are turned off.
 TELLTALE = ("amplitude", "analytics", "mixpanel", "posthog", "scarf", "sentry", "studio", "telemetry")

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from naslora_core.config import load_params
-from naslora_core.data.card import DatasetCard, SplitRule, write_card
-from naslora_core.data.prepared import load_prepared
+from naslora_core.data.dataset.card import DatasetCard, SplitRule, write_card
+from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.predict import Predictor
 from naslora_core.progress import silent

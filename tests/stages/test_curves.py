@@ -17,7 +17,7 @@ import stages.console
 import stages.curves
 from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.training.history import AlphaRecord, EpochRecord
-from pipelines import dvc
+from pipelines.dvc import command as dvc
 from stages.curves import curves
 from stages.paths import StagePaths
 

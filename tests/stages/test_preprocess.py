@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from naslora_core.config import load_params
-from naslora_core.data.dataset import fingerprint, read_dataset
-from naslora_core.data.prepared import load_prepared
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.progress import silent
 from stages import preprocess

@@ -7,11 +7,11 @@ import shutil
 import pandas as pd
 import pytest
 
+from naslora_core.adapted.warm_start import START_FILE
 from naslora_core.config import Params, load_params
 from naslora_core.errors import CheckpointError
 from naslora_core.progress import silent
-from naslora_core.warm_start import START_FILE
-from pipelines.compare import measure
+from pipelines.models.compare import measure
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 from tests.stages.drawn import DOMAIN, draw_project

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.card import DatasetCard, SplitRule, write_card
-from naslora_core.data.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, read_dataset
-from naslora_core.data.splits import draw_splits, write_splits
+from naslora_core.data.dataset.card import DatasetCard, SplitRule, write_card
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, read_dataset
+from naslora_core.data.dataset.splits import draw_splits, write_splits
 from naslora_core.data.synthetic.domains import SAMPLE_DOMAINS
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory

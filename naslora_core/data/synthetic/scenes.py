@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from naslora_core.data.square import PADDING_RGB
 from naslora_core.data.synthetic import camera, clutter
 from naslora_core.data.synthetic.ground import draw_ground
 from naslora_core.data.synthetic.objects import ObjectPainter
@@ -13,6 +12,7 @@ from naslora_core.data.synthetic.palette import Palette
 from naslora_core.data.synthetic.relief import Light
 from naslora_core.data.synthetic.shapes import BoolArray, draw_kind, draw_shape
 from naslora_core.data.synthetic.textures import FloatArray, texture_bank
+from naslora_core.geometry.square import PADDING_RGB
 
 SCENE_GENERATOR_VERSION = 2
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from naslora_core.evaluation.remembering import Remembering
+from naslora_core.evaluation.cached import Remembering
 
 
 class Comparison(Remembering):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from naslora_core.data.encoding import read_pair
+from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
 from naslora_core.data.importers.archive import Limits, is_archive, unpacked
 from naslora_core.data.importers.recognise import recognise

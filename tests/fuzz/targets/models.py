@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from naslora_core.adapted import ADAPTER_FILE, read_adapter_config, require_base, trains_base
+from naslora_core.adapted.saved import ADAPTER_FILE, read_adapter_config, require_base, trains_base
+from naslora_core.adapted.warm_start import find_warm_start
 from naslora_core.errors import CheckpointError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.pretraining.config import PretrainConfig
 from naslora_core.pretraining.state import PretrainState
 from naslora_core.sam.checkpoint import describe_mismatch, read_metadata, read_weights
-from naslora_core.warm_start import find_warm_start
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import as_json, project_settings, tensors
 

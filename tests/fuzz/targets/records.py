@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.clearance import clearance
-from naslora_core.data.compare import read_version
-from naslora_core.data.pack import unpack
-from naslora_core.data.prepared import load_prepared
-from naslora_core.data.quarantine import restore
-from naslora_core.data.quarantine_record import finish
-from naslora_core.data.reuse import open_earlier
-from pipelines.registry import Registry
+from naslora_core.data.curation.changes import read_version
+from naslora_core.data.curation.pack import unpack
+from naslora_core.data.curation.quarantine import restore
+from naslora_core.data.curation.quarantine_record import finish
+from naslora_core.data.prepared.clearance import clearance
+from naslora_core.data.prepared.prepared import load_prepared
+from naslora_core.data.preprocess.earlier import open_earlier
+from pipelines.models.registry import Registry
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import SIDE, as_json, as_npy, as_tar, card, pairs
 
@@ -133,7 +133,7 @@ RECORD = {"format": 1, "domain": "discs", "serving": 1, "versions": [VERSION], "
 
 @target("registry", lambda: [{"registry/discs.json": as_json(RECORD), "registry/discs/1/model/model.json": KEPT}])
 def registry(folder: Path) -> None:
-    from pipelines.promote import restore as put_back
+    from pipelines.models.promote import restore as put_back
 
     record = Registry(folder).read("discs")
     if record.in_service:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from naslora_core.bench.table import cells_of, load_table
 from naslora_core.config import load_params
-from naslora_core.data.card import read_card, write_card
-from naslora_core.data.enable import enable_domain
-from naslora_core.data.splits import assign_splits, read_groups, read_splits
+from naslora_core.data.dataset.card import read_card, write_card
+from naslora_core.data.dataset.splits import assign_splits, read_groups, read_splits
 from naslora_core.errors import ConfigError
+from pipelines.run.enable_domain import enable_domain
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import ROOT, as_json, card, project_settings
 

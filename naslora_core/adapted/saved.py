@@ -1,0 +1,214 @@
+"""A trained adapter on disk: what training changed, and a JSON that says which base it belongs to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from torch import Tensor
+
+from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.state import trainable_state
+from naslora_core.adapters import Adapter
+from naslora_core.config import AdapterConfig, ClassCount, ModelConfig, SearchConfig
+from naslora_core.errors import CheckpointError
+from naslora_core.files import file_sha256, write_json
+from naslora_core.reading import read_object, require_format
+from naslora_core.sam.build import Sam
+from naslora_core.sam.checkpoint import (
+    describe_mismatch,
+    load_base,
+    read_weights,
+    require_checkpoint,
+    save_weights,
+)
+from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.specs import find_spec
+
+FORMAT = 2
+ADAPTER_FILE, DECODER_FILE, CONFIG_FILE = "adapter.safetensors", "mask_decoder.safetensors", "adapter.json"
+FILES = (ADAPTER_FILE, DECODER_FILE, CONFIG_FILE)
+
+
+class BaseNotes(BaseModel):
+    """Which base model an adapter belongs to, as adapter.json says it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    sha256: str
+    image_size: PositiveInt
+
+
+class AdapterNotes(BaseModel):
+    """What an adapter.json has to hold; notes on the data may stand beside it."""
+
+    method: str
+    adapter: AdapterConfig
+    search: SearchConfig
+    base: BaseNotes
+    classes: ClassCount
+    layers: list[str]
+    seed: int
+
+
+# The name, SHA-256 and image size of a base model, as adapter.json holds them.
+Base = Mapping[str, Any]
+
+
+def describe_base(model: ModelConfig) -> Base:
+    """Return what tells one base model from another.
+
+    Raises:
+        CheckpointError: if the checkpoint is not there.
+        ConfigError: if the image size does not divide into patches.
+    """
+    require_checkpoint(model)
+    return {
+        "name": model.name,
+        "sha256": file_sha256(model.checkpoint),
+        "image_size": find_spec(model.name, model.image_size).image_size,
+    }
+
+
+def save_adapted(
+    folder: Path,
+    segmenter: PromptFreeSegmenter,
+    adapters: Mapping[str, Adapter],
+    model: ModelConfig,
+    adapter: AdapterConfig,
+    search: SearchConfig,
+    seed: int,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what training changed into an existing folder: in the encoder, and the mask decoder in its own file.
+
+    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256. `provenance`,
+    what `clearance` says of the data, goes into adapter.json and from there into every model made of it.
+    """
+    sam = segmenter.sam
+    # Layers may share their alphas, which safetensors does not store.
+    encoder_weights = {key: value.clone() for key, value in _trained_part(sam, "image_encoder").items()}
+    save_weights(folder / ADAPTER_FILE, encoder_weights, {"format": f"naslora-adapter-{FORMAT}"})
+    save_weights(folder / DECODER_FILE, _trained_part(sam, "mask_decoder"), {"format": f"naslora-decoder-{FORMAT}"})
+    config = {
+        "format": FORMAT,
+        "method": adapter.method,
+        "adapter": adapter.model_dump(mode="json"),
+        "search": search.model_dump(mode="json"),
+        "base": describe_base(model),
+        "classes": segmenter.classes,
+        "layers": list(adapters),
+        "seed": seed,
+        **(provenance or {}),
+    }
+    write_json(folder / CONFIG_FILE, config)
+
+
+def load_adapted(folder: Path, model: ModelConfig) -> tuple[PromptFreeSegmenter, dict[str, Adapter]]:
+    """Load the base model and put the trained adapter of `folder` onto it.
+
+    Returns:
+        The segmenter in evaluation mode, and its adapters by layer name.
+
+    Raises:
+        CheckpointError: if files are missing or damaged, or the adapter was trained on another base.
+    """
+    config = read_adapter_config(folder)
+    require_base(folder, config, describe_base(model))
+    sam = load_base(model)
+    adapters = attach_adapter(sam, folder, config)
+    return PromptFreeSegmenter(sam).eval(), adapters
+
+
+def read_adapter_config(folder: Path) -> dict[str, Any]:
+    """Return the adapter.json of a folder.
+
+    Raises:
+        CheckpointError: if the file cannot be read or is of another version.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        config = read_object(path)
+        require_format(config.get("format"), FORMAT, path, "train again with naslora run", CheckpointError)
+        AdapterNotes.model_validate(config)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); run stage search-train") from error
+    return config
+
+
+def require_base(folder: Path, config: Mapping[str, Any], base: Base) -> None:
+    """Check that the adapter of a folder was trained on `base`.
+
+    Raises:
+        CheckpointError: if it was trained on another one.
+    """
+    if config["base"] != base:
+        raise CheckpointError(
+            f"{folder} was trained on {_in_words(config['base'])}, but model in params.yaml is {_in_words(base)}; "
+            "restore that base or train again"
+        )
+
+
+def trains_base(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Return whether the folder holds new values for parts of the base's own encoder, outside of adapters."""
+    own = tuple(f"{layer}." for layer in config["layers"])
+    return not all(key.startswith(own) for key in read_weights(folder / ADAPTER_FILE))
+
+
+def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[str, Adapter]:
+    """Put the trained adapter of `folder` onto its base, in place.
+
+    Args:
+        sam: the base model, without adapters.
+        folder: what `save_adapted` wrote.
+        config: its adapter.json, from `read_adapter_config`.
+
+    Returns:
+        The adapters by layer name.
+
+    Raises:
+        CheckpointError: if the tensors are missing, damaged, or not those that adapter.json describes.
+    """
+    set_class_count(sam, config["classes"])
+    adapter = AdapterConfig.model_validate(config["adapter"])
+    search = SearchConfig.model_validate(config["search"])
+    adapters = add_adapters(sam, adapter, search, seed=0)
+    _load_trained(sam, folder)
+    return adapters
+
+
+def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
+    """Give adapters and mask decoder the weights and alphas of an earlier training, in place.
+
+    Args:
+        sam: the base model, with fresh adapters of the same kind.
+        folder: what `save_adapted` wrote.
+        model: the base model it has to have been trained on.
+
+    Raises:
+        CheckpointError: if it was trained on another base, or its tensors do not fit.
+    """
+    require_base(folder, read_adapter_config(folder), describe_base(model))
+    _load_trained(sam, folder)
+
+
+def _load_trained(sam: Sam, folder: Path) -> None:
+    _load_part(sam, folder / ADAPTER_FILE, _trained_part(sam, "image_encoder"))
+    _load_part(sam, folder / DECODER_FILE, _trained_part(sam, "mask_decoder"))
+
+
+def _trained_part(sam: Sam, part: str) -> dict[str, Tensor]:
+    return {f"{part}.{key}": value for key, value in trainable_state(sam.get_submodule(part)).items()}
+
+
+def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor]) -> None:
+    weights = read_weights(path)
+    if wrong := describe_mismatch(expected, weights):
+        raise CheckpointError(f"{path} does not fit {CONFIG_FILE} beside it: {wrong}; train again")
+    sam.load_state_dict(weights, strict=False)
+
+
+def _in_words(base: Base) -> str:
+    return f"{base['name']} at {base['image_size']} px with SHA-256 {base['sha256'][:12]}"

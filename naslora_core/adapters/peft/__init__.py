@@ -1,0 +1,1 @@
+"""PEFT's tuners as adapter methods, `peft:<type>`."""

@@ -1,0 +1,131 @@
+"""LoRA that starts from training images: EVA from activations, LoRA-GA from gradients."""
+
+import dataclasses
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.adapters.companion import Probe
+from naslora_core.adapters.peft.companion import ADAPTER_NAME, PeftCompanion
+from naslora_core.config import AdapterConfig
+from naslora_core.errors import ConfigError
+
+# EVA ends when its components no longer turn; that takes about ten looks, and for ever if they do not settle.
+_MOST_LOOKS = 1000
+
+
+class ActivationStart(PeftCompanion):
+    """EVA: `lora_A` starts as the directions in which a layer's inputs vary most (arXiv:2410.07170).
+
+    Every layer keeps the rank `adapter.rank`. EVA can also move ranks between layers, but an adapter is loaded
+    where there are no images to tell what went where.
+    """
+
+    @staticmethod
+    def settings(adapter: AdapterConfig) -> dict[str, Any]:
+        """Return the arguments of PEFT's configuration, without the layers.
+
+        Raises:
+            ConfigError: if the options would move ranks between layers.
+        """
+        own = {"rho": 1.0} | adapter.options.get("eva_config", {})
+        if own["rho"] != 1:
+            raise ConfigError(
+                f"adapter.options eva_config rho {own['rho']} moves ranks between layers, and who loads the adapter "
+                "could not know where to; leave it out, or set it to 1"
+            )
+        return PeftCompanion.settings(adapter) | {"eva_config": own}
+
+    def prepare(self, probes: Sequence[Probe]) -> None:
+        """Let PEFT find the directions; it looks again until they turn no more.
+
+        Raises:
+            ConfigError: if the images have fewer tokens than the rank, or the directions do not settle.
+        """
+        from peft.tuners.lora.eva import get_eva_state_dict
+
+        looks = itertools.count()
+
+        def forward(_: nn.Module, place: Tensor) -> None:
+            if next(looks) > _MOST_LOOKS:
+                raise ConfigError(
+                    f"EVA has looked at training images {_MOST_LOOKS} times and its components still turn; lower tau "
+                    "in eva_config of adapter.options, or adapter.rank"
+                )
+            probes[int(place)]()
+
+        layers = _numbered(self.tuners)
+        found = get_eva_state_dict(
+            layers,
+            # PEFT wants what it can move to a device; the images themselves are the probes' business.
+            torch.arange(len(probes)),
+            dataclasses.replace(self.config, target_modules=list(layers)),
+            forward_fn=forward,
+            prepare_model_inputs_fn=None,
+            prepare_layer_inputs_fn=self._tokens,
+            gather_distributed_inputs=False,
+            show_progress_bar=False,
+        )
+        for name, tuner in zip(layers, self.tuners, strict=True):
+            tuner.lora_A[ADAPTER_NAME].weight.data.copy_(found[name])
+
+    def _tokens(self, inputs: tuple[Tensor], *_: object) -> Tensor:
+        tokens = inputs[0].flatten(0, -2).contiguous()
+        if min(tokens.shape) < self.config.r:
+            raise ConfigError(
+                f"adapter.rank {self.config.r} exceeds the {len(tokens)} tokens or {tokens.shape[1]} channels that a "
+                "batch brings into a layer, so EVA cannot find as many directions; lower adapter.rank"
+            )
+        return tokens
+
+
+class GradientStart(PeftCompanion):
+    """LoRA-GA: the first step of both factors is that of full fine-tuning (arXiv:2407.05000).
+
+    The factors start from the gradient of the frozen weight; what they add is taken out of a copy of that weight,
+    so the model starts as the base.
+    """
+
+    changes_base = True
+
+    @staticmethod
+    def settings(adapter: AdapterConfig) -> dict[str, Any]:
+        """Return the arguments of PEFT's configuration, without the layers."""
+        return {"lora_ga_config": {}} | PeftCompanion.settings(adapter)
+
+    def prepare(self, probes: Sequence[Probe]) -> None:
+        """Let PEFT add up the gradients of all probes, and start from them.
+
+        Raises:
+            ConfigError: if the rank is too large for a layer.
+        """
+        from peft.tuners.lora.loraga import preprocess_loraga
+
+        layers = _numbered(self.tuners)
+        weights = [layer.get_parameter("weight") for layer in layers.values()]
+        if (least := min(min(weight.shape) for weight in weights)) < 2 * self.config.r:
+            raise ConfigError(
+                f"adapter.rank {self.config.r} is too large for LoRA-GA, which divides twice as many directions "
+                f"between its factors; the smallest layer has {least}: use at most {least // 2}"
+            )
+
+        def backward() -> None:
+            for probe in probes:
+                probe().backward(inputs=weights)
+
+        with warnings.catch_warnings():
+            # Nothing before the first layer has gradients, as torch remarks.
+            warnings.filterwarnings("ignore", "Full backward hook is firing", UserWarning)
+            preprocess_loraga(layers, dataclasses.replace(self.config, target_modules=list(layers)), backward)
+        for tuner in self.tuners:
+            tuner.lora_ga_init(ADAPTER_NAME, self.config.lora_ga_config)
+
+
+def _numbered(tuners: Sequence[Any]) -> nn.ModuleDict:
+    """Return the weights under PEFT's layers, by names that PEFT finds."""
+    layers: Mapping[str, nn.Module] = {str(place): tuner.get_base_layer() for place, tuner in enumerate(tuners)}
+    return nn.ModuleDict(layers)

@@ -1,0 +1,1 @@
+"""Looking after a dataset: describe, divide anew, put aside, pack, compare versions."""

@@ -1,0 +1,1 @@
+"""What a dataset is: its card, pairs, splits, groups, and how its masks are read."""

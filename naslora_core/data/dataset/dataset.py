@@ -1,0 +1,173 @@
+"""A dataset on disk: which image belongs to which mask, and who trains on it.
+
+On disk: <root>/dataset.yaml, splits.csv, images/<name>.<ext>, masks/<name>.<ext>; or shards/ in their place.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, read_card
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES, read_image, read_mask
+from naslora_core.data.dataset.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
+from naslora_core.errors import DataError
+from naslora_core.files import file_sha256
+
+__all__ = [
+    "CARD_FILE",
+    "SPLITS_FILE",
+    "Dataset",
+    "DatasetCard",
+    "Pair",
+    "SplitRule",
+    "file_digest",
+    "fingerprint",
+    "list_images",
+    "read_dataset",
+    "read_image",
+    "read_mask",
+]
+
+IMAGES_FOLDER, MASKS_FOLDER = "images", "masks"
+SHARDS_FOLDER, SHARDS_INDEX = "shards", "index.json"
+# Beside the datasets, and left out of every data version by .dvcignore.
+UNPACKED_FOLDER = ".unpacked"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask; None where the partner is missing.
+
+    Images of one `group`, a patient's or a video's, are alike; by default each is a group of its own.
+    """
+
+    name: str
+    image: Path | None
+    mask: Path | None
+    split: str
+    group: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.name)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All pairs of one domain, sorted by name."""
+
+    root: Path
+    card: DatasetCard
+    pairs: tuple[Pair, ...]
+
+    @property
+    def files(self) -> Path:
+        """The folder that images/ and masks/ lie in: `root`, or the unpacked copy of a packed dataset."""
+        return files_folder(self.root)
+
+    def of_split(self, split: str) -> tuple[Pair, ...]:
+        """Return the pairs of one split, sorted by name."""
+        return tuple(pair for pair in self.pairs if pair.split == split)
+
+    def relative(self, path: Path | None) -> str:
+        """Return "images/<file>" or "masks/<file>", wherever the dataset is unpacked; "" for None."""
+        return "" if path is None else f"{path.parent.name}/{path.name}"
+
+
+def read_dataset(root: Path) -> Dataset:
+    """Find the pairs of a dataset without opening any image; missing partners become None.
+
+    Raises:
+        DataError: if there is no card, no image at all, a name that two files share, or splits.csv is wrong; or
+            if the dataset is packed and its files are not unpacked.
+    """
+    card = read_card(root)
+    files = files_folder(root)
+    images = list_images(files / IMAGES_FOLDER)
+    masks = list_images(files / MASKS_FOLDER)
+    if not images:
+        raise DataError(
+            f"{files / IMAGES_FOLDER} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}). "
+            "Bring images in with naslora data import"
+        )
+    names = sorted(images.keys() | masks.keys())
+    groups = {name: card.split.group_of(name) for name in names} | read_groups(root)
+    splits = assign_splits(names, read_splits(root), card.split, groups)
+    pairs = tuple(Pair(n, images.get(n), masks.get(n), splits[n], groups[n]) for n in names)
+    return Dataset(root, card, pairs)
+
+
+def files_folder(root: Path) -> Path:
+    """Return the folder that holds images/ and masks/: `root` itself, or the unpacked copy of a packed dataset.
+
+    Raises:
+        DataError: if the dataset is packed, and the copy is missing or of another version.
+    """
+    if not is_packed(root):
+        return root
+    copy = root.parent / UNPACKED_FOLDER / root.name
+    index = copy / SHARDS_INDEX
+    if not index.is_file() or index.read_bytes() != (root / SHARDS_FOLDER / SHARDS_INDEX).read_bytes():
+        raise DataError(
+            f"{root} is packed in {SHARDS_FOLDER}/, and what is unpacked of it is missing or of another version; "
+            f"run naslora data unpack {root.name}"
+        )
+    return copy
+
+
+def is_packed(root: Path) -> bool:
+    """Say whether the files of a dataset lie in shards/ and not in images/ and masks/."""
+    return (root / SHARDS_FOLDER / SHARDS_INDEX).is_file() and not (root / IMAGES_FOLDER).is_dir()
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """Map the names (stems) of the image files in `folder` to their paths; hidden files are left out.
+
+    What has the name of an image and is none, such as a folder or a dangling link, is listed too: opening it fails.
+
+    Raises:
+        DataError: if two files differ in their extension only, or a name cannot be written into a table.
+    """
+    found: dict[str, Path] = {}
+    if not folder.is_dir():
+        return found
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        if not path.name.isprintable():
+            raise DataError(
+                f"{folder} holds {path.name!r}, a name with a line break or letters outside UTF-8; rename the file"
+            )
+        if path.stem in found:
+            raise DataError(
+                f"{folder} holds both {found[path.stem].name} and {path.name}; images and masks "
+                "are paired by their name without extension, so rename or remove one"
+            )
+        found[path.stem] = path
+    return found
+
+
+def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> str:
+    """Return a sha256 of all that makes the dataset: card, names, splits, groups and the bytes of every file.
+
+    Args:
+        dataset: the dataset.
+        digests: what `file_digest` returned for its files, to save reading them once more.
+    """
+    digest = hashlib.sha256(dataset.card.model_dump_json(exclude_none=True).encode())
+    for pair in dataset.pairs:
+        digest.update(f"\n{pair.name}\0{pair.split}\0{pair.group}".encode())
+        for path in (pair.image, pair.mask):
+            known = "" if path is None else digests[path] if digests else file_digest(path)
+            digest.update(bytes.fromhex(known) or b"\0")
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal; "" for what cannot be read, such as a folder or a dangling link."""
+    try:
+        # A named pipe would be waited for.
+        return file_sha256(path) if path.is_file() else ""
+    except OSError:
+        return ""

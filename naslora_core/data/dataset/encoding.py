@@ -1,0 +1,107 @@
+"""From the pixels of a mask file to class ids, as the card of its dataset says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from naslora_core.data.dataset.card import BACKGROUND, DatasetCard
+from naslora_core.data.dataset.dataset import Pair
+from naslora_core.data.dataset.pixels import load_picture, read_image, to_colours, to_indices, to_mask_values
+from naslora_core.errors import DataError
+
+# Of a colour, 0xRRGGBB; indices are smaller.
+_WIDEST = 0xFFFFFF
+
+
+def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image (H, W, 3) uint8 RGB and the class ids of its mask (H, W) uint8.
+
+    Raises:
+        DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
+    """
+    if pair.image is None or pair.mask is None:
+        missing = "image" if pair.image is None else "mask"
+        raise DataError(f"'{pair.name}' has no {missing} file; add it, then run naslora data check")
+    image = read_image(pair.image)
+    mask = read_class_ids(pair.mask, card)
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{pair.mask} is {mask.shape[1]}x{mask.shape[0]} px, "
+            f"its image is {image.shape[1]}x{image.shape[0]} px;"
+            " both must have the same size. Replace the wrong one"
+        )
+    return image, mask
+
+
+@dataclass(frozen=True)
+class DecodedMask:
+    """What a mask file says.
+
+    Attributes:
+        ids: (H, W) uint8, 0 is the background, 1 the first class.
+        unknown: values or colours that no class has; their pixels are background in `ids`.
+    """
+
+    ids: np.ndarray
+    unknown: tuple[str, ...] = ()
+
+
+def read_class_ids(path: Path, card: DatasetCard) -> np.ndarray:
+    """Return the class of every pixel, (H, W) uint8; 0 is the background.
+
+    Raises:
+        DataError: if the file is missing, cut short or not an image, or has a value that no class has.
+    """
+    decoded = decode_mask(path, card)
+    if decoded.unknown:
+        raise DataError(
+            f"{path} has the value{'s' if len(decoded.unknown) > 1 else ''} {', '.join(decoded.unknown[:5])}, which "
+            "no class has; mend the mask, or list them under mask_values in dataset.yaml"
+        )
+    return decoded.ids
+
+
+def decode_mask(path: Path, card: DatasetCard) -> DecodedMask:
+    """Decode a mask without insisting that every value is known.
+
+    Raises:
+        DataError: if the file is missing, cut short or not an image.
+    """
+    return decode_picture(load_picture(path), path, card)
+
+
+def decode_picture(picture: Image.Image, path: Path, card: DatasetCard) -> DecodedMask:
+    """Decode what `load_picture` made of `path`, as `decode_mask` does.
+
+    Raises:
+        DataError: if it has more channels than classes given as numbers can have.
+    """
+    if card.mask_values is None:
+        return DecodedMask((to_mask_values(picture, path) >= (card.mask_threshold or 1)).astype(np.uint8))
+    coloured = card.mask_is_coloured
+    pixels = to_colours(picture) if coloured else to_indices(picture, path)
+    meaning = {0: 0}
+    for name, values in card.mask_values.items():
+        number = 0 if name == BACKGROUND else card.classes.index(name) + 1
+        meaning |= {int(value[1:], 16) if isinstance(value, str) else value: number for value in values}
+    found, ids = _look_up(pixels, meaning)
+    strange = [int(value) for value in found if int(value) not in meaning]
+    return DecodedMask(ids, tuple(f"#{value:06x}" if coloured else str(value) for value in strange))
+
+
+def _look_up(pixels: np.ndarray, meaning: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values that occur, ascending, and the class id of every pixel, 0 for values without a meaning."""
+    highest = int(pixels.max())
+    if pixels.min() < 0 or highest > _WIDEST:
+        found, places = np.unique(pixels, return_inverse=True)
+        return found, np.array([meaning.get(int(v), 0) for v in found], dtype=np.uint8)[places].reshape(pixels.shape)
+    # Marking and looking up is many times as fast as sorting, which other values need.
+    occurs, ids = np.zeros(highest + 1, dtype=bool), np.zeros(highest + 1, dtype=np.uint8)
+    occurs[pixels] = True
+    for value, number in meaning.items():
+        if value <= highest:
+            ids[value] = number
+    return np.flatnonzero(occurs), ids[pixels]

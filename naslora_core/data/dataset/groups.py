@@ -1,0 +1,77 @@
+"""Who must not be separated: copies of one image, one patient, one video."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from naslora_core.data.dataset.duplicates import MOST_BITS, describe_file, group_copies, single_threaded
+from naslora_core.parallel import mapping, worker_count
+from naslora_core.progress import Progress, silent
+
+# Starting a process and its imports takes as long as reading about as many images here.
+_WORTH_A_PROCESS = 100
+
+
+def groups_of_copies(
+    paths: Mapping[str, Path], progress: Progress = silent, workers: int | None = None
+) -> dict[str, str]:
+    """Find names whose files show the same image, or nearly; divided between splits, they would be tested on by heart.
+
+    Every file is read once. What the gate takes for copies, at any setting, is in one group here; files that cannot
+    be read are in none.
+
+    Args:
+        paths: of the images, by name.
+        progress: called after each image.
+        workers: processes; None is as many as pay off. The result does not depend on it.
+
+    Returns:
+        By name, the first of the names that show this image; names without a copy are left out.
+    """
+    names = sorted(paths)
+    looks: dict[str, tuple[int, bytes]] = {}
+    with mapping(
+        describe_file, workers or worker_count(len(names), _WORTH_A_PROCESS), "compares images", single_threaded
+    ) as describe:
+        for done, look in enumerate(describe([paths[name] for name in names]), start=1):
+            if look is not None:
+                looks[names[done - 1]] = look
+            progress(done, len(names), "look for copies")
+    if not looks:
+        return {}
+    hashes = np.array([bits for bits, _ in looks.values()], dtype=np.uint64)
+    thumbnails = np.frombuffer(b"".join(small for _, small in looks.values()), dtype=np.uint8)
+    labels = group_copies(hashes, thumbnails.reshape(len(looks), -1), MOST_BITS)
+    members: dict[int, list[str]] = {}
+    for name, label in zip(looks, labels.tolist(), strict=True):
+        members.setdefault(label, []).append(name)
+    return {
+        name: members[label][0] for name, label in zip(looks, labels.tolist(), strict=True) if len(members[label]) > 1
+    }
+
+
+def join_groups(declared: Mapping[str, str], twins: Mapping[str, str]) -> dict[str, str]:
+    """Join two groupings: whoever is together in one of them is together in the result.
+
+    Args:
+        declared: group by name, such as the patient.
+        twins: another grouping of the same names, as `groups_of_copies` returns it.
+
+    Returns:
+        Group by name; of declared groups that twins connect, all get the name of the first.
+    """
+    leader: dict[str, str] = {}
+
+    def find(group: str) -> str:
+        while leader.get(group, group) != group:
+            group = leader[group]
+        return group
+
+    together: dict[str, list[str]] = {}
+    for name in sorted(twins):
+        together.setdefault(twins[name], []).append(declared.get(name, name))
+    for groups in together.values():
+        first, *others = sorted({find(group) for group in groups})
+        leader |= dict.fromkeys(others, first)
+    return {name: find(declared.get(name, name)) for name in sorted(declared.keys() | twins.keys())}

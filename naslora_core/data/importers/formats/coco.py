@@ -1,0 +1,133 @@
+"""COCO JSON: outlines of objects as polygons or run lengths, painted into masks.
+
+Format: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, https://cocodataset.org/#format-data; what
+CVAT, Label Studio, Roboflow and others export as COCO. One JSON file, or one for each split with train, val or test in
+its name or in that of its folder. Images lie beside the file, in images/, in a folder named as the split, or anywhere
+under one name only. Class ids follow the category ids, from 1 on; categories without any object get none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add
+from naslora_core.data.importers.formats.coco_file import CocoMask, has_outline, looks_like_coco, read_coco
+from naslora_core.data.importers.shared.folder_pairs import unique_names
+from naslora_core.data.importers.shared.object_formats import choose_classes, found_objects, split_in_words
+from naslora_core.errors import DataError
+
+
+def find_coco(request: ImportRequest) -> Found:
+    """Read all COCO files of a folder, and find the images they name.
+
+    Raises:
+        DataError: if a file is not COCO, holds boxes only, refers to what it does not hold, or cannot be told from
+            the others.
+        ConfigError: if a class is asked for that is no category.
+    """
+    root = request.folder
+    files = _coco_files(root)
+    splits = {file: split_in_words(file.relative_to(root)) for file in files}
+    if len(files) > 1 and None in splits.values():
+        told = ", ".join(str(file.relative_to(root)) for file, split in splits.items() if split is None)
+        raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {told}")
+    contents = {file: read_coco(file) for file in files}
+    names = _category_names(contents)
+    outlined = [entry for content in contents.values() for entry in content["annotations"] if has_outline(entry)]
+    if not outlined:
+        raise DataError(f"{files[0]} has no polygons and no run lengths, maybe boxes only; export outlines")
+    used = {entry["category_id"] for entry in outlined}
+    classes = choose_classes(request.classes, [name for number, name in sorted(names.items()) if number in used])
+    class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
+    images = _index_images(root)
+    found = [
+        (str(Path(splits[file] or "", written).parent), source)
+        for file in files
+        for written, source in _sources(file, contents[file], class_ids, images, root, splits[file])
+    ]
+    labels = unique_names([(place, source.name) for place, source in found])
+    sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
+    return found_objects(root, sources, classes, "COCO", _notes(contents, names, used, len(outlined)))
+
+
+def _category_names(contents: dict[Path, dict[str, Any]]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for file, content in contents.items():
+        for category in content["categories"]:
+            if names.setdefault(category["id"], category["name"]) != category["name"]:
+                raise DataError(
+                    f"{file}: category {category['id']} is '{category['name']}', in another file "
+                    f"'{names[category['id']]}'; export all splits of one project"
+                )
+    return names
+
+
+def _sources(
+    file: Path,
+    content: dict[str, Any],
+    class_ids: dict[int, int],
+    images: dict[str, list[Path]],
+    root: Path,
+    split: str | None,
+) -> Iterable[tuple[Path, Source]]:
+    of_image: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
+    for annotation in content["annotations"]:
+        of_image[annotation["image_id"]].append(annotation)
+    for image in content["images"]:
+        mask = CocoMask(file, (int(image["height"]), int(image["width"])), of_image[image["id"]], class_ids)
+        written = Path(image["file_name"].replace("\\", "/"))
+        yield written, Source(written.stem, _locate(written, file, images, root), mask, split)
+
+
+def _locate(written: Path, file: Path, images: dict[str, list[Path]], root: Path) -> Path | None:
+    folder = file.stem.split("_")[-1]
+    for place in (file.parent, root, root / "images", root / folder, root / "images" / folder):
+        path = place / written
+        # Only what the search found is taken, which lies within the folder whatever the name says.
+        if path in images.get(written.name, ()):
+            return path
+    same = images.get(written.name, [])
+    if len(same) > 1:
+        raise DataError(
+            f"{file}: '{written}' could be {same[0]} or {same[1]}; give images folders as the file names them"
+        )
+    return same[0] if same else None
+
+
+def _index_images(root: Path) -> dict[str, list[Path]]:
+    images: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("[!.]*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.setdefault(path.name, []).append(path)
+    return images
+
+
+def _notes(
+    contents: dict[Path, dict[str, Any]], names: dict[int, str], used: set[int], outlined: int
+) -> tuple[str, ...]:
+    unused = ", ".join(name for number, name in names.items() if number not in used)
+    without = sum(len(content["annotations"]) for content in contents.values()) - outlined
+    notes = [f"categories without any object were left out: {unused}"] if unused else []
+    return (*notes, *([f"{without} objects have no outline and were left out"] if without else []))
+
+
+def _coco_files(root: Path) -> list[Path]:
+    files = [file for pattern in ("*.json", "*/*.json") for file in sorted(root.glob(pattern))]
+    found = [file for file in files if looks_like_coco(file)]
+    # The official data set has the same images in captions_ and person_keypoints_ files as well.
+    instances = [file for file in found if file.name.startswith("instances_")]
+    return instances or found
+
+
+add(
+    Importer(
+        name="coco",
+        summary="COCO JSON: polygons or run lengths, one file a split or one for all",
+        expected="a JSON file with images, annotations and categories, and the images it names",
+        is_root=lambda folder: bool(_coco_files(folder)),
+        find=find_coco,
+        options=frozenset({"classes"}),
+    )
+)

@@ -1,0 +1,113 @@
+"""From what an importer found to a dataset on disk: its files, its card, its split."""
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+from pydantic import ValidationError
+
+from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, read_quarantine
+from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, explain, read_card, write_card
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
+from naslora_core.data.dataset.splits import write_splits
+from naslora_core.data.importers.assign_splits import divide
+from naslora_core.data.importers.base import Found, ImportRequest, Pixels
+from naslora_core.data.importers.shared.rasterise import write_ids
+from naslora_core.errors import DataError
+from naslora_core.files import atomic_directory
+from naslora_core.progress import Progress, silent
+
+
+def import_dataset(
+    found: Found,
+    request: ImportRequest,
+    target: Path,
+    replace_existing: bool = False,
+    pairs_only: bool = False,
+    progress: Progress = silent,
+) -> Dataset:
+    """Bring what an importer found into `target`, files byte for byte, and write its card and split.
+
+    Images that `target` already had keep their group, and the split that was drawn for them if the rule is the
+    same, so that growing a dataset never moves an image from training to testing. Pairs in quarantine stay there.
+
+    Args:
+        found: what the importer of the layout returned for `request`.
+        request: where from, and how to divide.
+        target: data/<domain>; its last part becomes the name.
+        replace_existing: take the place of a dataset that is there already.
+        pairs_only: leave out images without a mask and masks without an image.
+        progress: called after each pair, and after each image that is looked at for copies.
+
+    Raises:
+        DataError: if `target` exists, there is nothing to bring in, or two pairs have one name.
+    """
+    if target.exists() and not replace_existing:
+        raise DataError(f"{target} exists already; choose another --name, or --replace it")
+    held = {pair.name for pair in read_quarantine(target)}
+    wanted = [source for source in found.sources if source.name not in held]
+    if pairs_only:
+        wanted = [source for source in wanted if source.image is not None and source.mask is not None]
+    found = replace(found, sources=tuple(wanted))
+    _check_sources(found, request)
+    # What cannot be divided is told before anything is copied.
+    divide(found.sources, request, target, images={})
+    with atomic_directory(target) as folder:
+        for kind in (IMAGES_FOLDER, MASKS_FOLDER):
+            (folder / kind).mkdir()
+        for done, source in enumerate(found.sources, start=1):
+            _write(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
+            _write(source.mask, folder / MASKS_FOLDER, source.name, is_mask=True)
+            progress(done, len(found.sources), f"import {target.name}")
+        division = divide(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
+        write_card(folder, _card(found, division.rule, target))
+        write_splits(folder, division.splits, division.groups)
+        if held:
+            shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)
+    return read_dataset(target)
+
+
+def _check_sources(found: Found, request: ImportRequest) -> None:
+    if not any(source.image for source in found.sources):
+        raise DataError(f"{request.folder} holds no image with a mask; nothing was brought in")
+    name, count = Counter(source.name for source in found.sources).most_common(1)[0]
+    if count > 1:
+        raise DataError(f"{request.folder} has {count} images called '{name}'; rename all but one")
+    for name in (source.name for source in found.sources):
+        if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
+            raise DataError(f"{request.folder} has an image called {name!r}, which cannot be a file's name; rename it")
+
+
+def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
+    if isinstance(pixels, Path):
+        shutil.copyfile(pixels, folder / f"{name}{pixels.suffix.lower()}")
+    elif pixels is not None and is_mask:
+        write_ids(pixels(), folder / f"{name}.png")
+    elif pixels is not None:
+        Image.fromarray(pixels()).save(folder / f"{name}.png")
+
+
+def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
+    names = {source.name for source in found.sources}
+    earlier = read_card(target).accepted_copies if (target / CARD_FILE).is_file() else ()
+    try:
+        return DatasetCard(
+            name=target.name,
+            title=found.title,
+            classes=found.classes,
+            mask_threshold=found.mask_threshold,
+            mask_values=dict(found.mask_values) if found.mask_values else None,
+            split=rule,
+            accepted_copies=tuple(
+                pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)
+            ),
+            licence=found.licence,
+            citation=found.citation,
+            source=found.origin,
+        )
+    except ValidationError as error:
+        raise DataError(
+            f"{target}: what was found cannot be written down, {explain(error)}; rename it there"
+        ) from error

@@ -1,0 +1,1 @@
+"""What importers share: pairs of files, objects, outlines painted into masks, tiles of scenes."""

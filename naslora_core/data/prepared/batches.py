@@ -1,0 +1,161 @@
+"""Batches of prepared images, shuffled by a seed and varied as the world varies them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+
+from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.errors import ConfigError
+from naslora_core.geometry.square import PADDING_RGB
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32; names of the images."""
+
+    images: Tensor
+    masks: Tensor
+    valid: Tensor
+    names: tuple[str, ...]
+
+    def __getitem__(self, rows: slice) -> "Batch":
+        """Return some of the images with what belongs to them."""
+        return Batch(self.images[rows], self.masks[rows], self.valid[rows], self.names[rows])
+
+
+def augmentation() -> v2.Transform:
+    """Return random flips, small turns, shifts and changes of scale and light."""
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(),
+            v2.RandomVerticalFlip(),
+            v2.RandomAffine(
+                degrees=20,
+                translate=(0.08, 0.08),
+                scale=(0.8, 1.25),
+                interpolation=InterpolationMode.BILINEAR,
+                fill={tv_tensors.Image: PADDING_RGB, tv_tensors.Mask: 0},
+            ),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+        ]
+    )
+
+
+def make_batch(
+    data: PreparedData,
+    rows: Sequence[int],
+    transform: v2.Transform | None = None,
+    device: torch.device | None = None,
+) -> Batch:
+    """Assemble the given rows, each transformed by itself with its mask and valid area.
+
+    Args:
+        data: where the rows lie.
+        rows: which of them.
+        transform: varies an image together with its masks.
+        device: where that is computed, and where the batch lies; None is the CPU.
+    """
+    images, areas = [], []
+    for row in rows:
+        height, width = data.input_sizes[row]
+        area = np.zeros((2, *data.masks.shape[1:]), dtype=np.uint8)
+        area[0] = data.masks[row]
+        area[1, :height, :width] = 1
+        image = tv_tensors.Image(torch.from_numpy(np.array(data.images[row])).to(device).permute(2, 0, 1))
+        mask = tv_tensors.Mask(torch.from_numpy(area).to(device))
+        if transform is not None:
+            image, mask = transform(image, mask)
+        images.append(image.as_subclass(Tensor))
+        areas.append(mask.as_subclass(Tensor))
+    stacked = torch.stack(areas).float()
+    names = tuple(data.names[row] for row in rows)
+    return Batch(torch.stack(images), stacked[:, :1], stacked[:, 1:], names)
+
+
+class ShuffledBatches:
+    """Endless passes over some rows, each in a new order.
+
+    Args:
+        data: where the rows lie.
+        rows: which rows take part.
+        batch_size: rows in a batch; the last batch of a pass may be smaller.
+        seed: start of the order.
+        augment: vary the images, by torch's own random state on the CPU, whatever the device.
+        device: where batches are made.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        rows: Sequence[int],
+        batch_size: int,
+        seed: int,
+        augment: bool,
+        device: torch.device | None = None,
+    ) -> None:
+        self._data = data
+        self._rows = list(rows)
+        self._batch_size = batch_size
+        self._device = device
+        self._transform = augmentation() if augment else None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order: list[int] = []
+
+    def __len__(self) -> int:
+        """Return the number of batches in a pass."""
+        return -(-len(self._rows) // self._batch_size)
+
+    def __next__(self) -> Batch:
+        """Return the next batch of the current pass, or the first of another one."""
+        if not self._order:
+            self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
+        chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
+        return make_batch(self._data, [self._rows[place] for place in chosen], self._transform, self._device)
+
+    def state(self) -> dict[str, Any]:
+        """Return where the passes stand, even in the midst of one."""
+        return {"generator": self._generator.get_state(), "order": self._order}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self._generator.set_state(state["generator"])
+        self._order = state["order"]
+
+
+def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide the training rows between weights and alphas, so that no group is on both sides.
+
+    Args:
+        groups: the group of every row.
+        arch_split: share of the rows held out for the alphas, or more where groups are large; 0 gives both
+            stages all rows.
+
+    Returns:
+        rows of stage 1 and rows of stage 2; both have at least one group.
+
+    Raises:
+        ConfigError: if there is only one group to divide.
+    """
+    everything = list(range(len(groups)))
+    if arch_split == 0:
+        return everything, everything
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    if len(members) == 1:
+        raise ConfigError(
+            f"search.arch_split {arch_split} needs two groups of training images to divide, found one with "
+            f"{len(groups)}; add images of other groups, or set it to 0 to use all images in both stages"
+        )
+    order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed)).tolist()
+    shuffled = [list(members.values())[place] for place in order]
+    held_out = shuffled.pop(0)
+    while len(shuffled) > 1 and len(held_out) < round(len(groups) * arch_split):
+        held_out = held_out + shuffled.pop(0)
+    return sorted(row for rows in shuffled for row in rows), sorted(held_out)

@@ -1,0 +1,135 @@
+"""Images ready for SAM, as training reads them: memory-mapped, no file decoded again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
+
+from naslora_core.data.prepared.shards import ShardedRows
+from naslora_core.errors import DataError
+from naslora_core.reading import read_object, require_format
+
+MANIFEST_FILE = "manifest.json"
+# A number for how the files are laid out and how the rows are made; another one makes every row anew.
+FORMAT = 2
+
+
+class _Item(BaseModel):
+    name: str
+    split: str
+    group: str
+    # Part of a file's name, which must not lead out of the folder.
+    shard: Annotated[str, Field(pattern=r"^[a-z]+-[0-9]+$")]
+    row: NonNegativeInt
+    input_size: tuple[PositiveInt, PositiveInt]
+    original_size: tuple[PositiveInt, PositiveInt]
+
+
+class _Recipe(BaseModel):
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Manifest(BaseModel):
+    recipe: _Recipe
+    items: tuple[_Item, ...]
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """One split, ready to train on; writing to a row never changes the files.
+
+    `images`: (N, S, S, 3) uint8 RGB, `PADDING_RGB` outside the image; `masks`: (N, S, S) uint8, class ids,
+    0 is the background; of both one row is read at a time. `input_sizes`: (H, W) of the image within the
+    square, from its upper left corner; `original_sizes`: (H, W) of the file; `groups`: which images belong
+    together, by default each to itself; `classes`: names of the ids from 1 on.
+    """
+
+    images: np.ndarray | ShardedRows
+    masks: np.ndarray | ShardedRows
+    input_sizes: list[tuple[int, int]]
+    original_sizes: list[tuple[int, int]]
+    names: list[str]
+    groups: list[str] = field(default_factory=list)
+    classes: tuple[str, ...] = ("foreground",)
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def load_prepared(folder: Path, split: str) -> PreparedData:
+    """Open one split of what `preprocess` wrote, sorted by name, without reading the pixels.
+
+    Raises:
+        DataError: if `folder` holds no preprocessed data, or nothing of this split.
+    """
+    try:
+        manifest = _read_manifest(folder / MANIFEST_FILE)
+        items = [item for item in manifest.items if item.split == split]
+        shards = sorted({item.shard for item in items})
+        images = {shard: open_shard(folder, shard, "images", "c") for shard in shards}
+        masks = {shard: open_shard(folder, shard, "masks", "c") for shard in shards}
+        _check_rows(items, images, masks)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} is not preprocessed data ({_reason(error)}); run stage preprocess") from error
+    if not items:
+        present = sorted({item.split for item in manifest.items})
+        raise DataError(f"{folder} has no image of split '{split}', only of {', '.join(present)}")
+    numbers = {shard: number for number, shard in enumerate(shards)}
+    places = [(numbers[item.shard], item.row) for item in items]
+    return PreparedData(
+        images=ShardedRows(list(images.values()), places),
+        masks=ShardedRows(list(masks.values()), places),
+        input_sizes=[item.input_size for item in items],
+        original_sizes=[item.original_size for item in items],
+        names=[item.name for item in items],
+        groups=[item.group for item in items],
+        classes=manifest.recipe.classes,
+    )
+
+
+def shard_file(shard: str, kind: str) -> str:
+    """Return the file of a shard; `kind` is "images" or "masks"."""
+    return f"{shard}.{kind}.npy"
+
+
+def open_shard(folder: Path, shard: str, kind: str, mode: Any = "r") -> np.ndarray:
+    """Map the rows of a shard into memory; raises OSError or ValueError if the file is missing or cut short."""
+    path = folder / shard_file(shard, kind)
+    try:
+        array: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
+    # The header is read as Python's own notation for a dictionary.
+    except (SyntaxError, TokenError, TypeError, EOFError, OverflowError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from error
+    return array
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    content = read_object(path)
+    require_format(content["recipe"]["format"], FORMAT, path, "run stage preprocess", DataError)
+    return _Manifest.model_validate(content)
+
+
+def _check_rows(items: Sequence[_Item], images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where a row is not in its shard, or the shards do not hold squares of bytes, all of one side."""
+    shapes = {shard: (len(masks[shard]), *masks[shard].shape[1:]) for shard in images}
+    sides = {side for shape in shapes.values() for side in shape[1:]}
+    for shard, shape in shapes.items():
+        if len(shape) != 3 or len(sides) != 1 or images[shard].shape != (*shape, 3):
+            raise ValueError(f"{shard} has images {images[shard].shape} and masks {shape}")
+        if images[shard].dtype != np.uint8 or masks[shard].dtype != np.uint8:
+            raise ValueError(f"{shard} holds {images[shard].dtype} and {masks[shard].dtype}, expected uint8")
+    for item in items:
+        if item.row >= shapes[item.shard][0] or max(item.input_size) > max(sides):
+            raise ValueError(f"{item.shard} has no row {item.row} of size {item.input_size}")
+
+
+def _reason(error: Exception) -> str:
+    return f"{MANIFEST_FILE} lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,62 @@
+"""Pairs of files decoded into squares, by as many processes as pay off."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import Pair
+from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.geometry.square import PADDING_RGB, resize, resized_shape
+from naslora_core.parallel import mapping
+
+# Starting a process and importing this file there takes as long as decoding some thirty images.
+WORTH_A_PROCESS = 32
+
+# (H, W) of the file, and of the image within its square.
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Square:
+    """A decoded pair: image (S, S, 3) uint8 and class ids (S, S) uint8."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    sizes: Sizes
+
+
+Decode = Callable[[Iterable[Pair]], Iterator[Square]]
+
+
+def decoder(card: DatasetCard, image_size: int, workers: int) -> AbstractContextManager[Decode]:
+    """Yield a function that decodes pairs, in their order, in `workers` processes.
+
+    All it is given in one call may be held in memory at once.
+
+    Raises:
+        DataError: as `decode_pair`, or if the system ends a process.
+    """
+    work = partial(decode_pair, card=card, image_size=image_size)
+    return mapping(work, workers, f"decodes images of '{card.name}'")
+
+
+def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
+    """Read an image and its mask, and fit both into a square of side `image_size`.
+
+    Raises:
+        DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
+    """
+    image, ids = read_pair(pair, card)
+    original = (image.shape[0], image.shape[1])
+    height, width = resized_shape(*original, image_size)
+    square = np.empty((image_size, image_size, 3), dtype=np.uint8)
+    square[:] = PADDING_RGB
+    square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
+    mask = np.zeros((image_size, image_size), dtype=np.uint8)
+    mask[:height, :width] = resize(ids, (height, width), Image.Resampling.NEAREST)
+    return Square(square, mask, (original, (height, width)))

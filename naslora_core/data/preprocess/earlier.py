@@ -1,0 +1,91 @@
+"""What an earlier preprocessing left, as far as it can be used again."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, open_shard, shard_file
+from naslora_core.data.preprocess.decode import Sizes, Square
+from naslora_core.reading import read_object
+
+KINDS = ("images", "masks")
+# The sha256 of an image file and of its mask file: with the recipe, all that a row depends on.
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Rows of an earlier output, by what they were made from.
+
+    Args:
+        folder: the earlier output.
+        items: of every row that can be used again, what the manifest says.
+        keys: of every shard's rows, in their order.
+        checksums: what `checksums` says of every shard.
+        problem: why an output that is there cannot be used, in a few words; "" if there is nothing to tell.
+    """
+
+    folder: Path
+    items: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, list[Key]] = field(default_factory=dict)
+    checksums: dict[str, dict[str, str]] = field(default_factory=dict)
+    problem: str = ""
+
+    def square(self, key: Key) -> Square:
+        """Return a row as it was decoded then."""
+        item = self.items[key]
+        image, mask = (open_shard(self.folder, item["shard"], kind)[item["row"]] for kind in KINDS)
+        return Square(image, mask, self.sizes(key))
+
+    def sizes(self, key: Key) -> Sizes:
+        """Return (H, W) of the file a row was made from, and of the image within its square."""
+        (height, width), (inner_height, inner_width) = (self.items[key][of] for of in ("original_size", "input_size"))
+        return (height, width), (inner_height, inner_width)
+
+    def take(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:
+        """Bring a shard into `folder` without writing its bytes anew, if it holds just these rows; say if it did."""
+        if self.keys.get(shard) != keys:
+            return False
+        for name in (shard_file(shard, kind) for kind in KINDS):
+            try:
+                os.link(self.folder / name, folder / name)
+            except OSError:
+                # Not every file system has hard links.
+                shutil.copy2(self.folder / name, folder / name)
+        return True
+
+
+def open_earlier(folder: Path, recipe: dict[str, Any]) -> Earlier:
+    """Look for rows in an earlier output; they count only if they were made by `recipe` and every byte is intact."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return Earlier(folder)
+    try:
+        manifest = read_object(folder / MANIFEST_FILE)
+        if manifest.get("recipe", {}).get("format") != FORMAT:
+            return Earlier(folder, problem="the earlier output is of another version")
+        if manifest["recipe"] != recipe:
+            return Earlier(folder)
+        earlier = Earlier(folder, checksums=manifest["shards"])
+        for item in manifest["items"]:
+            key = (item["image_sha256"], item["mask_sha256"])
+            earlier.items[key] = item
+            earlier.sizes(key)
+            earlier.keys.setdefault(item["shard"], []).append(key)
+        for shard, expected in earlier.checksums.items():
+            if checksums(folder, shard) != expected:
+                return Earlier(folder, problem=f"{shard} of the earlier output is damaged")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Earlier(folder, problem="the earlier output is damaged")
+    return earlier
+
+
+def checksums(folder: Path, shard: str) -> dict[str, str]:
+    """Return the sha256 of a shard's pixels, of images and masks."""
+    pixels = {kind: np.ascontiguousarray(open_shard(folder, shard, kind)) for kind in KINDS}
+    return {kind: hashlib.sha256(array.data).hexdigest() for kind, array in pixels.items()}

@@ -1,0 +1,151 @@
+"""Images made ready for SAM once, so that training reads plain memory-mapped arrays."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from numpy.lib.format import open_memmap
+
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest, fingerprint
+from naslora_core.data.dataset.splits import SPLITS
+from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, shard_file
+from naslora_core.data.prepared.shards import shard_count, shard_name
+from naslora_core.data.preprocess.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
+from naslora_core.data.preprocess.earlier import Earlier, Key, checksums, open_earlier
+from naslora_core.errors import DataError
+from naslora_core.files import atomic_directory, reserve, write_json
+from naslora_core.parallel import worker_count
+from naslora_core.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class _Row:
+    pair: Pair
+    key: Key
+
+
+def preprocess(
+    dataset: Dataset, image_size: int, output: Path, progress: Progress = silent, workers: int | None = None
+) -> None:
+    """Resize every pair to `image_size` on its longer side, pad it to a square and write all as arrays.
+
+    Writes shards (see `shards.py`) and manifest.json into `output`, which is replaced as a whole. What an earlier
+    run left there is used again where image, mask and settings are the same; the result does not depend on it.
+
+    Args:
+        dataset: what to prepare.
+        image_size: side of the squares, in pixels.
+        output: folder to write.
+        progress: told after every row; its message says so if an earlier output could not be used.
+        workers: processes that decode; None is as many as pay off. The result does not depend on it.
+
+    Raises:
+        DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
+    """
+    digests = {path: file_digest(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
+    shards = _plan(dataset, digests)
+    recipe = _recipe(dataset.card, image_size)
+    earlier = open_earlier(output, recipe)
+    fresh = sum(row.key not in earlier.items for rows in shards.values() for row in rows)
+    tick = _ticker(progress, len(dataset.pairs), dataset.card.name, earlier.problem)
+    sizes: dict[str, list[Sizes]] = {}
+    sums: dict[str, dict[str, str]] = {}
+    with (
+        atomic_directory(output) as folder,
+        decoder(dataset.card, image_size, workers or worker_count(fresh, WORTH_A_PROCESS)) as decode,
+    ):
+        for shard, rows in shards.items():
+            keys = [row.key for row in rows]
+            if earlier.take(shard, keys, folder):
+                sizes[shard] = [earlier.sizes(key) for key in keys]
+                sums[shard] = earlier.checksums[shard]
+                tick(len(rows))
+            else:
+                sizes[shard] = _write_shard(folder, shard, rows, earlier, decode, image_size, tick)
+                sums[shard] = checksums(folder, shard)
+        about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
+        write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes)})
+
+
+def _plan(dataset: Dataset, digests: Mapping[Path, str]) -> dict[str, list[_Row]]:
+    """Give every pair its shard and its place there; raises DataError where a partner is missing."""
+    shards: dict[str, list[_Row]] = {}
+    counts = Counter(pair.split for pair in dataset.pairs)
+    for pair in (pair for split in SPLITS for pair in dataset.of_split(split)):
+        if pair.image is None or pair.mask is None:
+            missing = "image" if pair.image is None else "mask"
+            raise DataError(f"{dataset.root}: '{pair.name}' has no {missing}; run naslora data check")
+        shard = shard_name(pair.split, pair.name, shard_count(counts[pair.split]))
+        shards.setdefault(shard, []).append(_Row(pair, (digests[pair.image], digests[pair.mask])))
+    return dict(sorted(shards.items()))
+
+
+def _recipe(card: DatasetCard, image_size: int) -> dict[str, Any]:
+    """Return all that decides, beside its two files, what a row looks like."""
+    encoding = card.model_dump(mode="json", include={"classes", "mask_threshold", "mask_values"})
+    # Another version may bring another JPEG decoder, and other pixels.
+    return {"format": FORMAT, "image_size": image_size, "pillow": PIL.__version__, **encoding}
+
+
+def _ticker(progress: Progress, total: int, name: str, problem: str) -> Callable[[int], None]:
+    message = f"preprocess {name}" + (f" from the beginning: {problem}" if problem else "")
+    done = 0
+
+    def tick(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total, message)
+
+    return tick
+
+
+def _write_shard(
+    folder: Path,
+    shard: str,
+    rows: Sequence[_Row],
+    earlier: Earlier,
+    decode: Decode,
+    side: int,
+    tick: Callable[[int], None],
+) -> list[Sizes]:
+    """Write the files of one shard; rows that the earlier output has are not decoded again."""
+    shape = (len(rows), side, side)
+    images = _create(folder / shard_file(shard, "images"), (*shape, 3))
+    masks = _create(folder / shard_file(shard, "masks"), shape)
+    fresh = decode([row.pair for row in rows if row.key not in earlier.items])
+    sizes = []
+    for place, row in enumerate(rows):
+        square = earlier.square(row.key) if row.key in earlier.items else next(fresh)
+        images[place], masks[place] = square.image, square.mask
+        sizes.append(square.sizes)
+        tick(1)
+    images.flush()
+    masks.flush()
+    return sizes
+
+
+def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    array = open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    reserve(path)
+    return array
+
+
+def _items(
+    dataset: Dataset, shards: Mapping[str, Sequence[_Row]], sizes: Mapping[str, Sequence[Sizes]]
+) -> list[dict[str, Any]]:
+    """Return what the manifest says of every row, ordered by split and name."""
+    items = []
+    for shard, rows in shards.items():
+        for place, (row, (original, inside)) in enumerate(zip(rows, sizes[shard], strict=True)):
+            pair = row.pair
+            items.append({"name": pair.name, "split": pair.split, "group": pair.group,
+                          "image": dataset.relative(pair.image), "mask": dataset.relative(pair.mask),
+                          "image_sha256": row.key[0], "mask_sha256": row.key[1],
+                          "original_size": list(original), "input_size": list(inside),
+                          "shard": shard, "row": place})  # fmt: skip
+    return sorted(items, key=lambda item: (SPLITS.index(item["split"]), item["name"]))

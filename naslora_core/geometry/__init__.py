@@ -1,0 +1,1 @@
+"""Where things lie in an image: SAM's square, tiles, polygons."""

@@ -1,0 +1,1 @@
+"""Pictures of images and masks: overlays, outlines, galleries, contact sheets, heat maps."""

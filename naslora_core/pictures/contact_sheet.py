@@ -1,0 +1,91 @@
+"""One picture of a dataset: images of every split with the outlines of their masks, to look at before training."""
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.dataset import Dataset, Pair
+from naslora_core.data.dataset.encoding import decode_mask
+from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.splits import SPLITS
+from naslora_core.errors import DataError
+from naslora_core.files import atomic_file
+from naslora_core.pictures.overlays import (
+    GAP_PX,
+    PANEL_SIDE_PX,
+    TRUTH_COLOUR,
+    class_colour,
+    contours_of,
+    panel,
+)
+
+COLUMNS = 5
+_PAPER, _INK, _EMPTY = (250, 250, 250), (30, 32, 38), (224, 226, 230)
+_CAPTION_PX, _TEXT_PX = 26, 16
+
+
+def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
+    """Write a PNG with panels of `count` pairs, evenly spread over the names of each split.
+
+    Pairs that cannot be shown have an empty panel that says why.
+
+    Returns:
+        The names of the pairs, as they stand on the sheet.
+    """
+    chosen = choose_pairs(dataset, count)
+    width, height = PANEL_SIDE_PX + GAP_PX, PANEL_SIDE_PX + _CAPTION_PX + GAP_PX
+    rows = -(-len(chosen) // COLUMNS)
+    size = (min(COLUMNS, len(chosen)) * width + GAP_PX, rows * height + _CAPTION_PX + 2 * GAP_PX)
+    sheet = Image.new("RGB", size, _PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT_PX)
+    _write_legend(draw, font, dataset.card)
+    for place, pair in enumerate(chosen):
+        left, top = GAP_PX + place % COLUMNS * width, 2 * GAP_PX + _CAPTION_PX + place // COLUMNS * height
+        picture = _picture(pair, dataset.card)
+        sheet.paste(picture, (left + (PANEL_SIDE_PX - picture.width) // 2, top))
+        draw.text((left, top + PANEL_SIDE_PX + 2), f"{pair.split}  {pair.name}"[:44], _INK, font)
+    with atomic_file(path) as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+    return [pair.name for pair in chosen]
+
+
+def choose_pairs(dataset: Dataset, count: int) -> list[Pair]:
+    """Return about `count` pairs, split after split, each in proportion and at least one where it has any."""
+    chosen: list[Pair] = []
+    for split in SPLITS:
+        pairs = dataset.of_split(split)
+        wanted = min(len(pairs), max(1, round(count * len(pairs) / len(dataset.pairs))))
+        chosen += [pairs[place * len(pairs) // wanted] for place in range(wanted)]
+    return chosen
+
+
+def _picture(pair: Pair, card: DatasetCard) -> Image.Image:
+    try:
+        if pair.image is None or pair.mask is None:
+            raise DataError(f"has no {'image' if pair.image is None else 'mask'}")
+        image, ids = read_image(pair.image), decode_mask(pair.mask, card).ids
+        if image.shape[:2] != ids.shape:
+            raise DataError("image and mask differ in size")
+    except DataError as error:
+        empty = Image.new("RGB", (PANEL_SIDE_PX, PANEL_SIDE_PX), _EMPTY)
+        reason = str(error).rpartition("/")[2][:44]
+        ImageDraw.Draw(empty).text((12, PANEL_SIDE_PX // 2), reason, _INK, ImageFont.load_default(_TEXT_PX))
+        return empty
+    return panel(image, contours_of(ids) if card.classes[1:] else [(ids, TRUTH_COLOUR)])
+
+
+def _colours(card: DatasetCard) -> list[tuple[int, int, int]]:
+    return [class_colour(number) for number in range(1, len(card.classes) + 1)] if card.classes[1:] else [TRUTH_COLOUR]
+
+
+def _write_legend(
+    draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, card: DatasetCard
+) -> None:
+    left = float(GAP_PX)
+    draw.text((left, GAP_PX), card.name, _INK, font)
+    left += font.getlength(card.name) + 24
+    for name, colour in zip(card.classes, _colours(card), strict=True):
+        draw.rectangle((left, GAP_PX + 2, left + _TEXT_PX, GAP_PX + 2 + _TEXT_PX), fill=colour)
+        draw.text((left + _TEXT_PX + 6, GAP_PX), name, _INK, font)
+        left += _TEXT_PX + font.getlength(name) + 24

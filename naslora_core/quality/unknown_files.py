@@ -1,0 +1,40 @@
+"""Files that lie among images and masks and are left out, which nobody would notice otherwise."""
+
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.quality.verdict import Failure, FileProblem
+
+
+def find_strangers(dataset: Dataset) -> list[Failure]:
+    """Return a warning that names what in images/ and masks/ has no suffix of an image; hidden files are no matter."""
+    files = [
+        FileProblem(file=f"{kind}/{_printable(path.name)}", problem=_problem(path.suffix, path.is_dir()))
+        for kind in (IMAGES_FOLDER, MASKS_FOLDER)
+        for path in sorted((dataset.files / kind).glob("[!.]*"))
+        if path.suffix.lower() not in IMAGE_SUFFIXES
+    ]
+    if not files:
+        return []
+    suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+    return [
+        Failure(
+            expectation="files_known",
+            description=f"{IMAGES_FOLDER}/ and {MASKS_FOLDER}/ hold images alone ({suffixes}); "
+            "what else lies there is left out: convert it, or move it elsewhere",
+            severity="warning",
+            count=len(files),
+            files=tuple(files),
+            of_pairs=False,
+        )
+    ]
+
+
+def _problem(suffix: str, is_folder: bool) -> str:
+    if is_folder:
+        return "is a folder; its files are left out"
+    return f"ends in {_printable(suffix)}; it is left out" if suffix else "has no suffix; it is left out"
+
+
+def _printable(name: str) -> str:
+    # A line break or a letter outside of UTF-8 could not be written into a table.
+    return name if name.isprintable() else ascii(name)

@@ -1,0 +1,139 @@
+"""What the report is made from: the files that the stages left for one domain."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from naslora_core.errors import DataError
+from naslora_core.quality.verdict import Verdict
+from naslora_core.report.headline import HeadlineRow, domain_rows
+from naslora_core.searched_layers import Layer, read_layers
+
+_CERTIFICATE_KEYS = (
+    "mode", "passed", "images", "max_logit_difference", "relative_logit_difference", "mask_agreement",
+    "validation_dice_before", "validation_dice_after", "parameters", "seconds_per_image", "reason",
+)  # fmt: skip
+
+_SUMMARY_KEYS = ("dataset", "models", "gain", "metrics", "breakdowns", "set_metrics", "set_metric_titles")
+_TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "total_parameters")
+
+
+_SWEEP_COLUMNS = ("model", "threshold", "dice", "precision", "recall")
+_CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the stages left their results for one domain."""
+
+    validate: Path
+    search_train: Path
+    merge: Path
+    evaluate: Path
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the report says about one domain.
+
+    Args:
+        folder: of the evaluate stage; paths in `gallery` and `heat` are relative to it.
+        data_docs: the page of Great Expectations on this data; None where the gate wrote none.
+        alphas: the architecture weights by epoch; empty for methods without a search.
+        layers: the found architecture; empty for methods without a search.
+        space: the primitives that were searched.
+    """
+
+    domain: str
+    folder: Path
+    data_docs: Path | None
+    headline: list[HeadlineRow]
+    summary: dict[str, Any]
+    per_image: pd.DataFrame
+    thresholds: pd.DataFrame
+    calibration: pd.DataFrame
+    gallery: list[dict[str, Any]]
+    heat: list[dict[str, Any]]
+    verdict: Verdict
+    history: pd.DataFrame
+    alphas: pd.DataFrame
+    layers: list[Layer]
+    space: list[str]
+    training: dict[str, Any]
+    adapter: dict[str, Any]
+    certificate: dict[str, Any]
+    model: dict[str, Any]
+
+
+def read_results(domain: str, folders: Folders) -> Results:
+    """Read one domain's results.
+
+    Raises:
+        DataError: if a file is missing, damaged or lacks what the report needs; the message names it.
+    """
+    genotype = _read_json(folders.search_train / "genotype.json", ("space", "layers"))
+    layers = read_layers(genotype)
+    searched = folders.search_train / "alphas.csv"
+    docs = folders.validate / "data_docs" / "index.html"
+    return Results(
+        domain=domain,
+        folder=folders.evaluate,
+        data_docs=docs if docs.is_file() else None,
+        headline=domain_rows(folders.evaluate, domain),
+        summary=_read_json(folders.evaluate / "summary.json", _SUMMARY_KEYS),
+        per_image=_read_table(folders.evaluate / "per_image.csv", ("name", "model", "dice")),
+        thresholds=_read_table(folders.evaluate / "thresholds.csv", _SWEEP_COLUMNS),
+        calibration=_read_table(folders.evaluate / "calibration.csv", _CALIBRATION_COLUMNS),
+        gallery=_read_json(folders.evaluate / "gallery.json", ()),
+        heat=_read_json(folders.evaluate / "heat.json", ()),
+        verdict=_read_verdict(folders.validate / "verdict.json"),
+        history=_read_table(
+            folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice", "seconds")
+        ),
+        alphas=_read_table(searched, ("epoch", "layer", "primitive", "weight")) if layers else pd.DataFrame(),
+        layers=layers,
+        space=list(genotype["space"]),
+        training=_read_json(folders.search_train / "metrics.json", _TRAINING_KEYS),
+        adapter=_read_json(folders.search_train / "adapter.json", ("method", "base")),
+        certificate=_read_json(folders.merge / "certificate.json", _CERTIFICATE_KEYS),
+        model=_read_json(folders.merge / "model.json", ("origin",)),
+    )
+
+
+def _read_json(path: Path, keys: tuple[str, ...]) -> Any:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} not found; a stage before the report writes it: start naslora run") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}); run its stage again") from error
+    if missing := [key for key in keys if key not in content]:
+        raise DataError(f"{path} lacks {', '.join(missing)}; expected {', '.join(keys)}. Run its stage again")
+    return content
+
+
+def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        # Names such as "001" must stay text, and an image called "NA" is not missing.
+        table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=[""])
+    except FileNotFoundError as error:
+        raise DataError(f"{path} not found; a stage before the report writes it: start naslora run") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a table ({error}); run its stage again") from error
+    if missing := [column for column in columns if column not in table]:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}; run its stage again")
+    if table.empty:
+        raise DataError(f"{path} holds no rows; run its stage again")
+    return table
+
+
+def _read_verdict(path: Path) -> Verdict:
+    content = _read_json(path, ())
+    try:
+        return Verdict.model_validate(content)
+    except ValidationError as error:
+        raise DataError(f"{path} is not a verdict of the data gate ({error}); run its stage again") from error

@@ -1,0 +1,60 @@
+"""Gradients of a batch in as much memory as there is."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from naslora_core.data.prepared.batches import Batch
+from naslora_core.errors import TrainingError, is_out_of_memory
+
+
+class MicroBatches:
+    """Computes a batch's gradients part by part where the whole does not fit into memory.
+
+    A step stays a step over the whole batch: the gradients are those of its mean loss, up to the order of additions.
+    Once divided, batches stay so, and a run that goes on from a checkpoint divides them as it did.
+    """
+
+    def __init__(self) -> None:
+        self.parts = 1
+
+    def gradients(
+        self, batch: Batch, weight: float, loss_of: Callable[[Batch], Tensor], inputs: Sequence[Tensor]
+    ) -> Tensor:
+        """Leave in `inputs` the gradients of a batch's mean loss times `weight`, and return that loss.
+
+        Raises:
+            TrainingError: if not even one image at a time fits into memory.
+        """
+        while True:
+            try:
+                return self._accumulate(batch, weight, loss_of, inputs)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.parts >= len(batch.images):
+                    raise TrainingError(
+                        f"not even one image fits into memory for training ({str(error).splitlines()[0]}); set "
+                        "model.gradient_checkpointing: true, lower model.image_size, or free memory. "
+                        "A smaller train.batch_size would not help: batches are divided already"
+                    ) from error
+            # Only here, past the handler, is what the failed attempt held free again.
+            self.parts *= 2
+            torch.cuda.empty_cache()
+
+    def _accumulate(
+        self, batch: Batch, weight: float, loss_of: Callable[[Batch], Tensor], inputs: Sequence[Tensor]
+    ) -> Tensor:
+        for parameter in inputs:
+            parameter.grad = None
+        count = len(batch.images)
+        size = -(-count // self.parts)
+        losses = []
+        for start in range(0, count, size):
+            part = batch[start : start + size]
+            loss = weight * (len(part.images) / count) * loss_of(part)
+            # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
+            loss.backward(inputs=inputs)
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()

@@ -1,0 +1,1 @@
+"""Many trainings side by side: the jobs of a bench table, and its page."""

@@ -1,0 +1,215 @@
+"""Run the trainings of a table, each by the pipeline's own stages, and none twice."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import chain
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from naslora_core.bench.energy import EnergyMeter
+from naslora_core.bench.results import CellFolders
+from naslora_core.bench.table import Cell, Table, cells_of
+from naslora_core.config import Params, load_params
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
+from naslora_core.files import file_sha256, write_json
+from naslora_core.progress import Progress, silent
+from naslora_core.reading import read_object, require_format
+from naslora_core.report.sentences import duration
+from naslora_core.sam.checkpoint import require_checkpoint
+from naslora_core.sam.specs import find_spec
+from stages import evaluate, merge, preprocess, search_train, validate
+from stages.paths import StagePaths
+from stages.runner import require_domain
+
+DONE_FILE = "bench.json"
+# Of bench.json, and of the table.json and cost.json that are made of it.
+FORMAT = 1
+
+# Of the settings, those that a cell's numbers depend on; the base model counts by its content.
+_DECIDES = {"seed", "model", "adapter", "search", "train", "merge", "evaluate"}
+_DECIDES_NOTHING = {"model": {"checkpoint"}, "train": {"tensorboard"}, "evaluate": {"gallery_size"}}
+
+# What a job may fail with while others go on. Torch reports by RuntimeError that memory is short, or that a matrix
+# cannot be decomposed.
+Failure = NasLoraError | OSError | RuntimeError
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A cell with everything that decides its result.
+
+    Attributes:
+        paths: an ad-hoc run named after all that decides the result, so that other settings never meet an old one,
+            and tables share what they have in common.
+    """
+
+    cell: Cell
+    params: Params
+    paths: StagePaths
+
+    @property
+    def done_file(self) -> Path:
+        """Written last; where it is, the cell is finished."""
+        return self.paths.output(DONE_FILE)
+
+    def folders(self) -> CellFolders:
+        """Return where a finished cell's results are."""
+        done = read_done(self.done_file)
+        stages = {stage: self.paths.output(stage, self.cell.domain) for stage in ("search_train", "merge", "evaluate")}
+        return CellFolders(**stages, energy_j=done["energy_j"], refused=done["refused"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: what it failed with, if it did, and the seconds from its start in this call."""
+
+    error: Failure | None
+    seconds: float
+
+
+def read_done(path: Path) -> dict[str, Any]:
+    """Return what a finished cell has noted: energy_j and refused, as `CellFolders` has them.
+
+    Raises:
+        DataError: if the file is damaged or of another version.
+    """
+    again = f"delete {path.parent} to measure its cell again"
+    try:
+        done = read_object(path)
+        # The first version wrote no number.
+        require_format(done.get("format", 1), FORMAT, path, again, DataError)
+        return {"energy_j": done["energy_j"], "refused": done["refused"]}
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); {again}") from error
+
+
+def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Params:
+    """Return the settings of a row: those of params.yaml, the table, the row and the command line, in this order."""
+    params = load_params(root / "params.yaml", [*table.row_settings(row), *extra])
+    model = params.model.model_copy(update={"checkpoint": root / params.model.checkpoint})
+    return params.model_copy(update={"model": model})
+
+
+def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
+    """Return the jobs of a table's cells.
+
+    Raises:
+        ConfigError: if a setting or a domain is unknown.
+        CheckpointError: if a base model is missing.
+    """
+    data = {}
+    for domain in table.domains:
+        require_domain(StagePaths(root), domain)
+        data[domain] = fingerprint(read_dataset(StagePaths(root).data(domain)))
+    rows = {row: row_params(root, table, row, extra) for row in table.rows}
+    bases: dict[Path, str] = {}
+    for params in rows.values():
+        require_checkpoint(params.model)
+        if params.model.checkpoint not in bases:
+            bases[params.model.checkpoint] = file_sha256(params.model.checkpoint)
+    jobs = []
+    for cell in cells_of(table):
+        params = rows[cell.row].model_copy(update={"seed": cell.seed, "domains": (cell.domain,)})
+        settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
+        decides = json.dumps([settings, data[cell.domain], bases[params.model.checkpoint]], sort_keys=True)
+        name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
+        jobs.append(Job(cell, params, StagePaths(root, name)))
+    return jobs
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], progress: Progress) -> list[Cell]:
+    """Run all that are not finished, and return those that failed.
+
+    A job that was killed goes on from its last epoch. One that fails does not stop the others.
+
+    Args:
+        jobs: from `plan`.
+        workers: how many run at the same time.
+        say: told when a job ends, and how.
+        progress: told of the steps in a job, if there is one at a time.
+    """
+    waiting = [job for job in jobs if not job.done_file.is_file()]
+    say(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them finished before")
+    refused = {job: outcome for job in waiting if (outcome := _attempt(_prepare, job, progress)).error is not None}
+    outcomes = _outcomes([job for job in waiting if job not in refused], workers, progress)
+    failed = []
+    for job, outcome in chain(refused.items(), outcomes):
+        if outcome.error is not None:
+            failed.append(job.cell)
+        ending = "finished" if outcome.error is None else "failed"
+        reason = "" if outcome.error is None else f": {outcome.error}"
+        say(f"{job.cell}: {ending} after {duration(outcome.seconds)}{reason}")
+    return failed
+
+
+def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[tuple[Job, Outcome]]:
+    if workers == 1:
+        for job in jobs:
+            yield job, _attempt(run_job, job, progress)
+        return
+    # Threads that spin for each other would take from one training what the next one computes with.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        running = {pool.submit(_attempt, run_job, job, silent): job for job in jobs}
+        for future in as_completed(running):
+            try:
+                yield running[future], future.result()
+            except BrokenExecutor:
+                lost = PipelineError("a process was killed, perhaps for want of memory; run again with fewer --jobs")
+                yield running[future], Outcome(lost, 0.0)
+
+
+def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress) -> Outcome:
+    start = time.monotonic()
+    try:
+        work(job, progress)
+    except (NasLoraError, OSError, RuntimeError) as error:
+        return Outcome(error, time.monotonic() - start)
+    return Outcome(None, time.monotonic() - start)
+
+
+def run_job(job: Job, progress: Progress) -> None:
+    """Train, merge and evaluate one cell.
+
+    Where no merge keeps the validation Dice, the calibrated one is measured all the same, and the refusal noted.
+
+    Raises:
+        NasLoraError: if a stage cannot do its work.
+    """
+    domain, refused = job.cell.domain, None
+    meter = EnergyMeter()
+    search_train.main(domain, job.params, job.paths, meter.watch(progress))
+    try:
+        merge.main(domain, job.params, job.paths, progress)
+    except MergeError as error:
+        refused = str(error)
+        anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
+        merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
+    evaluate.main(domain, job.params, job.paths, progress, pictures=False)
+    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.cell), "energy_j": meter.joules, "refused": refused}
+    write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
+
+
+def _prepare(job: Job, progress: Progress) -> None:
+    """Check and resize a domain's images once for all jobs that need them at this size."""
+    domain, model = job.cell.domain, job.params.model
+    size = find_spec(model.name, model.image_size).image_size
+    shared = StagePaths(job.paths.root, f"bench-data-{size}")
+    arrays, verdict = shared.output("preprocess", domain), shared.output("validate", domain) / "verdict.json"
+    found = json.loads(verdict.read_text(encoding="utf-8")) if verdict.is_file() else {}
+    if not arrays.is_dir() or found["dataset_sha256"] != fingerprint(read_dataset(shared.data(domain))):
+        validate.main(domain, job.params, shared, progress)
+        preprocess.main(domain, job.params, shared, progress)
+    # Training asks for the verdict on its data, too.
+    for stage in ("validate", "preprocess"):
+        link = job.paths.output(stage, domain)
+        if not link.is_symlink():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(shared.output(stage, domain).resolve())

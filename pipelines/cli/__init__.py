@@ -1,0 +1,1 @@
+"""The command `naslora`; the only room that knows typer."""

@@ -1,0 +1,1 @@
+"""`naslora data`: import, look at, divide, put aside, compare and pack data."""

@@ -1,0 +1,40 @@
+"""What the data commands share: where the domains lie, and a domain in one line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.run.project import project_root
+
+if TYPE_CHECKING:
+    from naslora_core.data.dataset.dataset import Dataset
+
+
+def data_folder() -> Path:
+    """Return the folder of all domains in the project that holds the working folder.
+
+    Raises:
+        ConfigError: outside of a project.
+    """
+    return project_root() / "data"
+
+
+def find_domain(name: str) -> Path:
+    """Return the folder of a domain.
+
+    Raises:
+        ConfigError: if there is no data of that name; the message lists the domains there are.
+    """
+    from stages.paths import StagePaths
+    from stages.runner import require_domain
+
+    paths = StagePaths(project_root())
+    require_domain(paths, name)
+    return paths.data(name)
+
+
+def counts(dataset: "Dataset") -> str:
+    """Return how many pairs there are, and how many of each split."""
+    from naslora_core.data.dataset.splits import SPLITS
+
+    parts = ", ".join(f"{len(dataset.of_split(split))} {split}" for split in SPLITS)
+    return f"{len(dataset.pairs)} pairs ({parts})"

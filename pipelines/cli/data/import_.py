@@ -1,0 +1,180 @@
+"""`naslora data import`: bring in images and masks from a folder or an archive."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from naslora_core.errors import ConfigError
+from pipelines.cli.data.domains import counts, data_folder
+
+if TYPE_CHECKING:
+    from naslora_core.data.dataset.dataset import Dataset
+    from naslora_core.data.importers import Found
+
+AUTO = "auto"
+
+
+class ImportCommand(TyperCommand):
+    """The command, with a help that lists the layouts; to load them takes time that other commands need not spend."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Write the help, and a line for each layout."""
+        from naslora_core.data.importers import IMPORTERS
+
+        super().format_help(ctx, formatter)
+        width = max(map(len, IMPORTERS))
+        typer.echo(f"Layouts; {AUTO} finds out which of them it is:")
+        for name in IMPORTERS:
+            typer.echo(f"  {name:<{width}}  {IMPORTERS[name].summary}")
+
+
+Layout = Annotated[str, typer.Argument(help="How the data is laid out: see below, or auto.")]
+Source = Annotated[
+    str | None,
+    typer.Argument(help="Folder or archive (zip, tar, tar.gz); with --images and --masks, the name of the domain."),
+]
+Name = Annotated[str | None, typer.Option(help="Name of the domain.", show_default="that of the layout or folder")]
+Images = Annotated[Path | None, typer.Option(help="Folder of the images (layout folder).")]
+Masks = Annotated[Path | None, typer.Option(help="Folder of the masks (layout folder).")]
+Pairs = Annotated[
+    Path | None, typer.Option(help="CSV file with the columns image,mask and maybe split,group (layout folder).")
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="What masks mark: weed; several with their values or colours: crop=1 weed=2."),
+]
+Threshold = Annotated[
+    int | None, typer.Option(min=1, max=255, help="Least mask value that is foreground.", show_default="found out")
+]
+Tile = Annotated[
+    int | None, typer.Option(min=64, help="Cut large images into squares of so many pixels (layout roads).")
+]
+_KEPT = "as before, or {}"
+Validation = Annotated[
+    float | None,
+    typer.Option(min=0.01, max=0.9, help="Share for validation.", show_default=_KEPT.format(0.15)),
+]
+Test = Annotated[
+    float | None, typer.Option(min=0.01, max=0.9, help="Share for testing.", show_default=_KEPT.format(0.15))
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Draws the split.", show_default=_KEPT.format(7))]
+PairsOnly = Annotated[bool, typer.Option("--pairs-only", help="Leave out files without a partner.")]
+Enable = Annotated[bool, typer.Option(help="Add the domain to params.yaml.")]
+Output = Annotated[Path | None, typer.Option(help="Folder for the domains.", show_default="data/ of the project")]
+Replace = Annotated[bool, typer.Option("--replace", help="Take the place of a domain that exists already.")]
+
+
+def import_(
+    layout: Layout,
+    source: Source = None,
+    name: Name = None,
+    images: Images = None,
+    masks: Masks = None,
+    pairs: Pairs = None,
+    classes: Classes = None,
+    threshold: Threshold = None,
+    tile: Tile = None,
+    validation: Validation = None,
+    test: Test = None,
+    seed: Seed = None,
+    pairs_only: PairsOnly = False,
+    enable: Enable = True,
+    output: Output = None,
+    replace: Replace = False,
+) -> None:
+    """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
+    from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
+    from naslora_core.data.importers.shared.class_options import parse_classes
+    from pipelines.run.enable_domain import enable_domain
+    from stages.runner import ConsoleProgress
+
+    importer = None if layout == AUTO else IMPORTERS[layout]
+    place, given = _place(layout, source, images, masks, pairs)
+    named = parse_classes(classes or [])
+    with _opened(place) as folder:
+        importer = importer or recognise(folder)
+        domain = _domain_name(name or given or (importer.name if importer.home else ""), place)
+        target = (output or data_folder()) / domain
+        request = ImportRequest(
+            folder, images, masks, pairs, threshold, named, tile, seed=seed, validation=validation, test=test
+        )
+        if layout == AUTO:
+            typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
+        found = importer(request)
+        dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress())
+    typer.echo(f"{target}: {counts(dataset)}")
+    _tell(dataset, found, place)
+    if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
+        typer.echo(f"params.yaml: '{domain}' added to domains")
+    typer.echo(f"Next: naslora data check {domain}, then naslora run --domain {domain}")
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[Path]:
+    """Yield the folder itself, or one with what the archive holds."""
+    from naslora_core.data.importers.archive import is_archive, unpacked
+    from stages.runner import ConsoleProgress
+
+    if is_archive(place):
+        with unpacked(place, progress=ConsoleProgress()) as folder:
+            yield folder
+    else:
+        yield place
+
+
+def _place(
+    layout: str, source: str | None, images: Path | None, masks: Path | None, pairs: Path | None
+) -> tuple[Path, str | None]:
+    """Return where to look, and the name of the domain if the arguments give it."""
+    if (images is None) != (masks is None):
+        raise ConfigError("--images and --masks belong together; give both, or the folder that holds both")
+    if images is not None:
+        if pairs is not None:
+            raise ConfigError("--pairs names the files itself; leave out --images and --masks")
+        return images.resolve().parent, source
+    if source is not None:
+        return Path(source).expanduser(), None
+    if pairs is not None:
+        return pairs.resolve().parent, None
+    raise ConfigError(f"name the folder to bring in: naslora data import {layout} <folder>")
+
+
+def _domain_name(chosen: str, place: Path) -> str:
+    from naslora_core.data.importers.archive import SUFFIXES
+
+    own = place.resolve().name.lower()
+    for suffix in SUFFIXES:
+        own = own.removesuffix(suffix)
+    domain = chosen or re.sub(r"[^a-z0-9_-]+", "_", own).strip("_-")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", domain):
+        raise ConfigError(f"'{domain}' cannot name a domain; use a-z, 0-9, dash and underscore: --name my_images")
+    return domain
+
+
+def _tell(dataset: "Dataset", found: "Found", place: Path) -> None:
+    """Say what was decided, left out or missing."""
+    from naslora_core.data.curation.quarantine_record import read_quarantine
+    from naslora_core.data.dataset.splits import SPLITS
+    from naslora_core.data.importers import missing_splits
+
+    if 0 < len(missing := missing_splits(found.sources)) < len(SPLITS):
+        drawn = " and ".join(f"{len(dataset.of_split(split))} for {split}" for split in missing)
+        typer.echo(f"Note: {drawn} were drawn from the training images: that part of the split is not published")
+    for note in found.notes:
+        typer.echo(f"Note: {note}")
+    if held := read_quarantine(dataset.root):
+        typer.echo(
+            f"Note: {len(held)} pairs stay in quarantine; naslora data restore {dataset.card.name} brings them back"
+        )
+    alone = [pair for pair in dataset.pairs if pair.image is None or pair.mask is None]
+    if alone:
+        names = ", ".join(pair.name for pair in alone[:5]) + (", …" if len(alone) > 5 else "")
+        typer.echo(
+            f"Note: {len(alone)} files of {place} have no partner ({names}), which naslora data check will reject. "
+            "Add the partners, or leave the files out, and import again: --replace, or --replace --pairs-only"
+        )

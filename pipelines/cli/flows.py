@@ -1,0 +1,114 @@
+"""`naslora flows`: the pipeline as a Prefect flow, now or whenever it is time."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.sweep import sweep
+
+flows_app = typer.Typer(help="Run the pipeline as a Prefect flow, now or whenever it is time.", no_args_is_help=True)
+Pull = Annotated[
+    bool, typer.Option("--pull", help="Before each look, take over data that others have pushed (git and DVC remote).")
+]
+flows_app.command(epilog="Example: naslora flows sweep --method lora --method nas_lora --seed 1 --seed 2 --workers 2")(
+    sweep
+)
+Domain = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this domain; may be given several times.", show_default="all"),
+]
+
+
+@flows_app.command("run", epilog="Example: naslora flows run --domain leaf_lesions")
+def run(
+    domain: Domain = None,
+    force: Annotated[bool, typer.Option(help="Run every stage, even if nothing has changed.")] = False,
+) -> None:
+    """Run what has changed, as a flow: with states, logs and a result that Prefect keeps.
+
+    Uses the server at PREFECT_API_URL, or a temporary one on this machine if that is not set.
+    """
+    from pipelines.flow.settings import use_project_settings
+    from pipelines.run.project import project_root
+
+    root = project_root()
+    use_project_settings(root)
+    typer.echo("starting Prefect …")
+    from pipelines.flow.retrain import run_flow
+
+    state, summary = run_flow(root, tuple(domain or ()), force)
+    typer.echo(f"\nFlow run: {state}\n\n{summary}")
+    if "PREFECT_API_URL" not in os.environ:
+        home = os.environ["PREFECT_HOME"]
+        typer.echo(f"\nNext: look at it in a browser: PREFECT_HOME={home} prefect server start --host 127.0.0.1")
+
+
+@flows_app.command("serve", epilog='Example: naslora flows serve --watch 60 --cron "0 3 * * 6"')
+def serve(
+    domain: Domain = None,
+    every: Annotated[float | None, typer.Option(min=1, help="Run every so many minutes.")] = None,
+    cron: Annotated[str | None, typer.Option(help="Run by the calendar, as in '0 3 * * 6': Saturdays at 3.")] = None,
+    watch: Annotated[float | None, typer.Option(min=1, help="Look for changed data every so many seconds.")] = None,
+    pull: Pull = False,
+) -> None:
+    """Wait here and run the flow on time, when data has changed, and when somebody asks for it.
+
+    Runs never overlap: while one works, at most one more waits, and it looks at the data when its turn has come.
+    Needs a Prefect server at PREFECT_API_URL; ending this command leaves its schedules as they are.
+    """
+    from naslora_core.errors import ConfigError
+    from pipelines.flow.deploy import Triggers, serve_project
+
+    root = _project_with_server()
+    if pull and watch is None:
+        raise ConfigError("--pull acts before each look at the data; say how often to look, as in --watch 60")
+    triggers = Triggers(None if every is None else 60 * every, cron, watch, pull)
+    typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {_pages()}")
+    serve_project(root, tuple(domain or ()), triggers, typer.echo)
+
+
+@flows_app.command("trigger", epilog="Example: naslora flows trigger")
+def trigger() -> None:
+    """Ask whoever serves the flow to run it now."""
+    from pipelines.flow.deploy import trigger_now
+
+    root = _project_with_server()
+    name = trigger_now(f"retrain/{root.name}")
+    typer.echo(f"Flow run '{name}' is waiting to start.\nNext: follow it at {_pages()}")
+
+
+@flows_app.command("watch", epilog="Example: naslora flows watch --every 300")
+def watch_(
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60,
+    pull: Pull = False,
+) -> None:
+    """Look for changed data and tell the server: for deployments of prefect.yaml, which a worker runs."""
+    from pipelines.flow.deploy import watch_data
+
+    root = _project_with_server()
+    typer.echo(f"Watching {root / 'data'} every {every:g} s.\nNext: change an image")
+    watch_data(root, every, pull, typer.echo)
+
+
+def _project_with_server() -> Path:
+    from naslora_core.errors import PipelineError
+    from pipelines.flow.settings import use_project_settings
+    from pipelines.run.project import project_root
+
+    root = project_root()
+    if "PREFECT_API_URL" not in os.environ:
+        home = root / ".naslora" / "prefect"
+        raise PipelineError(
+            "PREFECT_API_URL is not set, and what runs on time needs a server that stays. Start one with\n"
+            f"  PREFECT_HOME={home} DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false "
+            "prefect server start --host 127.0.0.1\n"
+            "and say where it is: export PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    use_project_settings(root)
+    return root
+
+
+def _pages() -> str:
+    return os.environ["PREFECT_API_URL"].removesuffix("/api")

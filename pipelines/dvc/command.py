@@ -1,0 +1,198 @@
+"""Every call of the dvc command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from naslora_core.errors import PipelineError
+from naslora_core.telemetry import TELEMETRY_OFF
+from pipelines.dvc.other_processes import is_busy, wait_for_others
+from pipelines.dvc.recover import mend
+from pipelines.dvc.repro_output import Transcript
+
+_GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What `dvc status` reports.
+
+    Args:
+        stages: addresses of the stages whose inputs, settings or outputs changed, as "merge@leaf_lesions".
+    """
+
+    stages: tuple[str, ...]
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains with at least one changed stage, sorted."""
+        return tuple(sorted({stage.partition("@")[2] for stage in self.stages if "@" in stage}))
+
+
+def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
+    """Compare the working files with what the last run recorded; changes nothing but what keeps dvc from starting.
+
+    Args:
+        root: the project's folder.
+        wait_s: longest wait, in seconds, for a dvc command that somebody else has typed.
+        say: told whom a wait is for.
+
+    Raises:
+        PipelineError: if dvc cannot tell, or other commands do not end.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        wait_for_others(root, deadline, say)
+        done = subprocess.run(
+            [*_dvc(), "status", "--json"],
+            cwd=root,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        try:
+            content: dict[str, Any] = json.loads(done.stdout)
+        except json.JSONDecodeError as error:
+            if is_busy(done.stderr) and time.monotonic() < deadline:
+                continue
+            if mend(root, done.stdout + done.stderr, say):
+                continue
+            raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
+        return Changes(tuple(name for name in content if not name.endswith(".dvc")))
+
+
+def repro(
+    root: Path,
+    targets: Sequence[str],
+    say: Callable[[str], None],
+    *,
+    wait_s: float = 0,
+    force: bool = False,
+    alone: bool = False,
+    pull: bool = False,
+) -> None:
+    """Bring stages up to date, telling what runs; an interruption ends dvc and the stage it runs.
+
+    Args:
+        root: the project's folder.
+        targets: stages to bring up to date, with all they depend on; none is the whole pipeline.
+        say: gets a line whenever a stage starts or has come further.
+        wait_s: longest time, in seconds, to wait for dvc commands that somebody else has typed and to go on
+            after them where one got in the way.
+        force: run the stages even if nothing changed.
+        alone: run the targets only, not what they depend on.
+        pull: take from the default remote what was computed elsewhere from the same inputs.
+
+    Raises:
+        PipelineError: if a stage fails; carries the stage's own message.
+    """
+    flags = ["--force"] * force + ["--single-item"] * alone + ["--pull"] * pull
+    log = root / ".naslora" / "logs" / f"{'-'.join(targets) or 'all'}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_s
+    while True:
+        wait_for_others(root, deadline, say)
+        transcript = Transcript(say)
+        if _follow([*_dvc(), "repro", *flags, *targets], root, log, transcript) == 0:
+            return
+        explanation = transcript.explain()
+        if mend(root, log.read_text(encoding="utf-8"), say):
+            continue
+        if not (is_busy(explanation) and time.monotonic() < deadline):
+            raise PipelineError(f"{explanation}\nThe whole output is in {log.relative_to(root)}")
+
+
+def _follow(command: Sequence[str], root: Path, log: Path, transcript: Transcript) -> int:
+    # A group of its own: ending dvc alone would leave the training it started running. Descriptors stay
+    # open so that dvc holds the project's lock as long as it lives.
+    with log.open("w", encoding="utf-8") as file, subprocess.Popen(
+        command, cwd=root, env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, close_fds=False,
+    ) as process:  # fmt: skip
+        try:
+            for line in process.stdout or ():
+                file.write(line)
+                file.flush()
+                transcript.add(line.rstrip("\n"))
+            return process.wait()
+        finally:
+            _end(process)
+
+
+def call(root: Path, *words: str) -> None:
+    """Run a dvc command that says nothing; raises PipelineError if it fails."""
+    done = subprocess.run([*_dvc(), *words], cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PipelineError(f"dvc {words[0]} failed in {root}: {_last_line(done.stderr)}")
+
+
+def default_remote(root: Path) -> str:
+    """Return name and address of the remote that data and models are fetched from.
+
+    Raises:
+        PipelineError: if none is set.
+    """
+    name = _read_setting(root, "core.remote")
+    return f"{name}: {_read_setting(root, f'remote.{name}.url')}"
+
+
+@cache
+def cache_folder(root: Path) -> Path:
+    """Return the folder in which DVC keeps the contents of all versions it has fetched or added here.
+
+    Raises:
+        PipelineError: if dvc cannot tell.
+    """
+    done = subprocess.run(
+        [*_dvc(), "cache", "dir"], cwd=root, env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise PipelineError(f"dvc cache dir failed: {_last_line(done.stderr)}")
+    return Path(done.stdout.strip())
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for dvc: its stages find the Python that runs this, activated or not."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # Where other work shares the cores, torch's threads lose most of their time spinning for each other.
+    patient = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **TELEMETRY_OFF}
+
+
+def _read_setting(root: Path, name: str) -> str:
+    done = subprocess.run(
+        [*_dvc(), "config", name], cwd=root, env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise PipelineError(f"no default remote: {_last_line(done.stderr)}")
+    return done.stdout.strip()
+
+
+def _dvc() -> list[str]:
+    return [sys.executable, "-m", "dvc"]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a process group: SIGINT lets dvc release its locks, SIGKILL follows if it does not."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(_GRACE_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"

@@ -1,0 +1,141 @@
+"""The versions of the data: which commits changed data.dvc, and what DVC stored for each of them.
+
+Read from git and from DVC's cache; nothing is checked out, fetched or changed.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from naslora_core.data.curation.changes import TEXT_FILES, Version, file_md5, read_version
+from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER
+from naslora_core.data.dataset.card import CARD_FILE, read_card
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, file_digest, fingerprint
+from naslora_core.errors import DataError, PipelineError
+from pipelines.dvc import command as dvc
+from pipelines.dvc.git import run_git
+
+POINTER = "data.dvc"
+WORKING_TREE = "working tree"
+_FETCH = (
+    f"fetch it with: dvc fetch --all-commits {POINTER}. What is not on the remote has to be pushed from where it was "
+    f"added: dvc push --all-commits {POINTER}"
+)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit that changed the data."""
+
+    revision: str
+    date: str
+    subject: str
+
+
+class Store:
+    """What git and DVC keep of a project's data.
+
+    Args:
+        root: the project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._digests: dict[Path, str] = {}
+
+    def commits(self) -> list[Commit]:
+        """Return the commits up to the present one that changed data.dvc, newest first.
+
+        Raises:
+            PipelineError: if the project is no git repository, or has no commit.
+        """
+        lines = self._git("log", "--format=%h%x09%cs%x09%s", "--", POINTER).splitlines()
+        return [Commit(*line.split("\t", 2)) for line in lines]
+
+    def version(self, domain: str, revision: str) -> Version:
+        """Return a domain as it was at a git revision; an empty version if there was none of that name.
+
+        Raises:
+            PipelineError: if there is no such revision, or it has no data.dvc.
+            DataError: if its list of files, its card or its split is not in DVC's cache.
+        """
+        files = self._files(domain, revision)
+        if CARD_FILE not in files:
+            return Version(revision)
+        with self._texts(files, revision) as folder:
+            return read_version(revision, files, folder)
+
+    def working_version(self, domain: str) -> Version:
+        """Return a domain as it lies in data/; an empty version if there is none of that name."""
+        folder = self._root / "data" / domain
+        if not (folder / CARD_FILE).is_file():
+            return Version(WORKING_TREE)
+        kinds = (IMAGES_FOLDER, MASKS_FOLDER, f"{QUARANTINE_FOLDER}/{IMAGES_FOLDER}")
+        paths = [path for kind in kinds for path in sorted((folder / kind).glob("*")) if path.is_file()]
+        return read_version(
+            WORKING_TREE, {path.relative_to(folder).as_posix(): file_md5(path) for path in paths}, folder
+        )
+
+    def dataset_sha256(self, domain: str, version: Version) -> str:
+        """Return the fingerprint that a model trained on a committed version carries.
+
+        Returns:
+            What `fingerprint` gives for it; "" if it is packed or some of its files are not in the cache.
+        """
+        files = self._files(domain, version.label)
+        images, masks = (
+            {name: self._object(md5) for name, md5 in side.items()} for side in (version.images, version.masks)
+        )
+        paths = [*images.values(), *masks.values()]
+        if not images or not all(path.is_file() for path in paths):
+            return ""
+        self._digests |= {path: file_digest(path) for path in paths if path not in self._digests}
+        pairs = tuple(
+            Pair(name, images.get(name), masks.get(name), split, version.groups[name])
+            for name, split in sorted(version.splits.items())
+        )
+        with self._texts(files, version.label) as folder:
+            return fingerprint(Dataset(folder, read_card(folder), pairs), self._digests)
+
+    def _files(self, domain: str, revision: str) -> dict[str, str]:
+        """Return the MD5 of every file of a domain at a revision, by its path below the domain's folder."""
+        pointer = YAML(typ="safe").load(self._git("show", f"{revision}:./{POINTER}"))
+        listing = self._object(pointer["outs"][0]["md5"])
+        if not listing.is_file():
+            raise DataError(f"the data of {revision} is not here, only its name in {POINTER}; {_FETCH}")
+        entries = json.loads(listing.read_text(encoding="utf-8"))
+        beginning = f"{domain}/"
+        return {
+            entry["relpath"].removeprefix(beginning): entry["md5"]
+            for entry in entries
+            if entry["relpath"].startswith(beginning)
+        }
+
+    @contextmanager
+    def _texts(self, files: Mapping[str, str], revision: str) -> Iterator[Path]:
+        """Yield a temporary folder with the card, the split and the index of a version."""
+        with tempfile.TemporaryDirectory() as name:
+            for text in TEXT_FILES:
+                if text not in files:
+                    continue
+                if not (content := self._object(files[text])).is_file():
+                    raise DataError(f"{text} of {revision} is not in DVC's cache; {_FETCH}")
+                (Path(name) / text).parent.mkdir(exist_ok=True)
+                shutil.copyfile(content, Path(name) / text)
+            yield Path(name)
+
+    def _object(self, md5: str) -> Path:
+        return dvc.cache_folder(self._root) / "files" / "md5" / md5[:2] / md5[2:]
+
+    def _git(self, *arguments: str) -> str:
+        done = run_git(self._root, *arguments)
+        if done.returncode != 0:
+            reason = done.stderr.strip().removeprefix("fatal: ").splitlines()[0]
+            raise PipelineError(f"git cannot tell: {reason}. Versions of the data are git revisions of {POINTER}")
+        return done.stdout

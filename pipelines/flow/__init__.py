@@ -1,0 +1,1 @@
+"""Prefect flows: retraining, sweeps, deployments; the only room that knows prefect."""

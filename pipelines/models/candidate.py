@@ -1,0 +1,113 @@
+"""The model that the last run has made, with all that says what it was made from."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from naslora_core.config import Params
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.errors import PipelineError
+from naslora_core.files import file_sha256
+from pipelines.dvc.git import git
+from pipelines.dvc.lock_file import DvcLock
+from pipelines.models.registry import Version, utc_now
+from pipelines.models.score_fingerprint import yardstick
+from stages.paths import StagePaths
+
+MODEL, START, EVIDENCE = "model", "start", "evidence"
+PAIRS_FILE = f"{EVIDENCE}/pairs.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished model among the pipeline's outputs.
+
+    Args:
+        domain: what it segments.
+        identity: MD5 of its weights, from dvc.lock.
+        files: what to keep of it, by path in the registry: `MODEL` is what serves, `START` is what a training
+            can go on from, `EVIDENCE` is what a comparison needs.
+    """
+
+    domain: str
+    identity: str
+    files: dict[str, Path]
+
+
+def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
+    """Return the model that the outputs of a domain make, or None if merge or evaluate has yet to run."""
+    merge, evaluate = lock.stage("merge", domain), lock.stage("evaluate", domain)
+    weights = f"artifacts/merge/{domain}/model.safetensors"
+    if merge is None or evaluate is None or evaluate.deps.get(weights) != merge.outs[weights]:
+        return None
+    paths = StagePaths(root)
+    trained, scored = paths.output("search_train", domain), paths.output("evaluate", domain)
+    files = {f"{MODEL}/{Path(out).name}": root / out for out in merge.outs}
+    files[f"{MODEL}/metrics.json"] = scored / "metrics.json"
+    files |= {f"{START}/{path.name}": path for path in sorted(trained.glob("*.safetensors"))}
+    files[f"{START}/adapter.json"] = trained / "adapter.json"
+    files[f"{EVIDENCE}/training.json"] = trained / "metrics.json"
+    files[f"{EVIDENCE}/per_image.csv"] = scored / "per_image.csv"
+    files[f"{EVIDENCE}/manifest.json"] = paths.output("preprocess", domain) / "manifest.json"
+    if missing := [str(path) for path in files.values() if not path.is_file()]:
+        raise PipelineError(f"{', '.join(missing)} not found, though dvc.lock lists it; restore it with: dvc checkout")
+    measurements = paths.output("validate", domain) / "measurements.parquet"
+    if measurements.is_file():
+        # Later versions of the data are compared with these.
+        files[f"{MODEL}/{measurements.name}"] = measurements
+    return Candidate(domain, merge.outs[weights], files)
+
+
+def describe(root: Path, lock: DvcLock, candidate: Candidate, params: Params, number: int) -> Version:
+    """Return the entry of a candidate in the registry."""
+    origin = _json(candidate.files[f"{MODEL}/model.json"])["origin"]
+    certificate = candidate.files[f"{MODEL}/certificate.json"]
+    return Version(
+        number=number,
+        created=utc_now(),
+        identity=candidate.identity,
+        files={name: file_sha256(path) for name, path in sorted(candidate.files.items())},
+        data=_data_version(root, candidate.files[f"{EVIDENCE}/manifest.json"]),
+        params=lock.params(candidate.domain),
+        code=_code_revision(root),
+        base=origin["base"],
+        seeds=[origin["seed"]],
+        certificate=_json(certificate),
+        metrics=_json(candidate.files[f"{MODEL}/metrics.json"])["merged"],
+        yardstick=yardstick(root, lock, candidate.domain, params),
+        training=_json(candidate.files[f"{EVIDENCE}/training.json"]),
+    )
+
+
+def pair_hashes(root: Path, domain: str) -> dict[str, str]:
+    """Return, by name, what tells whether a pair of a domain is the same as another time: split and content."""
+    dataset = read_dataset(StagePaths(root).data(domain))
+    return {pair.name: fingerprint(replace(dataset, pairs=(pair,))) for pair in dataset.pairs}
+
+
+def _data_version(root: Path, manifest: Path) -> dict[str, Any]:
+    content = _json(manifest)
+    tracked = root / "data.dvc"
+    outs = YAML(typ="safe").load(tracked.read_text(encoding="utf-8"))["outs"] if tracked.is_file() else []
+    return {
+        "data.dvc": outs[0]["md5"] if outs else None,
+        "sha256": content["dataset_sha256"],
+        "pairs": dict(Counter(item["split"] for item in content["items"])),
+    }
+
+
+def _code_revision(root: Path) -> str:
+    try:
+        revision = git(root, "rev-parse", "HEAD")
+    except PipelineError:
+        return "unknown"
+    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
+    return revision + ("+changes" if changed else "")
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

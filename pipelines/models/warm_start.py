@@ -1,0 +1,62 @@
+"""Lay out an earlier adapter for a training to start from, where that is asked for and fits."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from naslora_core.adapted.warm_start import FORMAT, START_FILE
+from naslora_core.config import Params
+from naslora_core.files import atomic_directory, write_json
+from pipelines.models.candidate import PAIRS_FILE, START, pair_hashes
+from pipelines.models.registry import Registry, Version
+from stages.paths import StagePaths
+
+# A change in one of these is a change of what is trained, and asks for a training from the start.
+_SETTINGS = ("seed", "model", "adapter", "search", "train")
+
+
+def lay_out(root: Path, params: Params, domain: str, say: Callable[[str], None]) -> None:
+    """Put the adapter in service where search_train looks for one, if the domain only grew since; else clear it.
+
+    The start is no dependency of the stage: DVC would train again whenever another model is promoted. That a
+    model had one stands in its metrics, in the registry and in the decision about it.
+    """
+    target = StagePaths(root).warm_start(domain)
+    version = Registry(root).read(domain).in_service if params.retrain.warm_start else None
+    reason = "" if version is None else _why_not(root, params, domain, version)
+    if version is None or reason:
+        shutil.rmtree(target, ignore_errors=True)
+        if reason:
+            say(f"{domain}: trained from the start, {reason}")
+        return
+    files = Registry(root).files(domain, version.number) / START
+    with atomic_directory(target) as folder:
+        for file in sorted(files.iterdir()):
+            shutil.copy2(file, folder / file.name)
+        write_json(
+            folder / START_FILE, {"format": FORMAT, "version": version.number, "epochs": params.retrain.warm_epochs}
+        )
+    say(f"{domain}: starts from version {version.number}, {params.retrain.warm_epochs} epochs")
+
+
+def saved_and_cost(version: Version, start: Version) -> str:
+    """Say, of a model with a warm start, how long its training took beside that of the model it started from."""
+    new, old = version.training, start.training
+    return (
+        f"started from version {start.number}: {new['epochs']} epochs in {new['train_seconds']} s, where that took "
+        f"{old['epochs']} in {old['train_seconds']} s; what it cost or gained in quality is the difference above"
+    )
+
+
+def _why_not(root: Path, params: Params, domain: str, version: Version) -> str:
+    """Return why a training cannot start from a version; "" if it can."""
+    settings: dict[str, Any] = params.model_dump(mode="json", include=set(_SETTINGS))
+    if changed := [name for name in _SETTINGS if version.params.get(name) != settings[name]]:
+        return f"because {', '.join(changed)} changed in params.yaml"
+    before = json.loads((Registry(root).files(domain, version.number) / PAIRS_FILE).read_text(encoding="utf-8"))
+    now = pair_hashes(root, domain)
+    gone = sum(name not in now for name in before)
+    other = sum(name in now and now[name] != content for name, content in before.items())
+    return f"because {gone} pairs are gone and {other} have changed" if gone or other else ""

@@ -1,0 +1,1 @@
+"""Masks for many images: files in, files out."""

@@ -1,0 +1,144 @@
+"""Images in, files out: tiles and small images share batches, and each image stands or fails on its own."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from naslora_core.data.dataset.geotiff import georeference, read_geotiff
+from naslora_core.data.dataset.pixels import read_image
+from naslora_core.errors import DataError
+from naslora_core.geometry.tiling import Stitcher, Tiling
+from naslora_core.progress import Progress
+from pipelines.predict.inputs import InputImage
+from pipelines.predict.outputs import ImageOutput, OutputChoice
+from pipelines.predict.record import Row
+
+Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+
+# An image in one piece is predicted at its own size, so that few large ones take as much memory as many small.
+_BATCH_PIXELS = 12_000_000
+
+
+@dataclass(frozen=True)
+class TileChoice:
+    """How large images are cut.
+
+    Attributes:
+        side: of the tiles for an image of a shape (H, W), in pixels; None is in one piece.
+        overlap: share of a tile that its neighbour covers at least.
+    """
+
+    side: Callable[[tuple[int, int]], int | None]
+    overlap: float
+
+
+def predict_files(
+    predict: Predict,
+    images: Sequence[InputImage],
+    tiles: TileChoice,
+    choice: OutputChoice,
+    batch_size: int,
+    progress: Progress,
+    rows: list[Row],
+) -> None:
+    """Write the files of every image that can be read.
+
+    Args:
+        predict: maps images (H, W, 3) uint8 to probabilities of the same size, (H, W) that a pixel is foreground or
+            (K, H, W) that it is of each class.
+        images: with different names.
+        tiles: how large ones are cut.
+        choice: what is written.
+        batch_size: how many tiles or images are predicted at once.
+        progress: told after each image, and on the way through one of several tiles.
+        rows: gets one for each image as soon as it is done, so that an interrupted run knows how far it came.
+    """
+    before = len(rows)
+
+    def finish(row: Row) -> None:
+        rows.append(row)
+        progress(len(rows) - before, len(images), "predicted")
+
+    for batch in _batches(_pieces(images, tiles, choice, finish), batch_size):
+        started = time.perf_counter()
+        probabilities = predict([pixels for _, pixels in batch])
+        seconds = (time.perf_counter() - started) / len(batch)
+        for (image, _), probability in zip(batch, probabilities, strict=True):
+            if (row := image.add(probability, seconds)) is not None:
+                finish(row)
+        if (place := batch[-1][0].place) is not None:
+            progress(len(rows) - before, len(images), place)
+
+
+class _OpenImage:
+    """An image whose tiles are being predicted, one after the other.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+
+    def __init__(self, image: InputImage, tiles: TileChoice, choice: OutputChoice) -> None:
+        started = time.perf_counter()
+        self._image = image
+        self._pixels = read_geotiff(image.path) if georeference(image.path) else read_image(image.path)
+        shape = (self._pixels.shape[0], self._pixels.shape[1])
+        self._tiling = Tiling(shape, tiles.side(shape), tiles.overlap)
+        self._stitcher, self._output = Stitcher(self._tiling), ImageOutput(choice, image, self._pixels)
+        self._added, self._seconds = 0, time.perf_counter() - started
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """Yield the pixels of every tile, in the order in which `add` wants their predictions."""
+        return (tile.cut(self._pixels) for tile in self._tiling.tiles)
+
+    @property
+    def place(self) -> str | None:
+        """How far this image is, in words, if that is worth telling."""
+        count = len(self._tiling.tiles)
+        return f"{self._image.name}, tile {self._added} of {count}" if self._added < count else None
+
+    def add(self, probability: np.ndarray, seconds: float) -> Row | None:
+        """Take in the next tile's prediction, which took `seconds`; the last one writes the files."""
+        started = time.perf_counter()
+        self._added += 1
+        if (complete := self._stitcher.add(probability)) is not None:
+            self._output.add(*complete)
+        is_last = self._added == len(self._tiling.tiles)
+        share = self._output.write() if is_last else 0.0
+        self._seconds += seconds + time.perf_counter() - started
+        if not is_last:
+            return None
+        height, width = self._tiling.shape
+        return Row(
+            file=str(self._image.path), name=self._image.name, width=width, height=height, tiles=self._added,
+            foreground_share=share, seconds=round(self._seconds, 4), status="predicted",
+        )  # fmt: skip
+
+
+_Piece = tuple[_OpenImage, np.ndarray]
+
+
+def _pieces(
+    images: Sequence[InputImage], tiles: TileChoice, choice: OutputChoice, finish: Callable[[Row], None]
+) -> Iterator[_Piece]:
+    for image in images:
+        try:
+            opened = _OpenImage(image, tiles, choice)
+        except DataError as error:
+            finish(Row(file=str(image.path), name=image.name, status="failed", message=str(error)))
+            continue
+        for pixels in opened.pieces():
+            yield opened, pixels
+
+
+def _batches(pieces: Iterable[_Piece], batch_size: int) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    for piece in pieces:
+        size_px = sum(pixels.shape[0] * pixels.shape[1] for _, pixels in [*batch, piece])
+        if batch and (len(batch) == batch_size or size_px > _BATCH_PIXELS):
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch

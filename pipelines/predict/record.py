@@ -1,0 +1,131 @@
+"""What a run of `naslora predict` has done: predictions.csv, and what a later run needs to go on with it."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from naslora_core.config import Section
+from naslora_core.errors import ConfigError
+from naslora_core.files import atomic_file, write_json
+from pipelines.predict.inputs import InputImage
+from pipelines.predict.outputs import OutputChoice, read_ids
+
+ROWS_FILE, SETTINGS_FILE = "predictions.csv", "predictions.json"
+
+
+class Row(Section):
+    """What became of one image.
+
+    Attributes:
+        file: the image, as it was given.
+        name: with which the names of its outputs begin.
+        tiles: in how many pieces it was predicted; None if a run that was killed did it.
+        foreground_share: of its pixels, that are not background.
+        seconds: for reading it, its share of the batches it was in, and writing; None as with `tiles`.
+        status: "kept" is of an earlier run that this one resumed.
+        message: why it failed.
+    """
+
+    file: str
+    name: str
+    width: int | None = None
+    height: int | None = None
+    tiles: int | None = None
+    foreground_share: float | None = None
+    seconds: float | None = None
+    status: Literal["predicted", "kept", "failed"]
+    message: str | None = None
+
+
+class RunSettings(Section):
+    """All that decides what a mask looks like, beside the image; files of other settings must not be mixed."""
+
+    model_sha256: str
+    threshold: float
+    tile: str
+    overlap: float
+
+
+def begin(
+    images: Sequence[InputImage], choice: OutputChoice, settings: RunSettings, resume: bool, force: bool
+) -> tuple[list[Row], list[InputImage]]:
+    """Return what an earlier run has done and this one keeps, and the images that are left.
+
+    Writes predictions.json, unless it goes on with that of the earlier run: what is younger than this file is its.
+
+    Args:
+        images: all that are asked for.
+        choice: where to and what to write.
+        settings: of this run.
+        resume: go on with an earlier run of the same settings.
+        force: replace what is there.
+
+    Raises:
+        ConfigError: if files would be overwritten without `force`, or the earlier run had other settings.
+    """
+    if resume and force:
+        raise ConfigError("--resume keeps what is there and --force replaces it; give one of them")
+    record = choice.folder / SETTINGS_FILE
+    if resume and record.is_file():
+        _require_same(record, settings)
+        earlier = read_rows(choice.folder)
+        done = {image.name for image in images if _is_done(image, choice, record)}
+        kept = [_kept(image, choice, earlier.get(image.name)) for image in images if image.name in done]
+        others = [row for name, row in earlier.items() if name not in {image.name for image in images}]
+        return [*others, *kept], [image for image in images if image.name not in done]
+    if not force:
+        outputs = (file for image in images for file in choice.files(image).values())
+        for file in (record, choice.folder / ROWS_FILE, *outputs):
+            if file.exists():
+                raise ConfigError(
+                    f"{file} exists; --resume goes on with the run that wrote it, --force replaces it, or give "
+                    "another --out"
+                )
+    write_json(record, settings.model_dump())
+    return [], list(images)
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Return the rows of predictions.csv by name; none if it is not there."""
+    if not (folder / ROWS_FILE).is_file():
+        return {}
+    with (folder / ROWS_FILE).open(encoding="utf-8", newline="") as file:
+        rows = [Row.model_validate({key: value or None for key, value in row.items()}) for row in csv.DictReader(file)]
+    return {row.name: row for row in rows}
+
+
+def write_rows(folder: Path, rows: Iterable[Row]) -> Path:
+    """Write predictions.csv, and return its path."""
+    with atomic_file(folder / ROWS_FILE) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(Row.model_fields))
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in rows)
+    return folder / ROWS_FILE
+
+
+def _require_same(record: Path, settings: RunSettings) -> None:
+    earlier, wanted = json.loads(record.read_text(encoding="utf-8")), settings.model_dump()
+    changed = [f"{key} {earlier.get(key)}, not {value}" for key, value in wanted.items() if earlier.get(key) != value]
+    if changed:
+        raise ConfigError(
+            f"{record.parent} cannot be resumed: it was predicted with {'; '.join(changed)}. Give the same options, "
+            "--force to predict anew, or another --out"
+        )
+
+
+def _is_done(image: InputImage, choice: OutputChoice, record: Path) -> bool:
+    files = list(choice.files(image).values())
+    if not all(file.is_file() for file in files):
+        return False
+    since = max(path.stat().st_mtime_ns for path in (record, image.path))
+    return all(file.stat().st_mtime_ns >= since for file in files)
+
+
+def _kept(image: InputImage, choice: OutputChoice, earlier: Row | None) -> Row:
+    if earlier is not None and earlier.status != "failed":
+        return earlier.model_copy(update={"status": "kept"})
+    ids = read_ids(choice.files(image)["mask"])
+    share, (height, width) = float((ids > 0).mean()), ids.shape
+    return Row(file=str(image.path), name=image.name, width=width, height=height, foreground_share=share, status="kept")

@@ -1,0 +1,136 @@
+"""One run of `naslora predict`: from what was asked for to what there is to say at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from naslora_core.config import load_params
+from naslora_core.errors import ConfigError
+from naslora_core.merge.training_images import TrainingImages, class_names, read_training
+from naslora_core.predict import Predictor
+from naslora_core.progress import Progress
+from naslora_core.sam.checkpoint import file_sha256
+from pipelines.predict.coco import write_coco
+from pipelines.predict.files import TileChoice, predict_files
+from pipelines.predict.inputs import find_images, serving_folder
+from pipelines.predict.outputs import OutputChoice, find_mask
+from pipelines.predict.record import Row, RunSettings, begin, write_rows
+
+# A tile of fewer pixels shows a model hardly anything.
+_LEAST_TILE_PX = 32
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; docs/predict.md explains each. None stands for what params.yaml says."""
+
+    images: Sequence[str]
+    out: Path
+    domain: str | None
+    model: Path | None
+    recursive: bool
+    threshold: float | None
+    tile: str
+    overlap: float
+    batch_size: int
+    device: str
+    overlay: bool
+    probability: str | None
+    polygons: str | None
+    resume: bool
+    force: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did; `rows` are of all images that were asked for, and of those of the run it resumed."""
+
+    folder: Path
+    rows: Sequence[Row]
+    coco: Path | None
+
+    @property
+    def failed(self) -> list[Row]:
+        """The images that could not be read."""
+        return [row for row in self.rows if row.status == "failed"]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the outcome for programs."""
+        counts = {status: sum(row.status == status for row in self.rows) for status in ("predicted", "kept")}
+        seconds = sum(row.seconds or 0 for row in self.rows if row.status == "predicted")
+        failed = [{"file": row.file, "message": row.message} for row in self.failed]
+        files = {"out": str(self.folder), "coco": str(self.coco) if self.coco else None}
+        return {**files, "images": len(self.rows), **counts, "seconds": round(seconds, 3), "failed": failed}
+
+    def lines(self) -> list[str]:
+        """Return the outcome in words: what is done, what failed as a table, and what to look at."""
+        done = [row for row in self.rows if row.status != "failed"]
+        kept, tiled = sum(row.status == "kept" for row in done), sum((row.tiles or 1) > 1 for row in done)
+        remarks = [f"{kept} of an earlier run"] * bool(kept) + [f"{tiled} in tiles"] * bool(tiled)
+        lines = [f"{len(done)} mask{'' if len(done) == 1 else 's'} in {self.folder}"] if done else []
+        lines += [f"  {', '.join(remarks)}"] if remarks else []
+        if self.failed:
+            width = max(len(row.file) for row in self.failed)
+            lines.append(f"{len(self.failed)} of {len(self.rows)} images failed:")
+            lines += [f"  {row.file:{width}}  {row.message}" for row in self.failed]
+        if done:
+            overlay = self.folder / f"{done[0].name}_overlay.png"
+            lines.append(f"Next: look at {overlay if overlay.is_file() else find_mask(self.folder, done[0].name)}")
+        return lines
+
+
+def run(request: Request, root: Path, progress: Progress) -> Outcome:
+    """Predict the images of a request; predictions.csv is written even if that is interrupted.
+
+    Args:
+        request: what to do.
+        root: the project's folder.
+        progress: told after each image.
+
+    Raises:
+        ConfigError: if an option makes no sense, or files would be overwritten; nothing is written then.
+        DataError: if the inputs name no images.
+    """
+    params = load_params(root / "params.yaml")
+    folder = serving_folder(root, request.domain, request.model)
+    images = find_images(request.images, request.recursive, request.out)
+    tiles = choose_tiles(request.tile, request.overlap, read_training(folder))
+    threshold = params.evaluate.threshold if request.threshold is None else request.threshold
+    choice = OutputChoice(
+        request.out, threshold, class_names(folder), request.overlay, request.probability,
+        has_polygons=request.polygons == "geojson",
+    )  # fmt: skip
+    predictor = Predictor.merged(folder, params.model.precision, request.device)
+    settings = RunSettings(
+        model_sha256=file_sha256(folder / "model.safetensors"), threshold=threshold,
+        tile=request.tile, overlap=request.overlap,
+    )  # fmt: skip
+    rows, left = begin(images, choice, settings, request.resume, request.force)
+    try:
+        predict_files(predictor, left, tiles, choice, request.batch_size, progress, rows)
+    finally:
+        write_rows(request.out, rows)
+    coco = write_coco(request.out, rows, choice.classes) if request.polygons == "coco" else None
+    return Outcome(request.out, rows, coco)
+
+
+def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:
+    """Return how images are cut.
+
+    Args:
+        tile: "auto" cuts what `TrainingImages.tile_side` says, and nothing if the model does not remember its
+            images; "off" cuts nothing; a number is the side of a tile in pixels.
+        overlap: share of a tile, 0..0.5.
+        training: what the model remembers.
+
+    Raises:
+        ConfigError: if `tile` is neither a word it knows nor a number that is large enough.
+    """
+    if tile == "auto" and training is not None:
+        return TileChoice(training.tile_side, overlap)
+    if tile in ("auto", "off"):
+        return TileChoice(lambda _: None, overlap)
+    if not tile.isdecimal() or int(tile) < _LEAST_TILE_PX:
+        raise ConfigError(f"--tile is '{tile}'; use auto, off, or a side in pixels from {_LEAST_TILE_PX} on")
+    return TileChoice(lambda _: int(tile), overlap)

@@ -1,0 +1,160 @@
+"""The steps of a run, one function each, so that a flow can show each as a task of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from naslora_core.config import Params
+from naslora_core.errors import PipelineError
+from naslora_core.files import write_json
+from naslora_core.progress import Progress
+from naslora_core.quality.verdict import Verdict
+from pipelines.dvc import command as dvc
+from pipelines.dvc.lock_file import DvcLock
+from pipelines.models.candidate import MODEL, find_candidate
+from pipelines.models.promote import keep, put_into_service, register, restore
+from pipelines.models.registry import Registry, Version
+from pipelines.models.warm_start import lay_out, saved_and_cost
+from stages.paths import StagePaths
+
+if TYPE_CHECKING:
+    from pipelines.models.compare import Comparison
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to bring up to date, and how to tell about it.
+
+    Args:
+        root: the project's folder.
+        domains: which domains; none means all of params.yaml.
+        force: run even what has not changed.
+        wait_s: longest wait, in seconds, for another run to end.
+        say: gets a line whenever something begins.
+        progress: gets the progress of the data check and of measuring.
+    """
+
+    root: Path
+    domains: Sequence[str]
+    force: bool
+    wait_s: float
+    say: Callable[[str], None]
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a new model.
+
+    Args:
+        domain: what it segments.
+        version: the new model, as it stands in the registry.
+        promoted: whether it is in service now.
+        reason: why, in one sentence.
+        comparison: what it was measured against; None for the first model of a domain.
+        warm_start: what a warm start has saved and cost; "" if there was none.
+    """
+
+    domain: str
+    version: Version
+    promoted: bool
+    reason: str
+    comparison: "Comparison | None"
+    warm_start: str
+
+    def __str__(self) -> str:
+        word = "in service" if self.promoted else "kept out of service"
+        warm = f"; {self.warm_start}" if self.warm_start else ""
+        return f"{self.domain} version {self.version.number} {word}; {self.reason}{warm}"
+
+
+def detect(request: Request) -> dvc.Changes:
+    """Find out what has changed: data, settings or code, by DVC's own records."""
+    changes = dvc.status(request.root, request.wait_s, request.say)
+    request.say(f"changed: {', '.join(changes.stages) or 'nothing'}")
+    return changes
+
+
+def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdict]:
+    """Judge the working data before DVC commits any of it; raises DataError if a domain fails."""
+    from pipelines.run.gate import check_domains
+
+    return check_domains(request.root, params.quality, domains, request.say, request.progress)
+
+
+def reproduce_domain(request: Request, params: Params, domain: str) -> None:
+    """Run what is out of date for a domain, up to its evaluation; raises PipelineError if a stage fails."""
+    lay_out(request.root, params, domain, request.say)
+    dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
+
+
+def undecided(root: Path, lock: DvcLock, domain: str) -> bool:
+    """Say whether there is a model of this domain on which nothing has been decided yet."""
+    candidate = find_candidate(root, lock, domain)
+    if candidate is None:
+        return False
+    record = Registry(root).read(domain)
+    version = record.find(candidate.identity)
+    return version is None or record.decision_on(version.number) is None
+
+
+def decide(request: Request, params: Params, domain: str) -> Decision:
+    """Compare the new model with the one in service on the same test images; promote it, or keep that one."""
+    root, lock = request.root, DvcLock(request.root)
+    candidate = find_candidate(root, lock, domain)
+    if candidate is None:
+        raise PipelineError(f"'{domain}' has no finished model; start naslora run --domain {domain}")
+    version = register(root, lock, candidate, params)
+    record = Registry(root).read(domain)
+    comparison = None
+    if event := record.decision_on(version.number):
+        # An earlier try got as far as that, and failed at the copy.
+        promoted, reason = event.action == "promoted", event.reason
+        restore(root, domain)
+    elif record.in_service is None:
+        promoted, reason = True, "the first model of this domain"
+        put_into_service(root, domain, version.number, "promoted", reason)
+    else:
+        from pipelines.models.compare import compare, judge
+
+        comparison = compare(root, params, domain, version, request.progress)
+        promoted, reason = judge(comparison, params.retrain)
+        if promoted:
+            put_into_service(root, domain, version.number, "promoted", reason)
+        else:
+            keep(root, domain, version.number, reason)
+    start = version.training["warm_start"]
+    warm = saved_and_cost(version, record.version(start)) if start else ""
+    decision = Decision(domain, version, promoted, reason, comparison, warm)
+    _note_for_report(StagePaths(root).decision(domain), decision)
+    request.say(str(decision))
+    return decision
+
+
+def _note_for_report(path: Path, decision: Decision) -> None:
+    """Leave for the report what the new model was compared with; of a domain's first model there is nothing to say."""
+    if decision.comparison is None:
+        path.unlink(missing_ok=True)
+        return
+    dice = decision.comparison.row("dice")
+    told = {
+        "weights_sha256": decision.version.files[f"{MODEL}/model.safetensors"],
+        "decision": "promoted" if decision.promoted else "kept",
+        "reason": "; ".join(filter(None, (decision.reason, decision.warm_start))),
+        "serving": {"version": f"version {decision.comparison.serving}", "dice": asdict(dice.serving)},
+        "candidate": {"version": f"version {decision.version.number}", "dice": asdict(dice.candidate)},
+        "difference": asdict(dice.difference),
+    }
+    write_json(path, told)
+
+
+def publish_report(request: Request, params: Params) -> None:
+    """Write the page over all domains, as soon as every domain has results."""
+    paths = StagePaths(request.root)
+    scores = {domain: paths.output("evaluate", domain) / "metrics.json" for domain in params.domains}
+    if missing := [domain for domain, file in scores.items() if not file.is_file()]:
+        request.say(f"no report yet: {', '.join(missing)} not evaluated")
+        return
+    # Alone: the report depends on every domain, and the others may not have been asked for.
+    dvc.repro(request.root, ["report"], request.say, wait_s=request.wait_s, force=request.force, alone=True)

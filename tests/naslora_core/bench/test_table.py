@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from naslora_core.adapters import find_method
+from naslora_core.bench.table import Cell, cells_of, load_table
+from naslora_core.config import load_params
+from naslora_core.errors import ConfigError
+from naslora_core.ops import resolve_space
+
+ROOT = Path(__file__).parents[3]
+FILES = sorted((ROOT / "configs").glob("*/*.yaml"))
+PUBLISHED = {"kvasir", "cvc_clinicdb", "isic2017", "camo", "sbu", "leaf", "roads", "trans10k_v1", "trans10k_v2"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_row_of_a_table_is_a_setting_that_exists(path):
+    table = load_table(path)
+    for row in table.rows:
+        params = load_params(ROOT / "params.yaml", table.row_settings(row))
+        find_method(params.adapter.method)
+        resolve_space(params.search.space)
+        assert params.adapter.method != "nas_pc_lora" or params.adapter.rank % params.search.partial_channel_k == 0
+    assert bool(table.paper) == (path.parent.name == "paper")
+
+
+def test_there_is_a_preset_for_each_published_benchmark():
+    presets = {path.stem: load_table(path) for path in FILES if path.parent.name == "paper"}
+    assert set(presets) == PUBLISHED
+    assert all(set(table.models) == {"vit_b", "vit_l", "vit_h"} for table in presets.values())
+
+
+def test_cells_go_seed_by_seed_and_are_found_by_name():
+    table = load_table(ROOT / "configs" / "ablations" / "nodes.yaml")
+    cells = cells_of(table)
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert len(set(cells)) == len(cells) == len(table.seeds) * len(table.domains) * len(table.rows)
+    assert cells_of(table, ["kvasir:two:seed=8"]) == [Cell("kvasir", "two", 8)]
+    with pytest.raises(ConfigError, match=r"--only kvasir:four:seed=8 is no cell.*a row of one, two, three"):
+        cells_of(table, ["kvasir:four:seed=8"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("reference: other", "reference 'other' is none of its rows one, two"),
+        ("rows: {}", "is no table"),
+        ("colour: red", "colour"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(tmp_path, change, message):
+    content = {
+        "question": "question: why",
+        "reference": "reference: one",
+        "domains": "domains: [leaves]",
+        "seeds": "seeds: [7]",
+        "rows": "rows: {one: [], two: []}",
+    }
+    content[change.partition(":")[0]] = change
+    path = tmp_path / "wrong.yaml"
+    path.write_text("\n".join(content.values()))
+    with pytest.raises(ConfigError, match=message):
+        load_table(path)
+    with pytest.raises(ConfigError, match=r"gone.yaml not found; tables in .*: wrong"):
+        load_table(tmp_path / "gone.yaml")

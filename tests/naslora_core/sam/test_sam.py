@@ -1,0 +1,152 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import SamPredictor, sam_model_registry
+from segment_anything.modeling import Sam
+
+from naslora_core.adapted.attach import add_adapters
+from naslora_core.config import ModelConfig
+from naslora_core.errors import CheckpointError, ConfigError
+from naslora_core.sam import precision
+from naslora_core.sam.build import build_sam, normalise
+from naslora_core.sam.checkpoint import load_base, read_metadata, read_weights, save_weights
+from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+
+
+def test_vit_b_has_exactly_upstreams_parameters():
+    with torch.device("meta"):
+        ours, upstream = build_sam("vit_b"), sam_model_registry["vit_b"]()
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in upstream.state_dict().items()}
+
+
+def test_a_batch_is_decoded_as_upstream_decodes_its_images_one_by_one():
+    torch.manual_seed(0)
+    sam = build_sam("sam_tiny")
+    embeddings = torch.randn(3, 128, 16, 16)
+    points = torch.tensor([[[30.0, 40.0]], [[200.0, 10.0]], [[5.0, 250.0]]])
+    sparse, dense = sam.prompt_encoder((points, torch.ones(3, 1)), None, None)
+    image_pe = sam.prompt_encoder.get_dense_pe()
+    with torch.no_grad():
+        masks, quality = decode_masks(sam.mask_decoder, embeddings, image_pe, sparse, dense)
+        for row in range(3):
+            part = slice(row, row + 1)
+            expected = sam.mask_decoder.predict_masks(embeddings[part], image_pe, sparse[part], dense[part])
+            torch.testing.assert_close(masks[part], expected[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(quality[part], expected[1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_segmenter_gives_the_logits_of_sam_predictor_without_prompts(images):
+    torch.manual_seed(0)
+    sam: Sam = build_sam("sam_tiny")
+    predictor = SamPredictor(sam)
+    predictor.set_image(images[0].permute(1, 2, 0).numpy())
+    low_res = predictor.predict(multimask_output=False)[2]
+    with torch.no_grad():
+        ours = PromptFreeSegmenter(sam)(images[:1])[0].numpy()
+    assert np.abs(ours).max() > 1e-3
+    np.testing.assert_allclose(ours, low_res, rtol=1e-4, atol=1e-4)
+
+
+def test_normalising_agrees_with_sams_own_preprocessing(images):
+    sam = build_sam("sam_tiny")
+    torch.testing.assert_close(normalise(sam, images), sam.preprocess(images))
+
+
+def test_an_unknown_model_lists_the_known():
+    with pytest.raises(ConfigError, match="unknown model 'vit_x'; known: sam_tiny, vit_b"):
+        build_sam("vit_x")
+
+
+def test_a_base_is_loaded_strictly(model, tmp_path):
+    weights = read_weights(model.checkpoint)
+    key = "mask_decoder.iou_token.weight"
+    assert torch.equal(load_base(model).state_dict()[key], weights[key])
+    del weights[key]
+    save_weights(tmp_path / "part.safetensors", weights, {})
+    with pytest.raises(CheckpointError, match="1 keys missing .*iou_token.*model.name"):
+        load_base(model.model_copy(update={"checkpoint": tmp_path / "part.safetensors"}))
+
+
+def test_the_same_weights_and_notes_make_the_same_file(tmp_path):
+    notes = {name: f'"{name}" é\n' for name in ("format", "model", "mode", "épreuve")}
+    weights = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2, dtype=torch.float16)}
+    written = set()
+    for number in range(8):
+        save_weights(path := tmp_path / f"{number}.safetensors", weights, notes)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert read_metadata(path) == notes
+    torch.testing.assert_close(read_weights(path), weights)
+
+
+def test_a_missing_base_says_what_is_expected(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\*.pth"):
+        load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", image_size="native", precision="fp32"))
+
+
+def test_an_official_file_with_wrong_content_is_recognised(tmp_path):
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    torch.save({}, path)
+    with pytest.raises(CheckpointError, match="its name says 01ec64"):
+        load_base(ModelConfig(name="vit_b", checkpoint=path, image_size="native", precision="fp32"))
+
+
+def test_code_in_a_weight_file_is_never_run(tmp_path):
+    marker = tmp_path / "ran"
+
+    class Payload:
+        def __reduce__(self):
+            return (marker.touch, ())
+
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Payload(), protocol=2))
+    with pytest.raises(CheckpointError, match="evil.pth cannot be read"):
+        read_weights(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(("has_bf16", "auto"), [(True, "bf16"), (False, "fp32")])
+def test_the_precision_is_decided_by_the_processor_and_said(monkeypatch, has_bf16, auto):
+    monkeypatch.setattr(precision, "has_fast_bf16", lambda device: has_bf16)
+    cpu = torch.device("cpu")
+    assert precision.describe_precision("auto", cpu).startswith(f"{auto} on cpu (auto: ")
+    assert precision.describe_precision("fp32", cpu) == "fp32 on cpu (as model.precision says)"
+    with precision.autocast("auto", cpu):
+        assert torch.is_autocast_enabled("cpu") == has_bf16
+
+
+def test_gradient_checkpointing_gives_the_same_gradients_from_less_memory(base_file, adapter, search):
+    def kept_bytes_and_gradients(gradient_checkpointing):
+        sam = load_base(
+            ModelConfig(
+                name="sam_tiny",
+                checkpoint=base_file,
+                image_size="native",
+                precision="fp32",
+                gradient_checkpointing=gradient_checkpointing,
+            )
+        )
+        add_adapters(sam, adapter, search, seed=3)
+        images = torch.rand(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+        kept = 0
+
+        def keep(tensor):
+            nonlocal kept
+            kept += tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = sam.image_encoder(images).square().mean()
+        loss.backward()
+        return kept, {name: p.grad for name, p in sam.named_parameters() if p.grad is not None}
+
+    all_kept, gradients = kept_bytes_and_gradients(False)
+    few_kept, recomputed = kept_bytes_and_gradients(True)
+    assert few_kept < all_kept / 5
+    assert gradients.keys() == recomputed.keys()
+    assert gradients
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(recomputed[name], gradient, msg=name)

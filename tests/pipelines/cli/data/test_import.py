@@ -1,0 +1,162 @@
+"""`naslora data import` as a user types it."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from naslora_core.config import load_params
+from naslora_core.data.dataset.card import read_card
+from naslora_core.data.dataset.dataset import read_dataset
+from naslora_core.data.importers import IMPORTERS
+from naslora_core.errors import ConfigError, DataError, NasLoraError
+from pipelines.cli.data.app import data_app
+
+REPOSITORY = Path(__file__).parents[4]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    root.mkdir()
+    shutil.copy(REPOSITORY / "params.yaml", root)
+    (root / "dvc.yaml").touch()
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def weeds(tmp_path: Path) -> Path:
+    """Fourteen images whose masks have the values 0, 1 and 2."""
+    root = tmp_path / "Weeds 2024"
+    for kind in ("images", "masks"):
+        (root / kind).mkdir(parents=True)
+    for number in range(14):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{number}.jpg")
+        mask = np.zeros((40, 40), np.uint8)
+        mask[5:15, 5:15], mask[20:30, 20:35] = 1, 2
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    return root
+
+
+def camo(root: Path) -> Path:
+    for part, names in (("Images/Train", "abcdefgh"), ("Images/Test", "ij"), ("GT", "abcdefghij")):
+        (root / part).mkdir(parents=True)
+        for name in names:
+            pixels = np.random.default_rng(ord(name)).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            suffix = "png" if part == "GT" else "jpg"
+            Image.fromarray(pixels if suffix == "jpg" else np.eye(40, dtype=np.uint8) * 255).save(
+                root / part / f"{name}.{suffix}"
+            )
+    return root
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    with zipfile.ZipFile(archive, "w") as content:
+        for path in sorted(folder.rglob("*")):
+            content.write(path, Path("download") / path.relative_to(folder))
+    return archive
+
+
+def run(*arguments: str, error: type[NasLoraError] | None = None) -> Result:
+    result = CliRunner().invoke(data_app, ["import", *arguments])
+    if error is None:
+        assert result.exit_code == 0, (result.output, result.exception)
+    else:
+        assert isinstance(result.exception, error), (result.output, result.exception)
+    return result
+
+
+def test_several_classes_are_named_and_the_domain_enabled(project: Path, weeds: Path) -> None:
+    output = run("folder", str(weeds), "--class", "crop=1", "--class", "weed=2").stdout
+    assert "14 pairs (10 train, 2 validation, 2 test)" in output
+    assert "Next: naslora data check weeds_2024, then naslora run --domain weeds_2024" in output
+    assert load_params(project / "params.yaml").domains[-1] == "weeds_2024"
+    assert read_card(project / "data" / "weeds_2024").mask_values == {"crop": (1,), "weed": (2,)}
+
+
+def test_auto_says_what_it_found_and_what_was_decided(project: Path, tmp_path: Path) -> None:
+    output = run("auto", str(camo(tmp_path / "download" / "CAMO")), "--validation", "0.25").stdout
+    assert "layout camo (CAMO: camouflaged animals and people)" in output
+    assert "10 pairs (6 train, 2 validation, 2 test)" in output
+    assert "Note: 2 for validation were drawn from the training images" in output
+    assert (project / "data" / "camo" / "dataset.yaml").is_file()
+
+
+def test_an_archive_is_as_good_as_a_folder(project: Path, weeds: Path, tmp_path: Path) -> None:
+    archive = pack(weeds, tmp_path / "My Weeds.ZIP")
+    run("auto", str(archive), "--class", "crop=1", "--class", "weed=2")
+    run("folder", str(weeds), "--class", "crop=1", "--class", "weed=2", "--name", "unpacked")
+    packed, unpacked = (read_dataset(project / "data" / name) for name in ("my_weeds", "unpacked"))
+    assert [(p.name, p.split) for p in packed.pairs] == [(p.name, p.split) for p in unpacked.pairs]
+    assert (project / "data/my_weeds/images/3.jpg").read_bytes() == (weeds / "images/3.jpg").read_bytes()
+
+
+def test_a_hostile_archive_leaves_no_domain(project: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as content:
+        content.writestr("images/../../../outside.jpg", b"x")
+    assert "would lie outside of the folder" in str(run("auto", str(tmp_path / "a.zip"), error=DataError).exception)
+    assert not (project / "data").exists()
+
+
+def test_pairs_can_come_from_a_list_alone(project: Path, weeds: Path) -> None:
+    lines = [f"images/{number}.jpg,masks/{number}.png,plant{number % 3}" for number in range(9)]
+    (weeds / "pairs.csv").write_text("image,mask,group\n" + "\n".join(lines))
+    run("folder", "--pairs", str(weeds / "pairs.csv"), "--name", "listed", "--threshold", "1")
+    dataset = read_dataset(project / "data" / "listed")
+    assert sorted(len(dataset.of_split(split)) for split in ("train", "validation", "test")) == [3, 3, 3]
+    assert {pair.group for pair in dataset.of_split("test")} < {"plant0", "plant1", "plant2"}
+
+
+def test_two_folders_with_any_name_and_a_named_domain(project: Path, weeds: Path) -> None:
+    folders = ("--images", str(weeds / "images"), "--masks", str(weeds / "masks"))
+    run("folder", "weeds", *folders, "--no-enable", "--threshold", "2", "--class", "weed")
+    card = read_card(project / "data" / "weeds")
+    assert (card.classes, card.mask_threshold) == (("weed",), 2)
+    assert (project / "params.yaml").read_bytes() == (REPOSITORY / "params.yaml").read_bytes()
+
+
+def test_files_without_a_partner_are_named(project: Path, weeds: Path) -> None:
+    (weeds / "masks" / "3.png").unlink()
+    assert (
+        "no partner (3), which naslora data check will reject" in run("folder", str(weeds), "--threshold", "1").stdout
+    )
+    assert "13 pairs" in run("folder", str(weeds), "--threshold", "1", "--replace", "--pairs-only").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("folder",), "name the folder to bring in"),
+        (("folder", "x", "--images", "a"), "--images and --masks belong together"),
+        (("folder", "--images", "a", "--masks", "b", "--pairs", "c"), "--pairs names the files itself"),
+        (("kvasir", "x", "--images", "a", "--masks", "b"), "--images is for the layout folder, not for kvasir"),
+        (("kvasir", "x", "--tile", "512"), "--tile is for the layout roads, not for kvasir"),
+        (("kvasir", "x", "--name", "Bad Name"), "'Bad Name' cannot name a domain"),
+        (("folder", "x", "--class", "a=red"), "give numbers or colours"),
+        (("lungs", "x"), "known: camo, clinicdb, coco, folder"),
+    ],
+)
+def test_wrong_arguments_are_refused_and_nothing_is_written(
+    project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    assert message in str(run(*arguments, error=ConfigError).exception)
+    assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
+def test_the_help_lists_every_layout_in_a_line(project: Path) -> None:
+    lines = [line.split() for line in run("--help").stdout.splitlines()]
+    for name in IMPORTERS:
+        assert [name, *IMPORTERS[name].summary.split()] in lines
+
+
+def test_every_layout_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "datasets.md").read_text(encoding="utf-8")
+    for name in IMPORTERS:
+        assert f"naslora data import {name} " in text
+        assert IMPORTERS[name].home in text

@@ -1,0 +1,73 @@
+"""What real DVC makes of an output that is kept between runs: only what has changed is made, and stored, anew."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from ruamel.yaml import YAML
+
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.synthetic.generate import generate_domain
+from pipelines.dvc.command import environment
+
+REPOSITORY = Path(__file__).parents[3]
+DOMAIN = "leaf_lesions"
+
+
+class Project:
+    """A folder with the pipeline's own stage preprocess for one domain, and nothing else."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.output = root, root / "artifacts" / "preprocess" / DOMAIN
+        stages = YAML(typ="safe").load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stage = stages["preprocess"]
+        stage["deps"] = [dep for dep in stage["deps"] if dep.startswith(("data/", "artifacts/"))]
+        YAML().dump({"stages": {"preprocess": stage}}, root / "dvc.yaml")
+        params = YAML().load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        params["domains"], params["model"]["image_size"] = [DOMAIN], 64
+        YAML().dump(params, root / "params.yaml")
+        generate_domain(DOMAIN, root / "data" / DOMAIN, count=6, seed=1)
+        self.dvc("init", "--no-scm", "--quiet")
+
+    def dvc(self, *arguments: str) -> None:
+        env = environment() | {"PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=env, capture_output=True, text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def accept_and_reproduce(self) -> None:
+        """Let the gate accept the data as it is, and bring the stage up to date."""
+        verdict = self.root / "artifacts" / "validate" / DOMAIN / "verdict.json"
+        verdict.parent.mkdir(parents=True, exist_ok=True)
+        sha256 = fingerprint(read_dataset(self.root / "data" / DOMAIN))
+        verdict.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
+        self.dvc("repro", f"preprocess@{DOMAIN}")
+
+    def stored(self) -> int:
+        """The bytes in DVC's cache."""
+        return sum(path.stat().st_size for path in (self.root / ".dvc" / "cache").rglob("*") if path.is_file())
+
+    def inodes(self) -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in self.output.iterdir()}
+
+
+def test_a_changed_image_rewrites_and_stores_its_shard_alone(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.accept_and_reproduce()
+    before, stored = project.inodes(), project.stored()
+    image = next((tmp_path / "data" / DOMAIN / "images").iterdir())
+    Image.fromarray(255 - np.array(Image.open(image))).save(image)
+    project.accept_and_reproduce()
+    after = project.inodes()
+    changed = {name for name in after if after[name] != before[name]}
+    shard = next(name.removesuffix(".masks.npy") for name in changed if name.endswith(".masks.npy"))
+    assert changed == {f"{shard}.images.npy", f"{shard}.masks.npy", "manifest.json"}
+    # The masks of the shard are the same bytes, which DVC knows by their hash.
+    new = [project.output / f"{shard}.images.npy", project.output / "manifest.json"]
+    assert project.stored() - stored == pytest.approx(sum(path.stat().st_size for path in new), abs=4096)

@@ -1,4 +1,4 @@
-"""A cell of linear operations as kernels: what is left of it once the architecture is settled."""
+"""A cell of linear operations as convolution kernels, one an edge."""
 
 from collections.abc import Callable, Mapping
 

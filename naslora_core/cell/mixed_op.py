@@ -1,11 +1,11 @@
 """One edge of the cell: a softmax mixture of operations."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from naslora_core.cell.mixing import KernelMixer
 from naslora_core.errors import MergeError
 from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive
 from naslora_core.ops.base import convolve
@@ -19,11 +19,14 @@ class MixedOp(nn.Module):
 
     `temperature` divides the alphas. `pressure` is taken off the alphas of all operations that are not
     pointwise; at infinity those are gone, and their kernels are not even computed. Both belong to the
-    result, so they are saved with it.
+    result, so they are saved with it; `set_time` changes them.
 
     Args:
         channels: of the feature maps.
         space: names of the candidate operations.
+
+    Attributes:
+        is_pointwise: whether pressure has removed all operations that look at neighbouring tokens.
     """
 
     def __init__(self, channels: int, space: Sequence[str]) -> None:
@@ -33,11 +36,22 @@ class MixedOp(nn.Module):
         self.alphas = nn.Parameter(torch.zeros(len(self.space)))
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("pressure", torch.zeros(()))
-        spatial = torch.tensor([not isinstance(op, PointwisePrimitive) for op in self.ops])
-        self.register_buffer("_is_spatial", spatial, persistent=False)
-        self._mixers = nn.ModuleDict(
-            {name: KernelMixer(ops) for name in ("linear", "pointwise") if (ops := self._of_kind(name))}
-        )
+        self.is_pointwise = False
+        self.register_load_state_dict_post_hook(_note_loaded_pressure)
+        linear = [(index, op) for index, op in enumerate(self.ops) if isinstance(op, LinearPrimitive)]
+        pointwise = [(index, op) for index, op in linear if isinstance(op, PointwisePrimitive)]
+        self._linear = KernelMixer(linear) if linear else None
+        self._pointwise = KernelMixer(pointwise) if pointwise else None
+        self._non_linear = [index for index, op in enumerate(self.ops) if not isinstance(op, LinearPrimitive)]
+        is_spatial = torch.tensor([not isinstance(op, PointwisePrimitive) for op in self.ops])
+        self.register_buffer("_is_spatial", is_spatial, persistent=False)
+
+    def set_time(self, temperature: float, pressure: float) -> None:
+        """Set what a schedule changes from epoch to epoch; a pressure of infinity leaves a pointwise mixture."""
+        self.get_buffer("temperature").fill_(temperature)
+        self.get_buffer("pressure").fill_(pressure)
+        # A bool beside the buffer: asking the buffer would make an accelerator wait, in every layer and step.
+        self.is_pointwise = math.isinf(pressure)
 
     @property
     def op_weights(self) -> Tensor:
@@ -46,10 +60,14 @@ class MixedOp(nn.Module):
         logits = torch.where(self.get_buffer("_is_spatial"), logits - self.get_buffer("pressure"), logits)
         return logits.softmax(dim=0)
 
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether pressure has removed all operations that look at neighbouring tokens."""
-        return self.get_buffer("pressure").item() == float("inf")
+    def forward(self, z: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape by one convolution, and one run of each non-linear operation."""
+        weights = self.op_weights
+        if self.is_pointwise:
+            return convolve(z, self._mixed_kernel(weights))
+        mixture = [] if self._linear is None else [convolve(z, self._mixed_kernel(weights))]
+        mixture += [weights[index] * self.ops[index](z) for index in self._non_linear]
+        return sum(mixture[1:], start=mixture[0])
 
     def as_kernel(self) -> Tensor:
         """Return sum_i softmax(alphas)_i K_i, (C, C, k, k) with the k of the largest operation.
@@ -57,34 +75,59 @@ class MixedOp(nn.Module):
         Raises:
             MergeError: if an operation that is left is not linear and translation-invariant.
         """
-        if odd := [self.space[index] for index in self._others()]:
+        if self._non_linear and not self.is_pointwise:
             raise MergeError(
-                f"{', '.join(odd)} in search.space cannot become a convolution; use merge.mode calibrated, "
-                "or a search.space of linear operations"
+                f"{', '.join(self.space[index] for index in self._non_linear)} in search.space cannot become a "
+                "convolution; use merge.mode calibrated, or a search.space of linear operations"
             )
         return self._mixed_kernel(self.op_weights)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape by one convolution, and one run of each non-linear operation."""
-        weights = self.op_weights
-        mixture = [convolve(z, self._mixed_kernel(weights))] if self._mixers else []
-        mixture += [weights[index] * self.ops[index](z) for index in self._others()]
-        return sum(mixture[1:], start=mixture[0])
-
-    def forward_naively(self, z: Tensor) -> Tensor:
-        """Compute the same operation by operation, as the formula is written; the reference for tests."""
-        return torch.stack([weight * op(z) for weight, op in zip(self.op_weights, self.ops, strict=True)]).sum(dim=0)
-
     def _mixed_kernel(self, weights: Tensor) -> Tensor:
-        kind = "pointwise" if self.is_pointwise else "linear"
-        mixed: Tensor = self._mixers[kind](weights, self._of_kind(kind))
+        mixer = self._pointwise if self.is_pointwise else self._linear
+        assert mixer is not None
+        mixed: Tensor = mixer(weights)
         return mixed
 
-    def _of_kind(self, kind: str) -> list[tuple[int, LinearPrimitive]]:
-        wanted = PointwisePrimitive if kind == "pointwise" else LinearPrimitive
-        return [(index, op) for index, op in enumerate(self.ops) if isinstance(op, wanted)]
 
-    def _others(self) -> list[int]:
-        if self.is_pointwise:
-            return []
-        return [index for index, op in enumerate(self.ops) if not isinstance(op, LinearPrimitive)]
+class KernelMixer(nn.Module):
+    """Return sum_i weights_i K_i as one kernel.
+
+    It runs in every layer and every step, on kernels so tiny that the number of calls is what costs. So no
+    kernel is padded: all taps are added to their places in the sum at once.
+
+    Args:
+        ops: linear operations of a search space by their index in it; at least one.
+    """
+
+    def __init__(self, ops: Sequence[tuple[int, LinearPrimitive]]) -> None:
+        super().__init__()
+        # In a tuple they stay the parameters of the mixture alone.
+        self._ops = tuple(op for _, op in ops)
+        shapes = [op.taps().shape for op in self._ops]
+        reaches = [op.dilation * (shape[-1] - 1) + 1 for op, shape in zip(self._ops, shapes, strict=True)]
+        side = max(reaches)
+        self.shape = (*shapes[0][:2], side, side)
+        numbers = torch.arange(torch.Size(self.shape).numel()).view(self.shape)
+        places, owners = [], []
+        for (index, op), shape, reach in zip(ops, shapes, reaches, strict=True):
+            first = (side - reach) // 2
+            inside = slice(first, first + reach, op.dilation)
+            places.append(numbers[..., inside, inside].reshape(-1))
+            owners.append(torch.full((shape.numel(),), index))
+        self.register_buffer("_places", torch.cat(places), persistent=False)
+        self.register_buffer("_owners", torch.cat(owners), persistent=False)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return the mixed kernel, (C, C, k, k) with the k of the largest operation.
+
+        Args:
+            weights: of all operations of the space, (len(space),).
+        """
+        taps = torch.cat([op.taps().reshape(-1) for op in self._ops])
+        weighted = taps * weights.index_select(0, self.get_buffer("_owners"))
+        mixed = weighted.new_zeros(self.shape).view(-1)
+        return mixed.index_add(0, self.get_buffer("_places"), weighted).view(self.shape)
+
+
+def _note_loaded_pressure(mixture: nn.Module, incompatible_keys: object) -> None:
+    mixture.is_pointwise = bool(mixture.get_buffer("pressure").isinf())

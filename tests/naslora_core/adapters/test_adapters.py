@@ -87,7 +87,7 @@ def test_a_spatial_cell_has_no_weight_to_merge_and_a_pointwise_one_has(adapter, 
     nn.init.normal_(layer.lora_B)
     with pytest.raises(MergeError, match="5x5 convolution does not fit"):
         layer.delta_weight()
-    layer.mixed_ops()["0_1"].pressure.fill_(float("inf"))
+    layer.mixed_ops()["0_1"].set_time(temperature=1, pressure=float("inf"))
     x = torch.randn(1, 3, 3, 6)
     torch.testing.assert_close(layer(x), layer.base_layer(x) + x @ layer.delta_weight().T)
 

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -17,6 +19,11 @@ def randomised(module: torch.nn.Module, seed: int = 5) -> torch.nn.Module:
     return module
 
 
+def naive_sum(mixture: MixedOp, z: torch.Tensor) -> torch.Tensor:
+    """Return sum_i softmax(alphas)_i O_i(z), operation by operation, as the formula is written."""
+    return torch.stack([w * op(z) for w, op in zip(mixture.op_weights, mixture.ops, strict=True)]).sum(dim=0)
+
+
 def assert_same_with_all_gradients(fused, naive, inputs) -> None:
     weight = torch.randn(fused.shape, dtype=torch.double)
     fast = torch.autograd.grad((fused * weight).sum(), inputs)
@@ -33,7 +40,7 @@ def assert_same_with_all_gradients(fused, naive, inputs) -> None:
 def test_one_convolution_equals_the_naive_sum_with_all_gradients(space):
     cell = randomised(MixedOp(4, space))
     z = torch.randn(3, 4, 8, 8, dtype=torch.double, requires_grad=True)
-    assert_same_with_all_gradients(cell(z), cell.forward_naively(z), [z, *cell.parameters()])
+    assert_same_with_all_gradients(cell(z), naive_sum(cell, z), [z, *cell.parameters()])
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -43,7 +50,7 @@ def test_random_mixtures_of_all_linear_operations_are_one_convolution(seed):
     # A space of buffers alone has no weights to compare gradients of.
     cell = randomised(MixedOp(3, [*dict.fromkeys([*space, "conv_3x3"])]), seed)
     z = torch.randn(2, 3, 14, 9, dtype=torch.double, requires_grad=True)
-    assert_same_with_all_gradients(cell(z), cell.forward_naively(z), [z, *cell.parameters()])
+    assert_same_with_all_gradients(cell(z), naive_sum(cell, z), [z, *cell.parameters()])
 
 
 def test_a_cell_of_linear_operations_runs_a_single_convolution():
@@ -86,7 +93,7 @@ def test_a_low_temperature_sharpens_the_choice():
     cell = MixedOp(4, ("skip_connect", "conv_1x1"))
     with torch.no_grad():
         cell.alphas.copy_(torch.tensor([1.0, 0.0]))
-    cell.temperature.fill_(0.1)
+    cell.set_time(temperature=0.1, pressure=0)
     torch.testing.assert_close(cell.op_weights, torch.tensor([10.0, 0.0]).softmax(dim=0))
 
 
@@ -94,25 +101,40 @@ def test_pressure_moves_weight_to_pointwise_operations_and_in_the_end_removes_th
     cell = randomised(MixedOp(4, resolve_space("paper")))
     spatial = [index for index, name in enumerate(cell.space) if name not in ("none", "skip_connect")]
     before = cell.op_weights[spatial].sum()
-    cell.pressure.fill_(2)
+    cell.set_time(temperature=1, pressure=2)
     assert 0 < cell.op_weights[spatial].sum() < before
-    cell.pressure.fill_(float("inf"))
+    cell.set_time(temperature=1, pressure=float("inf"))
     assert cell.is_pointwise
     assert not cell.op_weights[spatial].any()
     assert cell.as_kernel().shape[-1] == 1
     z = torch.randn(1, 4, 5, 5, dtype=torch.double, requires_grad=True)
-    torch.testing.assert_close(cell(z), cell.forward_naively(z))
+    torch.testing.assert_close(cell(z), naive_sum(cell, z))
     gradient = torch.autograd.grad(cell(z).square().sum(), cell.alphas)[0]
     assert torch.isfinite(gradient).all()
     assert gradient.abs().max() > 0
     assert not gradient[spatial].any()
 
 
+def test_a_mixture_that_is_loaded_or_copied_is_as_pointwise_as_the_one_it_was_made_from():
+    cell = randomised(MixedOp(4, resolve_space("linear")))
+    cell.set_time(temperature=1, pressure=float("inf"))
+    z = torch.randn(1, 4, 5, 5, dtype=torch.double)
+    other = MixedOp(4, resolve_space("linear")).double()
+    assert not other.is_pointwise
+    other.load_state_dict(cell.state_dict())
+    for same in (other, copy.deepcopy(cell)):
+        assert same.is_pointwise
+        assert torch.equal(same(z), cell(z))
+        assert same.as_kernel().shape[-1] == 1
+    other.load_state_dict(MixedOp(4, resolve_space("linear")).state_dict())
+    assert not other.is_pointwise
+
+
 def test_an_operation_that_is_not_linear_has_no_kernel_until_pressure_removes_it():
     cell = MixedOp(4, ("skip_connect", "max_pool_3x3"))
     with pytest.raises(MergeError, match="max_pool_3x3 in search.space cannot become a convolution"):
         cell.as_kernel()
-    cell.pressure.fill_(float("inf"))
+    cell.set_time(temperature=1, pressure=float("inf"))
     assert cell.as_kernel().shape == (4, 4, 1, 1)
 
 
@@ -179,6 +201,6 @@ def test_a_pointwise_cell_is_a_matrix_and_a_spatial_one_is_not():
     with pytest.raises(MergeError, match="a 5x5 convolution does not fit"):
         as_matrix(cell.edge_kernels())
     for edge in cell.mixed_ops().values():
-        edge.pressure.fill_(float("inf"))
+        edge.set_time(temperature=1, pressure=float("inf"))
     z = torch.randn(2, 8, 5, 7, dtype=torch.double)
     torch.testing.assert_close(torch.einsum("oc,bchw->bohw", as_matrix(cell.edge_kernels()), z), cell(z))

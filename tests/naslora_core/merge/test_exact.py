@@ -86,7 +86,7 @@ def test_exact_merges_a_spatial_space_once_pressure_has_removed_it(make_adapted,
     sam = make_adapted()
     for adapter in find_adapters(sam).values():
         for mixture in adapter.mixed_ops().values():
-            mixture.pressure.fill_(torch.inf)
+            mixture.set_time(temperature=1, pressure=float("inf"))
     assert (logits(sam, images) - logits(exact(sam).sam, images)).abs().max() <= 1e-4
 
 

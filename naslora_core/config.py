@@ -89,7 +89,7 @@ class AdapterConfig(Section):
 
 
 class SearchConfig(Section):
-    """What the cell may become, and how its architecture is searched (stage 2 of arXiv:2512.03499).
+    """What the cell may become, and how its architecture is searched (the second stage of arXiv:2512.03499).
 
     Attributes:
         space: a named search space, or a list of operations.
@@ -100,8 +100,8 @@ class SearchConfig(Section):
         warmup_epochs: epochs at the start in which the alphas rest.
         alternate: whether stages 1 and 2 take turns by "steps" or by whole "epochs", or are "joint": one loss
             moves weights and alphas in the same step, which leaves `arch_every` without a meaning.
-        arch_every: one turn of stage 2 after this many of stage 1.
-        arch_split: share of the training images held out for stage 2; 0 gives both stages all of them.
+        arch_every: one turn of the architecture after this many of the weights.
+        arch_split: share of the training images held out for the architecture; 0 gives both phases all of them.
         arch_schedule: whether `arch_lr` stays or falls to zero along half a cosine.
         temperature: by which the alphas are divided after warm-up.
         final_temperature: the same in the last epoch; between them it changes geometrically.
@@ -127,7 +127,7 @@ class SearchConfig(Section):
 
 
 class TrainConfig(Section):
-    """How the weights are trained (stage 1 of arXiv:2512.03499).
+    """How the weights are trained (the first stage of arXiv:2512.03499).
 
     Attributes:
         loss: "ce_dice" is cross-entropy plus Dice, for any number of classes; "structure" is PraNet's loss,

@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from naslora_core.errors import ConfigError, PipelineError
-from naslora_core.training.history import AlphaRecord, EpochRecord, Watch
+from naslora_core.training.history import AlphaRecord, EpochRecord, OnEpoch
 from stages.paths import StagePaths
 
 
 @contextmanager
-def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[Watch]:
+def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[OnEpoch]:
     """Yield what writes each epoch as soon as it ends; whatever an earlier run has written is gone first.
 
     DVCLive's files are in artifacts/live/<domain>, those of TensorBoard in artifacts/tensorboard/<domain>; of an
@@ -21,7 +21,7 @@ def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[Watch]
         ConfigError: if `tensorboard` is wanted and not installed.
     """
     with ExitStack() as stack:
-        watchers: list[Watch] = []
+        watchers: list[OnEpoch] = []
         if tensorboard:
             watchers.append(stack.enter_context(_tensorboard(paths.output("tensorboard", domain))))
         # Outside of a DVC project nobody could show the files, and DVCLive would turn a git repository into one.
@@ -36,7 +36,7 @@ def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[Watch]
 
 
 @contextmanager
-def _dvclive(folder: Path) -> Iterator[Watch]:
+def _dvclive(folder: Path) -> Iterator[OnEpoch]:
     from dvclive import Live
     from scmrepo.exceptions import SCMError
 
@@ -58,7 +58,7 @@ def _dvclive(folder: Path) -> Iterator[Watch]:
 
 
 @contextmanager
-def _tensorboard(folder: Path) -> Iterator[Watch]:
+def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

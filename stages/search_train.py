@@ -19,9 +19,10 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.precision import best_device, describe_precision
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
-from naslora_core.training.determinism import describe_determinism
-from naslora_core.training.history import AlphaRecord, EpochRecord, unwatched, write_records
+from naslora_core.training.checks import describe_determinism
+from naslora_core.training.history import AlphaRecord, EpochRecord, ignore_epoch, write_records
 from naslora_core.training.loop import SearchAndTrain, TrainingRecord
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.processes import Processes
 from naslora_core.training.resume import Checkpoints, fingerprint
 from stages.curves import curves
@@ -57,16 +58,16 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     progress = progress if processes.is_main else silent
     segmenter = PromptFreeSegmenter(sam.to(device := processes.device or best_device()))
     progress(1, 1, f"{params.model.name} computes in {describe_precision(params.model.precision, device)}")
-    run = SearchAndTrain(
-        segmenter, adapters, training, validation, train, search, params.model.precision, params.seed, processes
+    phases = AlternatingPhases(
+        segmenter, adapters, training, train, search, params.model.precision, params.seed, processes
     )
     settings = params.model_dump_json(include={"seed", "model", "adapter", "search", "train"})
     inputs = [file_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
     checkpoints = Checkpoints(state_file, CHECKPOINT_S, processes.is_main)
-    with curves(paths, domain, params.train.tensorboard) if processes.is_main else nullcontext(unwatched) as watch:
-        record = run.run(checkpoints, progress, watch, fresh_adapters=warm is None)
+    with curves(paths, domain, params.train.tensorboard) if processes.is_main else nullcontext(ignore_epoch) as draw:
+        record = SearchAndTrain(phases, validation).run(checkpoints, progress, draw, fresh_adapters=warm is None)
     processes.wait()
     if not processes.is_main:
         return

@@ -1,4 +1,4 @@
-"""The adapters that sit in a model, and what belongs to them."""
+"""The adapters in a model, and which of its tensors are theirs or learn."""
 
 from torch import Tensor, nn
 
@@ -26,3 +26,8 @@ def trainable_state(module: nn.Module) -> dict[str, Tensor]:
     """
     learning = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
     return adapter_state(module) | {key: value for key, value in module.state_dict().items() if key in learning}
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of all that training may change, which later steps leave as they are."""
+    return {name: value.detach().clone() for name, value in trainable_state(module).items()}

@@ -17,7 +17,7 @@ from naslora_core.sam.checkpoint import load_base
 
 @dataclass(frozen=True)
 class _State:
-    """What answers for one adapter, or for the base: a mask decoder, and layers by name."""
+    """The mask decoder and the layers, by name, of one adapter or of the base."""
 
     decoder: nn.Module
     layers: Mapping[str, nn.Module]
@@ -86,7 +86,7 @@ class SwitchableSam:
             self._adapters[name] = _State(self.sam.mask_decoder, layers)
 
     def delete_adapter(self, name: str) -> None:
-        """Forget an adapter; if it is the active one, the base answers from here on.
+        """Remove an adapter from memory; if it is the active one, the base answers from here on.
 
         Raises:
             ConfigError: if no adapter of this name is loaded.
@@ -97,7 +97,7 @@ class SwitchableSam:
         del self._adapters[name]
 
     def set_adapter(self, name: str) -> None:
-        """Let an adapter answer.
+        """Make an adapter the active one.
 
         Raises:
             ConfigError: if no adapter of this name is loaded.

@@ -40,7 +40,7 @@ class Adapter(nn.Module):
         return {}
 
     def arch_parameters(self) -> list[nn.Parameter]:
-        """Return the architecture parameters, which stage 2 of the search updates."""
+        """Return the architecture parameters, which the search updates in steps of its own."""
         return []
 
     def take_penalty(self) -> Tensor | None:

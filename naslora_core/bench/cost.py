@@ -15,7 +15,7 @@ from naslora_core.sam.build import build_sam
 from naslora_core.sam.precision import best_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
-from naslora_core.training.stage_wise import StageWise
+from naslora_core.training.phases import AlternatingPhases
 
 # Longer than any measurement, so that no learning rate has fallen to zero and no warm-up is over.
 _ENDLESS = 100_000
@@ -28,11 +28,11 @@ class TrainingStep:
     """A step that can be called again and again, and the model it trains."""
 
     segmenter: PromptFreeSegmenter
-    stages: StageWise
+    phases: AlternatingPhases
 
     def __call__(self) -> None:
         """Train for one epoch of as few steps as the data allow."""
-        self.stages.run_epoch(0, silent)
+        self.phases.run_epoch(0, silent)
         if self.segmenter.sam.device.type == "cuda":
             # The optimiser's part is still under way, and would count as the next step's.
             torch.cuda.synchronize()
@@ -56,8 +56,8 @@ def training_step(params: Params, searching: bool = False) -> TrainingStep:
     adapters = add_adapters(sam, params.adapter, search, params.seed)
     data = random_images(spec.image_size, train.batch_size * (search.arch_every if searching else 1))
     segmenter = PromptFreeSegmenter(sam.to(best_device()))
-    stages = StageWise(segmenter, adapters, data, train, search, params.model.precision, params.seed)
-    return TrainingStep(segmenter, stages)
+    phases = AlternatingPhases(segmenter, adapters, data, train, search, params.model.precision, params.seed)
+    return TrainingStep(segmenter, phases)
 
 
 def compare_training(

@@ -1,12 +1,14 @@
-"""What a run refuses before it starts, because it could not end as its settings promise."""
+"""What a training run refuses before it starts, and whether it can be repeated bit for bit."""
 
 from collections.abc import Mapping
+
+import torch
 
 from naslora_core.cell import MixedOp
 from naslora_core.config import SearchConfig
 from naslora_core.errors import ConfigError
 from naslora_core.ops import PointwisePrimitive
-from naslora_core.training.schedule import PRESSURE_UNTIL, epochs_to_become_pointwise
+from naslora_core.training.optim import PRESSURE_UNTIL, epochs_to_become_pointwise
 
 
 def check_pressure(edges: Mapping[str, MixedOp], search: SearchConfig, epochs: int) -> None:
@@ -30,3 +32,21 @@ def check_pressure(edges: Mapping[str, MixedOp], search: SearchConfig, epochs: i
             f"{PRESSURE_UNTIL:.0%} of the epochs, which train.epochs {epochs} never reaches; "
             f"use at least {least} epochs, or set it to 0"
         )
+
+
+def describe_determinism(device: torch.device, processes: int) -> dict[str, bool | str]:
+    """Say whether the same run on the same machine ends with the same bits, and what forbids it if not.
+
+    Args:
+        device: that trains.
+        processes: that train together.
+
+    Returns:
+        "deterministic", and where it is False "deterministic_reason"; for adapter.json and all made of it.
+    """
+    reason = ""
+    if device.type != "cpu":
+        reason = f"{device.type} adds gradients in no fixed order"
+    elif processes > 1:
+        reason = f"the gradients of {processes} processes are added in no fixed order"
+    return {"deterministic": not reason} | ({"deterministic_reason": reason} if reason else {})

@@ -1,4 +1,4 @@
-"""What a training run tells about itself, epoch by epoch."""
+"""The record of a training run: one row an epoch, and the shares of the operations after each."""
 
 import csv
 import math
@@ -17,13 +17,13 @@ class EpochRecord:
     """One epoch; Dice is 0..1.
 
     Attributes:
-        arch_loss: None where no step of stage 2 was taken by itself.
+        arch_loss: None where no architecture step was taken by itself.
         lr: the last of the epoch, that of the adapters where there are any.
         decoder_lr: that of the mask decoder.
         arch_lr: that of the alphas; None before their first step.
         alpha_entropy: from 1, all operations have equal shares, to 0, every layer has chosen one; None without
             a search.
-        skipped_steps: those left out because their loss or gradients were no numbers; they count in no loss.
+        skipped_steps: those left out because their loss or gradients were not finite; they count in no loss.
     """
 
     epoch: int
@@ -48,12 +48,12 @@ class AlphaRecord:
     weight: float
 
 
-# Told of every epoch when it ends; after an interruption, first of those before it, so that it hears all.
-Watch = Callable[[EpochRecord, Sequence[AlphaRecord]], None]
+# Called after every epoch; in a run that was interrupted, first for the epochs before, so that it misses none.
+OnEpoch = Callable[[EpochRecord, Sequence[AlphaRecord]], None]
 
 
-def unwatched(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
-    """Ignore an epoch; the default wherever nobody draws curves."""
+def ignore_epoch(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
+    """Do nothing with an epoch; the default wherever nobody draws curves."""
 
 
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:

@@ -1,4 +1,4 @@
-"""What a predicted mask is punished for; to add a loss, register a function that builds it."""
+"""The losses between predicted logits and masks; to add one, register a function that builds it."""
 
 from collections.abc import Callable
 from functools import partial

@@ -42,7 +42,7 @@ class Processes:
         return self._accelerator.device if self._accelerator else None
 
     def share(self, rows: int) -> tuple[slice, float]:
-        """Divide a batch.
+        """Return which rows of a batch are this process's.
 
         Args:
             rows: images in the batch.
@@ -75,14 +75,14 @@ class Processes:
         return float(mean[0])
 
     def mean(self, values: Tensor, weight: float) -> float:
-        """Return the mean of all processes' values, whose means count as `weight` says."""
+        """Return the mean over all processes of the mean of `values`, each times its process's `weight`."""
         if self._accelerator is None:
             return float(values.mean())
         own = (values.double().mean() * weight).reshape(1).to(self._accelerator.device)
         return float(self._accelerator.reduce(own, reduction="mean"))
 
     def wait(self) -> None:
-        """Go on when all processes have come this far."""
+        """Wait until all processes have come this far."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
 

@@ -1,4 +1,4 @@
-"""Stop and go on: everything a training run needs to continue as if nothing had happened."""
+"""Checkpoints of a run that was interrupted, from which it goes on as if nothing had happened."""
 
 import hashlib
 import time
@@ -12,7 +12,7 @@ import torch
 from naslora_core.files import atomic_file
 
 # Another one for another content of a state: what an earlier version has kept is then no state of any run.
-_FORMAT = "naslora-state-2"
+_FORMAT = "naslora-state-3"
 
 
 def fingerprint(*parts: str) -> str:
@@ -37,7 +37,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
 
     def are_due(self) -> bool:
-        """Say whether the last state is so old that it would be a pity to lose what came after it."""
+        """Say whether the last state is older than the interval."""
         return time.monotonic() - self._saved_at >= self._interval_s
 
     def save(self, state: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class Checkpoints:
         return None
 
     def remove(self) -> None:
-        """Delete what a finished run has no more use for, with what killed writers have left."""
+        """Delete the states of a finished run, and unfinished files that killed writers have left."""
         for path in self.path.parent.glob(f"*{self.path.name}*"):
             path.unlink(missing_ok=True)
 

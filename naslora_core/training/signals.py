@@ -21,7 +21,7 @@ class DeferredSignals:
 
     def __enter__(self) -> "DeferredSignals":
         if threading.current_thread() is threading.main_thread():
-            # What a process was started deaf to, as by nohup, it stays deaf to.
+            # A signal that the process was started to ignore, as by nohup, stays ignored.
             heard = [number for number in _REQUESTS if signal.getsignal(number) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
@@ -37,7 +37,7 @@ class DeferredSignals:
         return self._waiting is not None
 
     def deliver(self) -> None:
-        """Let a request that has been put off take its course."""
+        """Raise the signal that was put off, if there is one."""
         if (number := self._waiting) is not None:
             self._waiting = None
             self._restore()

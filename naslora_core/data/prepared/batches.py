@@ -134,10 +134,10 @@ def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tup
     Args:
         groups: the group of every row.
         arch_split: share of the rows held out for the alphas, or more where groups are large; 0 gives both
-            stages all rows.
+            phases all rows.
 
     Returns:
-        rows of stage 1 and rows of stage 2; both have at least one group.
+        rows of the weights and rows of the alphas; both have at least one group.
 
     Raises:
         ConfigError: if there is only one group to divide.
@@ -151,7 +151,7 @@ def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tup
     if len(members) == 1:
         raise ConfigError(
             f"search.arch_split {arch_split} needs two groups of training images to divide, found one with "
-            f"{len(groups)}; add images of other groups, or set it to 0 to use all images in both stages"
+            f"{len(groups)}; add images of other groups, or set it to 0 to use all images in both phases"
         )
     order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed)).tolist()
     shuffled = [list(members.values())[place] for place in order]

@@ -15,6 +15,7 @@ from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.loop import SearchAndTrain
+from naslora_core.training.phases import AlternatingPhases
 
 KINDS = {
     "neck": ("neck", {}, "exact"),
@@ -55,7 +56,8 @@ def test_a_method_trains_is_saved_loaded_and_merged(kind, small, adapter, search
     sam = load_base(small)
     adapters = add_adapters(sam, adapter, search, seed=1)
     segmenter = PromptFreeSegmenter(sam)
-    assert len(SearchAndTrain(segmenter, adapters, data, data, train, search, "fp32", 1).run().epochs) == 1
+    phases = AlternatingPhases(segmenter, adapters, data, train, search, "fp32", 1)
+    assert len(SearchAndTrain(phases, data).run().epochs) == 1
     save_adapted(tmp_path, segmenter, adapters, small, adapter, search, seed=1)
     changed = [
         key

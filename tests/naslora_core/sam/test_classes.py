@@ -12,6 +12,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import class_count, set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
 from naslora_core.training.loop import SearchAndTrain
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.validate import mean_dice
 
 SIDE = 64
@@ -122,5 +123,5 @@ def test_three_classes_are_learnt(small, adapter, search, train, squares):
     before = mean_dice(segmenter, squares, "fp32")
     train = train.model_copy(update={"epochs": 9, "batch_size": 4, "augment": False, "decoder_lr": 0.003})
     search = search.model_copy(update={"alphas": "uniform"})
-    record = SearchAndTrain(segmenter, adapters, squares, squares, train, search, "fp32", 2).run()
+    record = SearchAndTrain(AlternatingPhases(segmenter, adapters, squares, train, search, "fp32", 2), squares).run()
     assert record.best_dice > before + 0.4

@@ -13,6 +13,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training import loop
 from naslora_core.training.companions import spread_rows
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 
 pytest.importorskip("peft")
@@ -166,8 +167,8 @@ def start(model, adapter, search, train, prepared):
         sam = load_base(model.model_copy(update={"image_size": 64}))
         adapters = add_adapters(sam, adapter.model_copy(update={"method": method, "options": options}), search, 3)
         training = train.model_copy(update=changes)
-        run = loop.SearchAndTrain(PromptFreeSegmenter(sam), adapters, data, data, training, search, "fp32", 3)
-        return run, sam
+        phases = AlternatingPhases(PromptFreeSegmenter(sam), adapters, data, training, search, "fp32", 3)
+        return loop.SearchAndTrain(phases, data), sam
 
     return make
 

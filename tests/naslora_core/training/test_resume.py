@@ -15,9 +15,9 @@ from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import TrainingError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training import stage_wise
+from naslora_core.training.gradients import MicroBatches
 from naslora_core.training.loop import SearchAndTrain
-from naslora_core.training.micro_batches import MicroBatches
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 from naslora_core.training.signals import DeferredSignals
 
@@ -41,7 +41,8 @@ def start(model, adapter, search, train):
         sam = load_base(model.model_copy(update={"image_size": SIDE}))
         adapters = add_adapters(sam, adapter, search, 3)
         settings = train.model_copy(update={"batch_size": 2} | changes)
-        return SearchAndTrain(PromptFreeSegmenter(sam), adapters, data, data, settings, search, "fp32", 3), sam
+        phases = AlternatingPhases(PromptFreeSegmenter(sam), adapters, data, settings, search, "fp32", 3)
+        return SearchAndTrain(phases, data), sam
 
     return make
 
@@ -157,22 +158,22 @@ def test_a_request_to_end_waits_and_a_second_one_does_not(ctrl_c):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_loss_that_stays_no_number_names_the_images_and_changes_nothing(start, monkeypatch, tmp_path):
+def test_a_loss_that_stays_non_finite_names_the_images_and_changes_nothing(start, monkeypatch, tmp_path):
     run, sam = start(batch_size=1)
     before = weights(sam)
 
     def no_number(self, batch):
         return sum(value.sum() for value in sam.parameters() if value.requires_grad) * float("nan")
 
-    monkeypatch.setattr(stage_wise.StageWise, "_loss_of", no_number)
+    monkeypatch.setattr(AlternatingPhases, "_loss_of", no_number)
     with pytest.raises(TrainingError, match=r"5 steps in a row .*the loss is nan.* on [a-e]\. Look at"):
         run.run(Checkpoints(tmp_path / "state.pt", 0))
     for name, value in weights(sam).items():
         assert torch.equal(value, before[name]), name
 
 
-def test_a_stray_step_without_numbers_is_left_out_and_counted(start, monkeypatch):
-    good, calls = stage_wise.StageWise._loss_of, []
+def test_a_single_non_finite_step_is_left_out_and_counted(start, monkeypatch):
+    good, calls = AlternatingPhases._loss_of, []
 
     def sometimes_no_gradient(self, batch):
         calls.append(batch.names)
@@ -180,7 +181,7 @@ def test_a_stray_step_without_numbers_is_left_out_and_counted(start, monkeypatch
         # The loss is a number, its gradient is not: what an overflow in a backward kernel looks like.
         return loss + (loss - loss.detach()) * float("inf") if len(calls) % 3 == 0 else loss
 
-    monkeypatch.setattr(stage_wise.StageWise, "_loss_of", sometimes_no_gradient)
+    monkeypatch.setattr(AlternatingPhases, "_loss_of", sometimes_no_gradient)
     run, sam = start(epochs=2, batch_size=1)
     record = run.run()
     assert all(value.isfinite().all() for value in weights(sam).values())
@@ -192,14 +193,14 @@ def test_a_stray_step_without_numbers_is_left_out_and_counted(start, monkeypatch
 def test_a_batch_that_does_not_fit_into_memory_is_divided_and_the_step_stays_the_same(start, error, monkeypatch):
     whole, expected = start(epochs=1, batch_size=4, augment=False)
     whole.run()
-    good, said = stage_wise.StageWise._loss_of, []
+    good, said = AlternatingPhases._loss_of, []
 
     def two_at_most(self, batch):
         if len(batch.images) > 2:
             raise error
         return good(self, batch)
 
-    monkeypatch.setattr(stage_wise.StageWise, "_loss_of", two_at_most)
+    monkeypatch.setattr(AlternatingPhases, "_loss_of", two_at_most)
     divided, sam = start(epochs=1, batch_size=4, augment=False)
     divided.run(progress=lambda done, total, message: said.append(message))
     assert said[-1].endswith("batches in 2 parts to fit into memory")
@@ -222,7 +223,7 @@ def test_an_image_that_does_not_fit_into_memory_by_itself_is_the_end(start, monk
     def never(self, batch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
-    monkeypatch.setattr(stage_wise.StageWise, "_loss_of", never)
+    monkeypatch.setattr(AlternatingPhases, "_loss_of", never)
     with pytest.raises(TrainingError, match=r"not even one image(.|\n)*2 GiB\.\)(.|\n)*gradient_checkpointing"):
         start()[0].run()
 
@@ -231,6 +232,6 @@ def test_another_runtime_error_is_not_taken_for_a_lack_of_memory(start, monkeypa
     def faulty(self, batch):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(stage_wise.StageWise, "_loss_of", faulty)
+    monkeypatch.setattr(AlternatingPhases, "_loss_of", faulty)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         start()[0].run()

@@ -9,6 +9,7 @@ from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.loop import SearchAndTrain
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 from naslora_core.training.validate import mean_dice
 
@@ -25,7 +26,8 @@ def make_run(model, adapter, search, train, prepared, seed=3):
     sam = load_base(model.model_copy(update={"image_size": prepared.images.shape[1]}))
     adapters = add_adapters(sam, adapter, search, seed)
     segmenter = PromptFreeSegmenter(sam)
-    return SearchAndTrain(segmenter, adapters, prepared, prepared, train, search, "fp32", seed), segmenter, adapters
+    phases = AlternatingPhases(segmenter, adapters, prepared, train, search, "fp32", seed)
+    return SearchAndTrain(phases, prepared), segmenter, adapters
 
 
 def test_training_changes_adapters_alphas_and_decoder_and_nothing_else(model, adapter, search, train, little):

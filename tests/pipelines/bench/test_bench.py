@@ -182,11 +182,11 @@ def test_a_process_that_dies_is_a_failure_with_a_reason(project):
 KILL = """
 import os, signal
 from naslora_core.training import loop
-run = loop.StageWise.run_epoch
+run = loop.AlternatingPhases.run_epoch
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 # After the first step of the second epoch, as a machine that loses power.
-loop.StageWise.run_epoch = lambda self, epoch, progress: run(self, epoch, die if epoch == 1 else progress)
+loop.AlternatingPhases.run_epoch = lambda self, epoch, progress: run(self, epoch, die if epoch == 1 else progress)
 from pipelines.cli.app import app
 app(["bench", "--table", "tiny", "--row", "lora", "--set", "train.epochs=3", "--rounds", "0"])
 """

@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.state import snapshot as trained_state
 from naslora_core.data.prepared.batches import ShuffledBatches, split_for_search
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import ConfigError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training import loop
+from naslora_core.training.optim import arch_rate
+from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
-from naslora_core.training.schedule import arch_rate
-from naslora_core.training.state import trained_state
 
 SIDE = 64
 SPATIAL = {"conv_3x3", "conv_5x5", "dw_conv_3x3", "dil_conv_3x3", "avg_pool_3x3"}
@@ -48,7 +49,8 @@ def start(small, adapter, search, train, data):
         adapters = add_adapters(sam, adapter.model_copy(update={"method": method}), settings, seed)
         segmenter = PromptFreeSegmenter(sam)
         training = train.model_copy(update=train_changes)
-        return loop.SearchAndTrain(segmenter, adapters, data, data, training, settings, "fp32", seed), sam, adapters
+        phases = AlternatingPhases(segmenter, adapters, data, training, settings, "fp32", seed)
+        return loop.SearchAndTrain(phases, data), sam, adapters
 
     return make
 
@@ -72,7 +74,7 @@ def snapshot(sam):
 
 
 @pytest.mark.usefixtures("rising_dice")
-def test_stage_1_leaves_the_architecture_alone_and_stage_2_everything_else(start):
+def test_weight_steps_leave_the_architecture_alone_and_its_steps_everything_else(start):
     run, sam, _ = start(method="nas_pc_lora", nodes=2, alternate="epochs", epochs=1)
     seen = [("", snapshot(sam))]
     run.run(progress=lambda done, total, message: seen.append((message, snapshot(sam))))
@@ -89,7 +91,7 @@ def test_stage_1_leaves_the_architecture_alone_and_stage_2_everything_else(start
 
 
 @pytest.mark.usefixtures("rising_dice")
-def test_in_turns_of_epochs_stage_2_passes_over_its_images_after_every_so_many(start):
+def test_in_turns_of_epochs_the_architecture_passes_over_its_images_after_every_so_many(start):
     steps = []
     run, _, _ = start(alternate="epochs", arch_every=2, epochs=4, batch_size=2, warmup_epochs=1)
     record = run.run(progress=lambda done, total, message: steps.append((done, total, message)))
@@ -102,13 +104,13 @@ def test_in_turns_of_epochs_stage_2_passes_over_its_images_after_every_so_many(s
 
 @pytest.mark.usefixtures("rising_dice")
 @pytest.mark.parametrize("alternate", ["steps", "epochs"])
-def test_the_learning_rate_of_stage_2_follows_its_own_cosine(start, alternate):
+def test_the_learning_rate_of_the_architecture_follows_its_own_cosine(start, alternate):
     run, _, _ = start(alternate=alternate, arch_schedule="cosine", epochs=2, batch_size=1)
     run.run()
-    # Three weight steps an epoch, each followed by one of stage 2; or a pass over two images after each epoch.
+    # Three weight steps an epoch, each followed by one of the architecture; or a pass over two images after each epoch.
     total = 6 if alternate == "steps" else 4
     expected = 0.05 * arch_rate(total - 1, total, "cosine")
-    assert run._stages._arch_optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+    assert run._phases.learning_rates["arch_lr"] == pytest.approx(expected)
 
 
 @pytest.mark.usefixtures("rising_dice")
@@ -224,7 +226,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(start, changes, tmp_pat
     heard = []
     resumed = second.run(
         Checkpoints(tmp_path / "state.pt", 600),
-        watch=lambda epoch, alphas: heard.append((epoch, {one.epoch for one in alphas})),
+        on_epoch=lambda epoch, alphas: heard.append((epoch, {one.epoch for one in alphas})),
     )
     assert heard == [(epoch, {epoch.epoch} if resumed.alphas else set()) for epoch in resumed.epochs]
     assert [e.train_loss for e in resumed.epochs] == [e.train_loss for e in expected.epochs]
@@ -237,7 +239,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(start, changes, tmp_pat
 def test_the_trained_state_makes_one_model_of_another(start):
     _, sam, adapters = start(seed=3, alphas="random")
     _, other, _ = start(seed=4, alphas="random")
-    next(iter(adapters.values())).mixed_ops()["0_1"].temperature.fill_(0.7)
+    next(iter(adapters.values())).mixed_ops()["0_1"].set_time(temperature=0.7, pressure=0)
     assert any(not torch.equal(value, other.state_dict()[key]) for key, value in sam.state_dict().items())
     state = trained_state(sam)
     assert not any("base_layer" in key or "iou_prediction_head" in key for key in state)

@@ -1,5 +1,6 @@
-"""Gradients of a batch in as much memory as there is."""
+"""The gradients of a batch: in as many parts as memory asks for, and whether they are fit to be used."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 from naslora_core.data.prepared.batches import Batch
 from naslora_core.errors import TrainingError, is_out_of_memory
 
+MAX_IN_A_ROW = 5
+
 
 class MicroBatches:
-    """Computes a batch's gradients part by part where the whole does not fit into memory.
+    """Compute a batch's gradients part by part where the whole does not fit into memory.
 
     A step stays a step over the whole batch: the gradients are those of its mean loss, up to the order of additions.
     Once divided, batches stay so, and a run that goes on from a checkpoint divides them as it did.
@@ -54,7 +57,42 @@ class MicroBatches:
         for start in range(0, count, size):
             part = batch[start : start + size]
             loss = weight * (len(part.images) / count) * loss_of(part)
-            # The other stage's parameters need no gradient; leaving them out also saves their share of the work.
+            # The other phase's parameters need no gradient; leaving them out also saves their share of the work.
             loss.backward(inputs=inputs)
             losses.append(loss.detach())
         return torch.stack(losses).sum()
+
+
+class NonFiniteSteps:
+    """Leave out a step whose loss or gradients are not finite, and end the run where several in a row are not.
+
+    A single overflow of a kernel in bfloat16 must not cost hours of training, nor reach a weight, from which it would
+    spread to all others. Gradient scalers leave out such steps, too (arXiv:1710.03740, section 3.2).
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def may_update(self, step: int, loss: float, norms: Sequence[float], names: Sequence[str]) -> bool:
+        """Return whether loss and gradients are finite, so that the step may change weights.
+
+        Args:
+            step: its number, for the message.
+            loss: of the batch.
+            norms: of all gradients, by optimiser.
+            names: of the batch's images.
+
+        Raises:
+            TrainingError: if this is the fifth step in a row that is not.
+        """
+        if all(math.isfinite(number) for number in (loss, *norms)):
+            self._in_a_row = 0
+            return True
+        self._in_a_row += 1
+        if self._in_a_row == MAX_IN_A_ROW:
+            raise TrainingError(
+                f"{MAX_IN_A_ROW} steps in a row were left out, the last of them step {step}: the loss is {loss:g}, its "
+                f"gradients' norm {max(norms):g}, on {', '.join(names)}. Look at these images and masks; lower "
+                "train.lr and search.arch_lr, or set model.precision: fp32. The last checkpoint is kept"
+            )
+        return False

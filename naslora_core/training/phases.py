@@ -1,0 +1,242 @@
+"""The two phases of the search and their steps: which parameters a step updates, and when (arXiv:2512.03499)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from naslora_core.adapted.architecture import searched_edges
+from naslora_core.adapters import Adapter
+from naslora_core.config import SearchConfig, TrainConfig
+from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search
+from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.progress import Progress
+from naslora_core.sam.precision import autocast
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.training.checks import check_pressure
+from naslora_core.training.companions import Companions, spread_rows
+from naslora_core.training.gradients import MicroBatches, NonFiniteSteps
+from naslora_core.training.losses import make_loss
+from naslora_core.training.optim import (
+    ScheduledOptimizer,
+    arch_rate,
+    arch_turns,
+    make_arch_optimizer,
+    make_weight_optimizer,
+    pressure_at,
+    temperature_at,
+    weight_rate,
+)
+from naslora_core.training.processes import Processes
+
+
+@dataclass(frozen=True)
+class EpochLosses:
+    """The loss of every step of an epoch, by phase; NaN where a step was left out."""
+
+    weights: list[float] = field(default_factory=list)
+    arch: list[float] = field(default_factory=list)
+
+
+class AlternatingPhases:
+    """Two optimisers that take turns: weight steps, and steps of the architecture (stages 1 and 2 of the paper).
+
+    Architecture steps see training images that weight steps do not (first-order DARTS, arXiv:1806.09055, section 2.3).
+    There are none in the first `warmup_epochs`, and none at all where the alphas are frozen.
+    `search.alternate: joint` is the control without phases: one loss on all images moves both.
+
+    Args:
+        segmenter: a SAM whose adapters and mask decoder are trainable; trained in place.
+        adapters: its adapters by layer name; empty trains the mask decoder alone.
+        training: the training split.
+        train: length, batches, loss and rates.
+        search: when the architecture has its turn, and how its cells change with time.
+        precision: "auto", "fp32" or "bf16".
+        seed: decides the order of images, their variations and which are held out for the architecture.
+        processes: that train together.
+
+    Raises:
+        ConfigError: if loss, pressure or held-out share do not fit the data and the search space.
+    """
+
+    def __init__(
+        self,
+        segmenter: PromptFreeSegmenter,
+        adapters: Mapping[str, Adapter],
+        training: PreparedData,
+        train: TrainConfig,
+        search: SearchConfig,
+        precision: str,
+        seed: int,
+        processes: Processes | None = None,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.segmenter, self.adapters, self.processes = segmenter, adapters, processes or Processes()
+        self.train, self.precision = train, precision
+        self._search, self._edges = search, searched_edges(adapters)
+        check_pressure(self._edges, search, train.epochs)
+        self._loss = make_loss(train, segmenter.classes)
+        arch_optimizer = make_arch_optimizer(adapters.values(), search)
+        share = search.arch_split if arch_optimizer and search.alternate != "joint" else 0.0
+        weight_rows, arch_rows = split_for_search(training.groups, share, seed)
+        self._training, self._weight_rows = training, weight_rows
+        batches = partial(
+            ShuffledBatches, batch_size=train.batch_size, augment=train.augment, device=segmenter.sam.device
+        )
+        self._weight_batches = batches(training, weight_rows, seed=seed)
+        self._arch_batches = batches(training, arch_rows, seed=seed + 1)
+        self._weights = ScheduledOptimizer(
+            make_weight_optimizer(segmenter.sam, adapters.values(), train),
+            partial(weight_rate, total_steps=self._planned_weight_steps, warmup_steps=train.warmup_steps),
+        )
+        self._arch = (
+            None
+            if arch_optimizer is None
+            else ScheduledOptimizer(
+                arch_optimizer,
+                partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule),
+            )
+        )
+        self._companions = Companions(adapters.values(), self._planned_weight_steps)
+        self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
+        self._set_time(epoch=0)
+
+    def prepare(self, progress: Progress) -> None:
+        """Let methods that start from training images look at some; for fresh adapters only."""
+        self.segmenter.eval()
+        batches = spread_rows(self._weight_rows, self.train.batch_size)
+        self._companions.prepare([partial(self._look, rows, progress) for rows in batches])
+
+    def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
+        """Take a weight step for every batch of an epoch, and steps of the architecture at their turns.
+
+        An epoch that was interrupted is taken up after its last step.
+
+        Args:
+            epoch: counted from 0.
+            progress: told after every step, when `state` is such that an epoch can go on from it.
+
+        Raises:
+            TrainingError: if loss or gradients stay non-finite, or one image is more than memory holds.
+        """
+        self._set_time(epoch)
+        self.segmenter.train()
+        search, losses = self._search, self._losses
+        searching = self._arch is not None and epoch >= search.warmup_epochs
+        for _ in range(len(losses.weights), len(self._weight_batches)):
+            losses.weights.append(self._weight_step(joint=searching and search.alternate == "joint"))
+            if searching and search.alternate == "steps" and self._weights.steps % search.arch_every == 0:
+                losses.arch.append(self._arch_step())
+            self._tell(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
+        if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
+            for _ in range(len(losses.arch), len(self._arch_batches)):
+                losses.arch.append(self._arch_step())
+                self._tell(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
+        self._losses = EpochLosses()
+        return losses
+
+    def _weight_step(self, joint: bool) -> float:
+        """Update what learns in encoder and mask decoder, with the architecture at rest unless both are joint."""
+        arch = [self._arch] if joint and self._arch else []
+        loss = self._step(next(self._weight_batches), self._weights, *arch)
+        if math.isfinite(loss):
+            self._companions.after_step(self._weights.steps)
+        return loss
+
+    def _arch_step(self) -> float:
+        """Update alphas and betas, with the weights at rest."""
+        assert self._arch is not None
+        return self._step(next(self._arch_batches), self._arch)
+
+    def _step(self, batch: Batch, *optimizers: ScheduledOptimizer) -> float:
+        """Update the parameters of `optimizers` once, or leave them where loss or gradients are not finite."""
+        updated = [parameter for optimizer in optimizers for parameter in optimizer.parameters]
+        rows, weight = self.processes.share(len(batch.images))
+        own_loss = self._micro_batches.gradients(batch[rows], weight, self._loss_of, updated)
+        loss = self.processes.average(own_loss, updated)
+        norms = [float(torch.nn.utils.clip_grad_norm_(each.parameters, self.train.clip_norm)) for each in optimizers]
+        is_finite = self._non_finite_steps.may_update(self._steps + len(optimizers), loss, norms, batch.names)
+        for optimizer in optimizers:
+            optimizer.step(update=is_finite)
+        return loss if is_finite else math.nan
+
+    def _loss_of(self, batch: Batch) -> Tensor:
+        device = self.segmenter.sam.device
+        with autocast(self.precision, device):
+            low_res_masks = self.segmenter(batch.images.to(device))
+        logits = self.segmenter.upscale(low_res_masks)
+        loss = self._loss(logits, batch.masks.to(device), batch.valid.to(device))
+        penalties = [penalty for adapter in self.adapters.values() if (penalty := adapter.take_penalty()) is not None]
+        return sum(penalties, start=loss)
+
+    def _look(self, rows: list[int], progress: Progress) -> Tensor:
+        self._tell(progress, "a look at training images")
+        return self._loss_of(make_batch(self._training, rows))
+
+    def _set_time(self, epoch: int) -> None:
+        search, epochs = self._search, self.train.epochs
+        pressure = pressure_at(epoch, epochs, search.pointwise_pressure)
+        temperature = temperature_at(epoch, epochs, search.warmup_epochs, search.temperature, search.final_temperature)
+        for op in self._edges.values():
+            op.set_time(temperature, pressure)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the run may end here: under pressure without spatial operations, and for all a method asks."""
+        pointwise = self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
+        return pointwise and self._companions.are_settled
+
+    @property
+    def learning_rates(self) -> dict[str, float | None]:
+        """Rates of the last steps: `lr` of the adapters where there are any, `decoder_lr`, and `arch_lr` or None."""
+        rates = self._weights.last_rates
+        arch = self._arch.last_rates if self._arch else []
+        return {"lr": rates[0], "decoder_lr": rates[-1], "arch_lr": arch[0] if arch else None}
+
+    @property
+    def _steps(self) -> int:
+        return self._weights.steps + (self._arch.steps if self._arch else 0)
+
+    @property
+    def _planned_weight_steps(self) -> int:
+        return self.train.epochs * len(self._weight_batches)
+
+    @property
+    def _planned_arch_steps(self) -> int:
+        search, epochs = self._search, self.train.epochs
+        if search.alternate != "epochs":
+            every = 1 if search.alternate == "joint" else search.arch_every
+            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), every)
+        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
+
+    def _tell(self, progress: Progress, message: str) -> None:
+        total = self._planned_weight_steps + (self._planned_arch_steps if self._arch else 0)
+        parts = self._micro_batches.parts
+        divided = f", batches in {parts} parts to fit into memory" if parts > 1 else ""
+        progress(self._steps, total, message + divided)
+
+    def state(self) -> dict[str, Any]:
+        """Return all but the model's weights that the next step depends on."""
+        return {
+            "losses": asdict(self._losses),
+            "parts": self._micro_batches.parts,
+            "batches": [self._weight_batches.state(), self._arch_batches.state()],
+            "weights": self._weights.state(),
+            "arch": self._arch.state() if self._arch else {},
+            "companions": self._companions.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from where `state` was taken."""
+        self._losses = EpochLosses(**state["losses"])
+        self._micro_batches.parts = state["parts"]
+        for batches, saved in zip((self._weight_batches, self._arch_batches), state["batches"], strict=True):
+            batches.restore(saved)
+        self._weights.restore(state["weights"])
+        if self._arch:
+            self._arch.restore(state["arch"])
+        self._companions.restore(state["companions"])

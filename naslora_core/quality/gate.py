@@ -17,7 +17,7 @@ from naslora_core.quality.engine import Outcome, run_suite
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.measure import measure_pairs
 from naslora_core.quality.table import read_reusable, write_table
-from naslora_core.quality.unknown_files import find_strangers
+from naslora_core.quality.unknown_files import find_unknown_files
 from naslora_core.quality.verdict import Failure, FileProblem, Verdict
 
 
@@ -59,7 +59,7 @@ def check_dataset(
     }
     found = {"dataset_sha256": fingerprint(dataset, digests), "compared_with": compared_with}
     return verdict.model_copy(
-        update={**found, "failures": (*verdict.failures, *find_strangers(dataset), *drift)}
+        update={**found, "failures": (*verdict.failures, *find_unknown_files(dataset), *drift)}
     ), table
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest
-from naslora_core.data.dataset.duplicates import single_threaded
+from naslora_core.data.dataset.duplicates import use_one_thread
 from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.pair import MISSING, Kind, measure_file
@@ -49,7 +49,7 @@ def measure_pairs(
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     work = partial(measure_file, card=dataset.card)
     workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
-    with mapping(work, workers, f"measures files of '{dataset.card.name}'", single_threaded) as measure:
+    with mapping(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
         measured = measure([(kind, path) for kind, path, _ in jobs])
         for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
             found[kind].append({"row": row, **columns})

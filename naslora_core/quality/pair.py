@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.dataset.card import DatasetCard
-from naslora_core.data.dataset.duplicates import describe_image
+from naslora_core.data.dataset.duplicates import image_signature
 from naslora_core.data.dataset.encoding import decode_picture
 from naslora_core.data.dataset.pixels import (
     check_integrity,
@@ -50,7 +50,7 @@ def measure_image(path: Path) -> dict[str, Any]:
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     histogram = _histogram(gray) / gray.size
     brightness, contrast = cv2.meanStdDev(gray)
-    bits, thumbnail = describe_image(gray)
+    bits, thumbnail = image_signature(gray)
     return {
         "image_state": OK,
         "image_problem": "",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset.duplicates import group_copies
+from naslora_core.data.dataset.duplicates import label_duplicates
 
 
 def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -37,7 +37,7 @@ def _copies(table: pd.DataFrame, max_bits: int) -> np.ndarray:
         part = table[readable]
         hashes = np.array([int(text, 16) for text in part["perceptual_hash"]], dtype=np.uint64)
         thumbnails = np.frombuffer(b"".join(part["thumbnail"]), dtype=np.uint8).reshape(len(part), -1)
-        labels[readable] = group_copies(hashes, thumbnails, max_bits)
+        labels[readable] = label_duplicates(hashes, thumbnails, max_bits)
     return labels
 
 

@@ -5,7 +5,7 @@ from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.quality.verdict import Failure, FileProblem
 
 
-def find_strangers(dataset: Dataset) -> list[Failure]:
+def find_unknown_files(dataset: Dataset) -> list[Failure]:
     """Return a warning that names what in images/ and masks/ has no suffix of an image; hidden files are no matter."""
     files = [
         FileProblem(file=f"{kind}/{_printable(path.name)}", problem=_problem(path.suffix, path.is_dir()))

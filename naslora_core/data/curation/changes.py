@@ -10,7 +10,7 @@ from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER
 from naslora_core.data.dataset.card import CARD_FILE, read_card
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, SHARDS_FOLDER, SHARDS_INDEX
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
-from naslora_core.data.dataset.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
+from naslora_core.data.dataset.splits import SPLITS_FILE, complete_splits, read_groups, read_splits
 from naslora_core.data.prepared.shards import read_index
 
 TEXT_FILES = (CARD_FILE, SPLITS_FILE, f"{SHARDS_FOLDER}/{SHARDS_INDEX}")
@@ -88,13 +88,13 @@ def read_version(label: str, files: Mapping[str, str], folder: Path) -> Version:
         images=images,
         masks=_of_folder(files, MASKS_FOLDER),
         quarantined=frozenset(_of_folder(files, f"{QUARANTINE_FOLDER}/{IMAGES_FOLDER}")),
-        splits=assign_splits(names, read_splits(folder), card.split, groups),
+        splits=complete_splits(names, read_splits(folder), card.split, groups),
         groups=groups,
         card=_flatten(card.model_dump(mode="json", exclude_none=True)),
     )
 
 
-def compare(before: Version, after: Version) -> Changes:
+def find_changes(before: Version, after: Version) -> Changes:
     """Return what has to be done to the first version to get the second."""
     aside, back = after.quarantined - before.quarantined, before.quarantined - after.quarantined
     images, masks = _differences(before.images, after.images), _differences(before.masks, after.masks)

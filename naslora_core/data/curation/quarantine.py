@@ -8,7 +8,7 @@ from naslora_core.data.curation.pack import require_unpacked
 from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, Quarantined, change, finish, read_quarantine
 from naslora_core.data.dataset.card import read_card
 from naslora_core.data.dataset.dataset import Dataset, read_dataset
-from naslora_core.data.dataset.splits import assign_splits, read_groups, read_splits
+from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
 from naslora_core.errors import DataError
 
 
@@ -103,6 +103,6 @@ def _unlisted(root: Path, pairs: Iterable[Quarantined]) -> dict[str, Quarantined
     lost = {}
     for pair in pairs:
         known = groups | ({pair.name: pair.group} if pair.group else {})
-        if pair.name not in splits and assign_splits([pair.name], splits, rule, known)[pair.name] != pair.split:
+        if pair.name not in splits and complete_splits([pair.name], splits, rule, known)[pair.name] != pair.split:
             lost[pair.name] = pair
     return lost

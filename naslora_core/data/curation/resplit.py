@@ -6,13 +6,13 @@ from naslora_core.data.curation.describe import measure_masks
 from naslora_core.data.curation.quarantine_record import finish, read_quarantine
 from naslora_core.data.dataset.card import SplitRule, write_card
 from naslora_core.data.dataset.dataset import Dataset, read_dataset
-from naslora_core.data.dataset.groups import groups_of_copies, join_groups
-from naslora_core.data.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION, assign_splits, draw_splits, write_splits
+from naslora_core.data.dataset.groups import find_duplicates, join_groups
+from naslora_core.data.dataset.splits import SPLITS, TEST, TRAIN, VALIDATION, complete_splits, draw_splits, write_splits
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress, silent
 
 
-def redraw(
+def resplit(
     root: Path, rule: SplitRule, keep_test: bool = False, force: bool = False, progress: Progress = silent
 ) -> Dataset:
     """Draw the split of a dataset and write splits.csv and the rule in dataset.yaml.
@@ -52,7 +52,7 @@ def redraw(
         rule = rule.model_copy(update={"kind": "listed", **shares})
     held = {one.name: one.group for one in read_quarantine(root) if one.name not in drawn}
     told = {name: group for name, group in (held | groups).items() if group and group != rule.group_of(name)}
-    write_splits(root, drawn | assign_splits(held, drawn, rule, told), told)
+    write_splits(root, drawn | complete_splits(held, drawn, rule, told), told)
     write_card(root, dataset.card.model_copy(update={"split": rule}))
     return read_dataset(root)
 
@@ -65,7 +65,7 @@ def _groups(dataset: Dataset, rule: SplitRule, progress: Progress) -> dict[str, 
         for pair in dataset.pairs
     }
     images = {pair.name: pair.image for pair in dataset.pairs if pair.image is not None}
-    return join_groups(declared, groups_of_copies(images, progress))
+    return join_groups(declared, find_duplicates(images, progress))
 
 
 def _foreground(dataset: Dataset, progress: Progress) -> dict[str, float]:

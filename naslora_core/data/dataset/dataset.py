@@ -10,7 +10,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, read_card
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES, read_image, read_mask
-from naslora_core.data.dataset.splits import SPLITS_FILE, assign_splits, read_groups, read_splits
+from naslora_core.data.dataset.splits import SPLITS_FILE, complete_splits, read_groups, read_splits
 from naslora_core.errors import DataError
 from naslora_core.files import file_sha256
 
@@ -93,7 +93,7 @@ def read_dataset(root: Path) -> Dataset:
         )
     names = sorted(images.keys() | masks.keys())
     groups = {name: card.split.group_of(name) for name in names} | read_groups(root)
-    splits = assign_splits(names, read_splits(root), card.split, groups)
+    splits = complete_splits(names, read_splits(root), card.split, groups)
     pairs = tuple(Pair(n, images.get(n), masks.get(n), splits[n], groups[n]) for n in names)
     return Dataset(root, card, pairs)
 

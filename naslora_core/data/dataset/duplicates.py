@@ -29,7 +29,7 @@ _HASHES, _PICTURES = 1 << 20, 1 << 14
 _BITS = 64
 
 
-def describe_image(gray: np.ndarray) -> tuple[int, bytes]:
+def image_signature(gray: np.ndarray) -> tuple[int, bytes]:
     """Return what copies of an image share.
 
     Args:
@@ -45,28 +45,28 @@ def describe_image(gray: np.ndarray) -> tuple[int, bytes]:
     return int.from_bytes(np.packbits(bits).tobytes(), "big"), thumbnail.tobytes()
 
 
-def describe_file(path: Path) -> tuple[int, bytes] | None:
-    """Return `describe_image` of an image file; None if it cannot be read."""
+def file_signature(path: Path) -> tuple[int, bytes] | None:
+    """Return `image_signature` of an image file; None if it cannot be read."""
     try:
-        return describe_image(cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY))
+        return image_signature(cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY))
     except DataError:
         return None
 
 
-def single_threaded() -> None:
+def use_one_thread() -> None:
     """Keep OpenCV to one thread, in a process that has others of its kind beside it."""
     cv2.setNumThreads(1)
 
 
-def group_copies(hashes: np.ndarray, thumbnails: np.ndarray, max_bits: int) -> np.ndarray:
+def label_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, max_bits: int) -> np.ndarray:
     """Return which images are copies of each other.
 
     Hashes that differ in at most `max_bits` bits agree in one of `max_bits` + 1 bands, so that only images that
     share a band are compared: far fewer than all pairs.
 
     Args:
-        hashes: (N,) uint64 of `describe_image`.
-        thumbnails: (N, 256) uint8 of `describe_image`.
+        hashes: (N,) uint64 of `image_signature`.
+        thumbnails: (N, 256) uint8 of `image_signature`.
         max_bits: by how many bits the hashes of copies may differ.
 
     Returns:

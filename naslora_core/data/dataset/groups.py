@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.dataset.duplicates import MOST_BITS, describe_file, group_copies, single_threaded
+from naslora_core.data.dataset.duplicates import MOST_BITS, file_signature, label_duplicates, use_one_thread
 from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
 
@@ -13,7 +13,7 @@ from naslora_core.progress import Progress, silent
 _WORTH_A_PROCESS = 100
 
 
-def groups_of_copies(
+def find_duplicates(
     paths: Mapping[str, Path], progress: Progress = silent, workers: int | None = None
 ) -> dict[str, str]:
     """Find names whose files show the same image, or nearly; divided between splits, they would be tested on by heart.
@@ -32,7 +32,7 @@ def groups_of_copies(
     names = sorted(paths)
     looks: dict[str, tuple[int, bytes]] = {}
     with mapping(
-        describe_file, workers or worker_count(len(names), _WORTH_A_PROCESS), "compares images", single_threaded
+        file_signature, workers or worker_count(len(names), _WORTH_A_PROCESS), "compares images", use_one_thread
     ) as describe:
         for done, look in enumerate(describe([paths[name] for name in names]), start=1):
             if look is not None:
@@ -42,7 +42,7 @@ def groups_of_copies(
         return {}
     hashes = np.array([bits for bits, _ in looks.values()], dtype=np.uint64)
     thumbnails = np.frombuffer(b"".join(small for _, small in looks.values()), dtype=np.uint8)
-    labels = group_copies(hashes, thumbnails.reshape(len(looks), -1), MOST_BITS)
+    labels = label_duplicates(hashes, thumbnails.reshape(len(looks), -1), MOST_BITS)
     members: dict[int, list[str]] = {}
     for name, label in zip(looks, labels.tolist(), strict=True):
         members.setdefault(label, []).append(name)
@@ -56,7 +56,7 @@ def join_groups(declared: Mapping[str, str], twins: Mapping[str, str]) -> dict[s
 
     Args:
         declared: group by name, such as the patient.
-        twins: another grouping of the same names, as `groups_of_copies` returns it.
+        twins: another grouping of the same names, as `find_duplicates` returns it.
 
     Returns:
         Group by name; of declared groups that twins connect, all get the name of the first.

@@ -65,7 +65,7 @@ def draw_splits(
     return dict(sorted(splits.items()))
 
 
-def assign_splits(
+def complete_splits(
     names: Iterable[str], listed: Mapping[str, str], rule: SplitRule, groups: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Give every name its split: the listed one, else that of its group, else one that only the rule decides.

@@ -1,8 +1,8 @@
-"""Published and private layouts of images and masks, brought into naslora's own.
+"""Import images and masks from published datasets and from common formats.
 
-A new layout is one file in `published/` (a data set as its authors lay it out) or in `formats/` (a general layout, an
-annotation tool): a function from `ImportRequest` to `Found`, and an `Importer` that says how to tell it. Copy a short
-neighbour; what importers have in common lies in `shared/`.
+To add a published dataset, copy `published/camo.py`; to add a format of an annotation tool, copy `formats/yolo.py`.
+Such a file holds a function from `ImportRequest` to `Found` and registers an `Importer`; import it below. What several
+importers need lies in `shared/`, which registers nothing.
 """
 
 from naslora_core.data.importers.assign_splits import missing_splits

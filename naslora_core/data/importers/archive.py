@@ -1,4 +1,4 @@
-"""Archives unpacked into a temporary folder, trusting nothing they say about themselves.
+"""Unpack archives into a temporary folder, without trusting their names, sizes and links.
 
 Of what members are, only folders and plain files are made; a link within the archive becomes a copy of what it points
 to. So nothing that is unpacked can lead out of the folder, whatever comes after it.
@@ -80,7 +80,7 @@ def unpacked(archive: Path, limits: Limits | None = None, progress: Progress = s
         ) as error:
             raise _damaged(archive, error) from error
         except OSError as error:
-            # What decompressors complain of has no number; a full disk has one, and explains itself.
+            # Errors of decompressors have no number; a full disk has one, and explains itself.
             if error.errno is not None:
                 raise
             raise _damaged(archive, error) from error
@@ -179,7 +179,7 @@ def _unpack_tar(archive: Path, folder: _Folder) -> None:
                 links.append(member)
             elif not (member.isdir() or member.isfile()):
                 raise folder.refuse(member.name, "is a device or a pipe, neither file nor folder")
-            _ask_python(member, folder)
+            _apply_data_filter(member, folder)
             if member.isdir():
                 place.mkdir(parents=True, exist_ok=True)
             elif member.isfile():
@@ -189,7 +189,7 @@ def _unpack_tar(archive: Path, folder: _Folder) -> None:
             _write_member(content, member, folder)
 
 
-def _ask_python(member: tarfile.TarInfo, folder: _Folder) -> None:
+def _apply_data_filter(member: tarfile.TarInfo, folder: _Folder) -> None:
     """Refuse a member that Python's own filter refuses, where Python has one (3.12, and later releases of 3.10)."""
     if hasattr(tarfile, "data_filter"):
         try:

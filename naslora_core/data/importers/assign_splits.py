@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests of what is brought in: as published, as before, or drawn."""
+"""Assign imported images to training, validation and testing: as published, as before, or drawn."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.data.dataset.card import CARD_FILE, SplitRule, read_card
-from naslora_core.data.dataset.groups import groups_of_copies, join_groups
+from naslora_core.data.dataset.groups import find_duplicates, join_groups
 from naslora_core.data.dataset.splits import (
     SPLITS,
     TEST,
     TRAIN,
     VALIDATION,
-    assign_splits,
+    complete_splits,
     draw_splits,
     read_groups,
     read_splits,
@@ -21,37 +21,37 @@ from naslora_core.data.importers.base import ImportRequest, Source
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress, silent
 
-# What the request and an earlier import leave open.
+# Used where neither the request nor an earlier import gives a seed or a share.
 SEED, SHARE = 7, 0.15
 
 
 @dataclass(frozen=True)
-class Division:
-    """The rule for the card, and split and group by name."""
+class SplitAssignment:
+    """The split rule for the card, and the split and group of every image by name."""
 
     rule: SplitRule
     splits: dict[str, str]
     groups: dict[str, str]
 
 
-def divide(
+def assign_splits(
     sources: Sequence[Source],
     request: ImportRequest,
     target: Path,
     images: Mapping[str, Path],
     progress: Progress = silent,
-) -> Division:
-    """Give every source its split and its group.
+) -> SplitAssignment:
+    """Assign every source a split and a group.
 
     A published split holds. Of it, what is missing of validation and testing is drawn from the training images; if
-    there are none, all is drawn. Drawn splits separate neither groups nor copies of an image. What the dataset in
+    there are none, all is drawn. Drawn splits separate neither groups nor duplicates of an image. What the dataset in
     `target` had keeps its group, and its drawn split unless the request asks for another rule.
 
     Args:
         sources: all pairs.
         request: shares and seed.
         target: the dataset that is there already, if there is one.
-        images: files by name; copies are looked for among these.
+        images: files by name; duplicates are looked for among these.
         progress: called after each image that is read.
 
     Raises:
@@ -63,12 +63,12 @@ def divide(
     kept = earlier is not None and earlier.kind == ("listed" if published else "random") and _agrees(request, earlier)
     rule = earlier if kept and earlier else _random_rule(request)
     before = read_splits(target) if kept else {}
-    # Copies of published images lie where they were published; the gate tells.
+    # Duplicates of published images stay in their published splits; the gate reports them.
     free = [source.name for source in sources if missing and published.get(source.name, TRAIN) == TRAIN]
-    copies = groups_of_copies({name: images[name] for name in free if name in images}, progress)
-    groups = join_groups(_groups(sources, rule, target), copies)
+    duplicates = find_duplicates({name: images[name] for name in free if name in images}, progress)
+    groups = join_groups(_groups(sources, rule, target), duplicates)
     if not published:
-        return Division(rule, _draw(free, rule, groups, before), groups)
+        return SplitAssignment(rule, _draw(free, rule, groups, before), groups)
     if missing:
         before = {name: split for name, split in before.items() if published.get(name) == TRAIN and split in SPLITS}
         from_train = _random_rule(request, missing).model_copy(update={"seed": rule.seed})
@@ -76,7 +76,7 @@ def divide(
     count = Counter(published.values())
     train, validation, test = (round(count[split] / len(published), 4) for split in SPLITS)
     shares = {"train": train, "validation": validation, "test": test}
-    return Division(rule.model_copy(update={"kind": "listed", **shares}), published, groups)
+    return SplitAssignment(rule.model_copy(update={"kind": "listed", **shares}), published, groups)
 
 
 def missing_splits(sources: Iterable[Source]) -> tuple[str, ...]:
@@ -115,5 +115,5 @@ def _groups(sources: Sequence[Source], rule: SplitRule, target: Path) -> dict[st
 
 def _draw(names: Iterable[str], rule: SplitRule, groups: dict[str, str], before: dict[str, str]) -> dict[str, str]:
     if before:
-        return assign_splits(names, before, rule, groups)
+        return complete_splits(names, before, rule, groups)
     return draw_splits(names, rule, groups)

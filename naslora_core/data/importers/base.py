@@ -1,4 +1,4 @@
-"""What every importer shares: what it is asked, what it finds, and where in a folder its layout begins."""
+"""The interface of importers: a request, what is found for it, and the registry of layouts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ DEPTH = 3
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What the user wants brought in; None and empty leave the choice to the importer, or to what was there before.
+    """What the user wants imported; None and empty leave the choice to the importer, or to an earlier import.
 
     Attributes:
         folder: where the data lies.
@@ -47,7 +47,7 @@ class ImportRequest:
 
 @dataclass(frozen=True)
 class Source:
-    """One pair to bring in, under its new name.
+    """One pair to import, under its new name.
 
     `split` is None where none is published; images of one `group`, a scene's or a video's, stay in one split.
     """
@@ -80,7 +80,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Importer:
-    """A layout: how to tell it, and how to read it.
+    """A layout: how to recognise it, and how to read it.
 
     Attributes:
         name: what the user types.
@@ -92,7 +92,7 @@ class Importer:
         options: which fields of `ImportRequest` it makes use of, beyond those all importers share; "classes" if it
             takes more than a new name for the only class.
         is_unmistakable: whether a folder `is_root` accepts can be of no other layout.
-        explains: `find` says itself what is missing where the layout is nowhere found.
+        explains: `find` raises its own error, which says what is missing, if the layout is not found.
     """
 
     name: str
@@ -163,8 +163,8 @@ def _adjusted(found: Found, request: ImportRequest) -> Found:
 IMPORTERS: Registry[Importer] = Registry("dataset layout")
 
 
-def add(importer: Importer) -> None:
-    """Make a layout known under its name.
+def register(importer: Importer) -> None:
+    """Add an importer to `IMPORTERS` under its name.
 
     Raises:
         ConfigError: if the name is taken.
@@ -173,7 +173,7 @@ def add(importer: Importer) -> None:
 
 
 def holds(*paths: str) -> Callable[[Path], bool]:
-    """Return whether a folder holds all `paths`, as a function; they are relative, with slashes."""
+    """Return a function that says whether a folder holds all `paths`; they are relative, with slashes."""
     return lambda folder: all((folder / path).exists() for path in paths)
 
 

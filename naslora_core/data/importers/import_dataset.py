@@ -1,4 +1,4 @@
-"""From what an importer found to a dataset on disk: its files, its card, its split."""
+"""Write what an importer found as a dataset: its files, its card, its splits."""
 
 import shutil
 from collections import Counter
@@ -12,7 +12,7 @@ from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, read
 from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, explain, read_card, write_card
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
 from naslora_core.data.dataset.splits import write_splits
-from naslora_core.data.importers.assign_splits import divide
+from naslora_core.data.importers.assign_splits import assign_splits
 from naslora_core.data.importers.base import Found, ImportRequest, Pixels
 from naslora_core.data.importers.shared.rasterise import write_ids
 from naslora_core.errors import DataError
@@ -28,21 +28,21 @@ def import_dataset(
     pairs_only: bool = False,
     progress: Progress = silent,
 ) -> Dataset:
-    """Bring what an importer found into `target`, files byte for byte, and write its card and split.
+    """Copy what an importer found into `target`, files byte for byte, and write its card and splits.
 
     Images that `target` already had keep their group, and the split that was drawn for them if the rule is the
     same, so that growing a dataset never moves an image from training to testing. Pairs in quarantine stay there.
 
     Args:
         found: what the importer of the layout returned for `request`.
-        request: where from, and how to divide.
+        request: where from, and how to draw the splits.
         target: data/<domain>; its last part becomes the name.
         replace_existing: take the place of a dataset that is there already.
         pairs_only: leave out images without a mask and masks without an image.
-        progress: called after each pair, and after each image that is looked at for copies.
+        progress: called after each pair, and after each image that is compared with the others.
 
     Raises:
-        DataError: if `target` exists, there is nothing to bring in, or two pairs have one name.
+        DataError: if `target` exists, there is nothing to import, or two pairs have one name.
     """
     if target.exists() and not replace_existing:
         raise DataError(f"{target} exists already; choose another --name, or --replace it")
@@ -52,8 +52,8 @@ def import_dataset(
         wanted = [source for source in wanted if source.image is not None and source.mask is not None]
     found = replace(found, sources=tuple(wanted))
     _check_sources(found, request)
-    # What cannot be divided is told before anything is copied.
-    divide(found.sources, request, target, images={})
+    # Splits that cannot be drawn are an error before anything is copied.
+    assign_splits(found.sources, request, target, images={})
     with atomic_directory(target) as folder:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
@@ -61,9 +61,9 @@ def import_dataset(
             _write(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
             _write(source.mask, folder / MASKS_FOLDER, source.name, is_mask=True)
             progress(done, len(found.sources), f"import {target.name}")
-        division = divide(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
-        write_card(folder, _card(found, division.rule, target))
-        write_splits(folder, division.splits, division.groups)
+        assigned = assign_splits(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
+        write_card(folder, _card(found, assigned.rule, target))
+        write_splits(folder, assigned.splits, assigned.groups)
         if held:
             shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)
     return read_dataset(target)
@@ -71,7 +71,7 @@ def import_dataset(
 
 def _check_sources(found: Found, request: ImportRequest) -> None:
     if not any(source.image for source in found.sources):
-        raise DataError(f"{request.folder} holds no image with a mask; nothing was brought in")
+        raise DataError(f"{request.folder} holds no image with a mask; nothing was imported")
     name, count = Counter(source.name for source in found.sources).most_common(1)[0]
     if count > 1:
         raise DataError(f"{request.folder} has {count} images called '{name}'; rename all but one")

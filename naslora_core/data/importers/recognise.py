@@ -1,4 +1,4 @@
-"""Which layout a folder has, found out by asking every importer."""
+"""Recognise the layout of a folder by asking every importer."""
 
 from pathlib import Path
 

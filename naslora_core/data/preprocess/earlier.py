@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierOutput:
     """Rows of an earlier output, by what they were made from.
 
     Args:
@@ -48,7 +48,7 @@ class Earlier:
         (height, width), (inner_height, inner_width) = (self.items[key][of] for of in ("original_size", "input_size"))
         return (height, width), (inner_height, inner_width)
 
-    def take(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:
+    def link_or_copy(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:
         """Bring a shard into `folder` without writing its bytes anew, if it holds just these rows; say if it did."""
         if self.keys.get(shard) != keys:
             return False
@@ -61,17 +61,17 @@ class Earlier:
         return True
 
 
-def open_earlier(folder: Path, recipe: dict[str, Any]) -> Earlier:
+def open_earlier_output(folder: Path, recipe: dict[str, Any]) -> EarlierOutput:
     """Look for rows in an earlier output; they count only if they were made by `recipe` and every byte is intact."""
     if not folder.is_dir() or not any(folder.iterdir()):
-        return Earlier(folder)
+        return EarlierOutput(folder)
     try:
         manifest = read_object(folder / MANIFEST_FILE)
         if manifest.get("recipe", {}).get("format") != FORMAT:
-            return Earlier(folder, problem="the earlier output is of another version")
+            return EarlierOutput(folder, problem="the earlier output is of another version")
         if manifest["recipe"] != recipe:
-            return Earlier(folder)
-        earlier = Earlier(folder, checksums=manifest["shards"])
+            return EarlierOutput(folder)
+        earlier = EarlierOutput(folder, checksums=manifest["shards"])
         for item in manifest["items"]:
             key = (item["image_sha256"], item["mask_sha256"])
             earlier.items[key] = item
@@ -79,9 +79,9 @@ def open_earlier(folder: Path, recipe: dict[str, Any]) -> Earlier:
             earlier.keys.setdefault(item["shard"], []).append(key)
         for shard, expected in earlier.checksums.items():
             if checksums(folder, shard) != expected:
-                return Earlier(folder, problem=f"{shard} of the earlier output is damaged")
+                return EarlierOutput(folder, problem=f"{shard} of the earlier output is damaged")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Earlier(folder, problem="the earlier output is damaged")
+        return EarlierOutput(folder, problem="the earlier output is damaged")
     return earlier
 
 

@@ -16,7 +16,7 @@ from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, shard_file
 from naslora_core.data.prepared.shards import shard_count, shard_name
 from naslora_core.data.preprocess.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
-from naslora_core.data.preprocess.earlier import Earlier, Key, checksums, open_earlier
+from naslora_core.data.preprocess.earlier import EarlierOutput, Key, checksums, open_earlier_output
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, reserve, write_json
 from naslora_core.parallel import worker_count
@@ -50,7 +50,7 @@ def preprocess(
     digests = {path: file_digest(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
     shards = _plan(dataset, digests)
     recipe = _recipe(dataset.card, image_size)
-    earlier = open_earlier(output, recipe)
+    earlier = open_earlier_output(output, recipe)
     fresh = sum(row.key not in earlier.items for rows in shards.values() for row in rows)
     tick = _ticker(progress, len(dataset.pairs), dataset.card.name, earlier.problem)
     sizes: dict[str, list[Sizes]] = {}
@@ -61,7 +61,7 @@ def preprocess(
     ):
         for shard, rows in shards.items():
             keys = [row.key for row in rows]
-            if earlier.take(shard, keys, folder):
+            if earlier.link_or_copy(shard, keys, folder):
                 sizes[shard] = [earlier.sizes(key) for key in keys]
                 sums[shard] = earlier.checksums[shard]
                 tick(len(rows))
@@ -108,7 +108,7 @@ def _write_shard(
     folder: Path,
     shard: str,
     rows: Sequence[_Row],
-    earlier: Earlier,
+    earlier: EarlierOutput,
     decode: Decode,
     side: int,
     tick: Callable[[int], None],

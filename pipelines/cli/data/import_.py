@@ -89,13 +89,13 @@ def import_(
 ) -> None:
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
-    from naslora_core.data.importers.shared.class_options import parse_classes
+    from naslora_core.data.importers.shared.class_options import parse_class_options
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
 
     importer = None if layout == AUTO else IMPORTERS[layout]
     place, given = _place(layout, source, images, masks, pairs)
-    named = parse_classes(classes or [])
+    named = parse_class_options(classes or [])
     with _opened(place) as folder:
         importer = importer or recognise(folder)
         domain = _domain_name(name or given or (importer.name if importer.home else ""), place)

@@ -34,7 +34,7 @@ def split(
     names groups that names do not tell.
     """
     from naslora_core.data.curation.describe import class_shares, measure_masks
-    from naslora_core.data.curation.resplit import redraw
+    from naslora_core.data.curation.resplit import resplit
     from naslora_core.data.dataset.card import read_card
     from naslora_core.data.dataset.dataset import read_dataset
     from pipelines.cli.data.domains import counts, find_domain
@@ -44,7 +44,7 @@ def split(
     root = find_domain(domain)
     before = {pair.name: pair.split for pair in read_dataset(root).pairs}
     rule = _changed(read_card(root).split, validation, test, seed, stratify, group_pattern)
-    dataset = redraw(root, rule, keep_test, force, ConsoleProgress())
+    dataset = resplit(root, rule, keep_test, force, ConsoleProgress())
     moved = sum(before[pair.name] != pair.split for pair in dataset.pairs)
     groups = len({pair.group for pair in dataset.pairs})
     typer.echo(f"{root}: {counts(dataset)}, {groups} groups; {moved} pairs changed their split")

@@ -23,7 +23,7 @@ def diff(
     limit: Annotated[int, typer.Option(min=0, help="How many names each line shows; 0 is all.")] = 8,
 ) -> None:
     """Tell what changed from one version of a domain to another, without checking anything out."""
-    from naslora_core.data.curation.changes import compare
+    from naslora_core.data.curation.changes import find_changes
     from naslora_core.errors import ConfigError
     from pipelines.dvc.data_versions import Store
     from pipelines.run.project import project_root
@@ -35,7 +35,7 @@ def diff(
         raise ConfigError(
             f"there is no domain '{domain}' in {old.label}, and none in {new.label}; see naslora data list"
         )
-    changes = compare(old, new)
+    changes = find_changes(old, new)
     typer.echo(f"{domain}, {old.label} to {new.label}: {changes.pairs[0]} to {changes.pairs[1]} pairs")
     for line in _lines(changes, limit):
         typer.echo(f"  {line}")

@@ -60,7 +60,7 @@ LAYOUTS: dict[str, Callable[[], list[Files]]] = {
 }  # fmt: skip
 
 
-def bring(layout: str, request: ImportRequest) -> None:
+def import_layout(layout: str, request: ImportRequest) -> None:
     """Import a folder as the command does, and decode every pair that came in."""
     work = request.folder.parent
     dataset = import_dataset(IMPORTERS[layout](request), request, work / "data" / "discs", pairs_only=True)
@@ -71,7 +71,7 @@ def bring(layout: str, request: ImportRequest) -> None:
 def register(layout: str, seeds: Callable[[], list[Files]]) -> None:
     @target(f"import {layout}", seeds, weight=0.25)
     def run(folder: Path) -> None:
-        bring(layout, ImportRequest(folder))
+        import_layout(layout, ImportRequest(folder))
 
 
 for name, made in LAYOUTS.items():
@@ -80,12 +80,12 @@ for name, made in LAYOUTS.items():
 
 @target("import pairs", lambda: [{**pairs("images", "masks"), "pairs.csv": LISTED}], weight=0.25)
 def listed_pairs(folder: Path) -> None:
-    bring("folder", ImportRequest(folder, pairs=folder / "pairs.csv"))
+    import_layout("folder", ImportRequest(folder, pairs=folder / "pairs.csv"))
 
 
 @target("import tiles", lambda: [ROADS], weight=0.25)
 def tiles(folder: Path) -> None:
-    bring("roads", ImportRequest(folder, tile_px=32))
+    import_layout("roads", ImportRequest(folder, tile_px=32))
 
 
 @target(

@@ -11,7 +11,7 @@ from naslora_core.data.curation.quarantine import restore
 from naslora_core.data.curation.quarantine_record import finish
 from naslora_core.data.prepared.clearance import clearance
 from naslora_core.data.prepared.prepared import load_prepared
-from naslora_core.data.preprocess.earlier import open_earlier
+from naslora_core.data.preprocess.earlier import open_earlier_output
 from pipelines.models.registry import Registry
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import SIDE, as_json, as_npy, as_tar, card, pairs
@@ -53,7 +53,7 @@ def prepared(folder: Path) -> None:
 
 @target("reuse", lambda: [PREPARED], weight=0.3)
 def reuse(folder: Path) -> None:
-    earlier = open_earlier(folder, RECIPE)
+    earlier = open_earlier_output(folder, RECIPE)
     for key in earlier.items:
         earlier.sizes(key)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from naslora_core.bench.table import cells_of, load_table
 from naslora_core.config import load_params
 from naslora_core.data.dataset.card import read_card, write_card
-from naslora_core.data.dataset.splits import assign_splits, read_groups, read_splits
+from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
 from naslora_core.errors import ConfigError
 from pipelines.run.enable_domain import enable_domain
 from tests.fuzz.harness import target
@@ -55,7 +55,7 @@ def read_and_write_card(folder: Path) -> None:
 )
 def splits(folder: Path) -> None:
     rule = read_card(folder).split
-    assign_splits(NAMES, read_splits(folder), rule, read_groups(folder))
+    complete_splits(NAMES, read_splits(folder), rule, read_groups(folder))
 
 
 @target("table", lambda: [{"t.yaml": (ROOT / "configs" / "bench" / "methods.yaml").read_bytes()}], weight=0.3)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add
-from naslora_core.data.importers.formats.coco_file import CocoMask, has_outline, looks_like_coco, read_coco
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.shared.coco_file import CocoMask, has_outline, looks_like_coco, read_coco
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.object_formats import choose_classes, found_objects, split_in_words
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
 from naslora_core.errors import DataError
 
 
@@ -29,7 +29,7 @@ def find_coco(request: ImportRequest) -> Found:
     """
     root = request.folder
     files = _coco_files(root)
-    splits = {file: split_in_words(file.relative_to(root)) for file in files}
+    splits = {file: split_from_path(file.relative_to(root)) for file in files}
     if len(files) > 1 and None in splits.values():
         told = ", ".join(str(file.relative_to(root)) for file, split in splits.items() if split is None)
         raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {told}")
@@ -49,7 +49,7 @@ def find_coco(request: ImportRequest) -> Found:
     ]
     labels = unique_names([(place, source.name) for place, source in found])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
-    return found_objects(root, sources, classes, "COCO", _notes(contents, names, used, len(outlined)))
+    return build_found(root, sources, classes, "COCO", _notes(contents, names, used, len(outlined)))
 
 
 def _category_names(contents: dict[Path, dict[str, Any]]) -> dict[int, str]:
@@ -121,7 +121,7 @@ def _coco_files(root: Path) -> list[Path]:
     return instances or found
 
 
-add(
+register(
     Importer(
         name="coco",
         summary="COCO JSON: polygons or run lengths, one file a split or one for all",

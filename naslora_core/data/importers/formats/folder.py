@@ -1,4 +1,4 @@
-"""Plain folders: one with images, one with masks of the same names, in any image format; or any files, by a list."""
+"""Plain folders: images and masks of the same names in two folders, or any files that a CSV file pairs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.pixels import read_mask_values
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add, subfolders
-from naslora_core.data.importers.formats.pairs_file import read_pairs
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.shared.pairs_file import read_pairs
 from naslora_core.errors import ConfigError, DataError
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "original_images", "photos", "JPEGImages")
@@ -144,7 +144,7 @@ def _is_root(folder: Path) -> bool:
     return bool(names.intersection(IMAGE_FOLDERS)) and bool(names.intersection(MASK_FOLDERS))
 
 
-add(
+register(
     Importer(
         name="folder",
         summary="plain folders of images and masks, or a list of pairs (--pairs)",

@@ -16,10 +16,10 @@ import numpy as np
 
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.pixels import read_image
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, choose_classes, found_objects
-from naslora_core.data.importers.shared.rasterise import Region, paint, polygons_to_counts
+from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found, choose_classes
+from naslora_core.data.importers.shared.rasterise import Region, polygons_to_counts, rasterise
 from naslora_core.errors import DataError
 from naslora_core.reading import parse_yaml
 
@@ -29,7 +29,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class YoloMask:
-    """The mask of one image, painted from its label file when it is asked for.
+    """The mask of one image, painted from its label file when called.
 
     Attributes:
         image: gives the size.
@@ -54,7 +54,7 @@ class YoloMask:
             for number, polygon in read_polygons(self.labels)
             if number in ids
         ]
-        return paint(regions, height, width)
+        return rasterise(regions, height, width)
 
 
 def read_polygons(path: Path) -> list[tuple[int, np.ndarray]]:
@@ -108,7 +108,7 @@ def find_yolo(request: ImportRequest) -> Found:
         for name, (part, _, image, labels) in zip(unique, found, strict=True)
     ]
     note = f"{labels_missing} images have no label file: they count as showing no object"
-    return found_objects(root, sources, classes, "YOLO polygons", (note,) if labels_missing else ())
+    return build_found(root, sources, classes, "YOLO polygons", (note,) if labels_missing else ())
 
 
 def _polygon(values: list[float], place: str) -> np.ndarray:
@@ -164,7 +164,7 @@ def _labels_of(image: Path, root: Path) -> Path:
     return root.resolve().joinpath(*parts).with_suffix(".txt")
 
 
-add(
+register(
     Importer(
         name="yolo",
         summary="YOLO segmentation: data.yaml, images and text files of polygons",

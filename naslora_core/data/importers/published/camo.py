@@ -7,17 +7,17 @@ Conv-LoRA measures S-measure, E-measure, weighted F-measure and MAE.
 Layout: CAMO-V.1.0-CVIU2019 with Images/Train, Images/Test and one folder GT for the masks of both.
 """
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 
 HOME = "https://sites.google.com/view/ltnghia/research/camo"
-PARTS = (Part("train", "Images/Train", "GT"), Part("test", "Images/Test", "GT"))
+FOLDERS = (FolderPair("train", "Images/Train", "GT"), FolderPair("test", "Images/Test", "GT"))
 
 
 def find_camo(request: ImportRequest) -> Found:
-    """Pair the images of both parts with the masks of the folder they share."""
+    """Pair the images of both splits with the masks of the folder they share."""
     return Found(
-        sources=pair_parts(request.folder, PARTS),
+        sources=pair_files(request.folder, FOLDERS),
         title="CAMO: camouflaged objects",
         classes=("camouflaged",),
         mask_threshold=128,
@@ -30,7 +30,7 @@ def find_camo(request: ImportRequest) -> Found:
     )
 
 
-add(
+register(
     Importer(
         name="camo",
         summary="CAMO: camouflaged animals and people",

@@ -13,8 +13,8 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 from naslora_core.errors import DataError
 
 HOME = "https://polyp.grand-challenge.org/CVCClinicDB/"
@@ -36,7 +36,7 @@ def find_clinicdb(request: ImportRequest) -> Found:
     """
     root = request.folder
     place = next(place for place in _FORMATS if _is_root(root / place))
-    sources = pair_parts(root, [Part(None, f"{place}Original", f"{place}Ground Truth")])
+    sources = pair_files(root, [FolderPair(None, f"{place}Original", f"{place}Ground Truth")])
     listed = _read_sequences(root / METADATA_FILE) if (root / METADATA_FILE).is_file() else None
     return Found(
         sources=tuple(replace(source, group=_group(source.name, listed, root)) for source in sources),
@@ -81,7 +81,7 @@ def _is_root(folder: Path) -> bool:
     return (folder / "Original").is_dir() and (folder / "Ground Truth").is_dir()
 
 
-add(
+register(
     Importer(
         name="clinicdb",
         summary="CVC-ClinicDB (CVC-612): polyps in frames of 29 videos",

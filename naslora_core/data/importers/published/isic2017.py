@@ -8,12 +8,12 @@ ISIC-2017_<part>_Part1_GroundTruth/ISIC_N_segmentation.png, <part> one of Traini
 also holds ISIC_N_superpixels.png and a CSV, which part 1 has no use for.
 """
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 
 HOME = "https://challenge.isic-archive.com/data/#2017"
-PARTS = tuple(
-    Part(split, f"ISIC-2017_{name}_Data", f"ISIC-2017_{name}_Part1_GroundTruth")
+FOLDERS = tuple(
+    FolderPair(split, f"ISIC-2017_{name}_Data", f"ISIC-2017_{name}_Part1_GroundTruth")
     for split, name in (("train", "Training"), ("validation", "Validation"), ("test", "Test_v2"))
 )
 
@@ -21,8 +21,8 @@ PARTS = tuple(
 def find_isic2017(request: ImportRequest) -> Found:
     """Pair the lesions with their outlines, in the split of the challenge."""
     return Found(
-        sources=pair_parts(
-            request.folder, PARTS, "_segmentation", is_image=lambda name: not name.endswith("_superpixels")
+        sources=pair_files(
+            request.folder, FOLDERS, "_segmentation", is_image=lambda name: not name.endswith("_superpixels")
         ),
         title="ISIC 2017, part 1: skin lesions",
         classes=("lesion",),
@@ -37,12 +37,12 @@ def find_isic2017(request: ImportRequest) -> Found:
     )
 
 
-add(
+register(
     Importer(
         name="isic2017",
         summary="ISIC 2017 part 1: skin lesions",
-        expected=f"{PARTS[0].images}/ and {PARTS[0].masks}/, and the same of Validation and Test_v2",
-        is_root=holds(PARTS[0].images, PARTS[0].masks),
+        expected=f"{FOLDERS[0].images}/ and {FOLDERS[0].masks}/, and the same of Validation and Test_v2",
+        is_root=holds(FOLDERS[0].images, FOLDERS[0].masks),
         find=find_isic2017,
         home=HOME,
     )

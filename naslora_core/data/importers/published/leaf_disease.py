@@ -9,8 +9,8 @@ images, which would be in training and test at once: it is left out.
 
 from pathlib import Path
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 
 HOME = "https://www.kaggle.com/datasets/fakhrealam9537/leaf-disease-segmentation-dataset"
 # Half of the 128 that the red of a mask has.
@@ -23,7 +23,7 @@ def find_leaf_disease(request: ImportRequest) -> Found:
     place = next(place for place in _PLACES if _is_root_at(request.folder, place))
     augmented = (request.folder / "aug_data").is_dir()
     return Found(
-        sources=pair_parts(request.folder, [Part(None, f"{place}/images", f"{place}/masks")]),
+        sources=pair_files(request.folder, [FolderPair(None, f"{place}/images", f"{place}/masks")]),
         title="Leaf disease segmentation",
         classes=("disease",),
         mask_threshold=THRESHOLD,
@@ -38,7 +38,7 @@ def _is_root_at(folder: Path, place: str) -> bool:
     return holds(f"{place}/images", f"{place}/masks")(folder)
 
 
-add(
+register(
     Importer(
         name="leaf_disease",
         summary="Leaf disease segmentation (Kaggle): diseased spots on leaves",

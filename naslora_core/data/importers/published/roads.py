@@ -9,13 +9,14 @@ tiff/{train,val,test}_labels/N.tif; white parts of an image were never photograp
 
 import numpy as np
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 from naslora_core.data.importers.shared.tiles import cut
 
 HOME = "https://www.cs.toronto.edu/~vmnih/data/"
-PARTS = tuple(
-    Part(split, name, f"{name}_labels") for split, name in (("train", "train"), ("validation", "val"), ("test", "test"))
+FOLDERS = tuple(
+    FolderPair(split, name, f"{name}_labels")
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test"))
 )
 THRESHOLD = 128
 # A tile that shows less than this share of the ground is left out.
@@ -28,7 +29,7 @@ def find_roads(request: ImportRequest) -> Found:
     Raises:
         DataError: if a scene that is to be cut cannot be read.
     """
-    scenes = pair_parts(request.folder, PARTS)
+    scenes = pair_files(request.folder, FOLDERS)
     sources, empty = (scenes, 0) if request.tile_px is None else _tiled(scenes, request.tile_px)
     return Found(
         sources=tuple(sources),
@@ -59,7 +60,7 @@ def _is_unphotographed(pixels: np.ndarray) -> bool:
     return bool((pixels == 255).all(axis=2).mean() > 1 - LEAST_SHOWN)
 
 
-add(
+register(
     Importer(
         name="roads",
         summary="Massachusetts Roads: aerial images",

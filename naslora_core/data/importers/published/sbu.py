@@ -9,8 +9,8 @@ Layout: SBU-shadow with SBUTrain4KRecoveredSmall/ and SBU-Test/, ShadowImages/ a
 
 from pathlib import Path
 
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 
 HOME = "https://www3.cs.stonybrook.edu/~cvl/projects/shadow_noisy_label/index.html"
 TRAIN, TEST = "SBUTrain4KRecoveredSmall", "SBU-Test"
@@ -18,12 +18,12 @@ TRAIN, TEST = "SBUTrain4KRecoveredSmall", "SBU-Test"
 
 def find_sbu(request: ImportRequest) -> Found:
     """Pair the photographs with their shadows."""
-    parts = [
-        Part(split, str(Path(name, "ShadowImages")), str(Path(name, "ShadowMasks")))
+    folders = [
+        FolderPair(split, str(Path(name, "ShadowImages")), str(Path(name, "ShadowMasks")))
         for split, name in (("train", TRAIN), ("test", TEST))
     ]
     return Found(
-        sources=pair_parts(request.folder, parts),
+        sources=pair_files(request.folder, folders),
         title="SBU: shadows",
         classes=("shadow",),
         mask_threshold=128,
@@ -36,7 +36,7 @@ def find_sbu(request: ImportRequest) -> Found:
     )
 
 
-add(
+register(
     Importer(
         name="sbu",
         summary="SBU: shadows in photographs",

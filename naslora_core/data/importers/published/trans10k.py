@@ -11,17 +11,17 @@ test set.
 """
 
 from naslora_core.data.dataset.splits import SPLITS
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, add, holds
-from naslora_core.data.importers.shared.folder_pairs import Part, pair_parts
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, holds, register
+from naslora_core.data.importers.shared.folder_pairs import FolderPair, pair_files
 
 HOME = "https://xieenze.github.io/projects/TransLAB/TransLAB.html"
 HOME_V2 = "https://github.com/xieenze/Trans2Seg"
 SUFFIX = "_mask"
 COLOURS = {"thing": ("#ff0000",), "stuff": ("#ffffff",)}
-PARTS = (
-    Part("train", "train/images", "train/masks"),
+FOLDERS = (
+    FolderPair("train", "train/images", "train/masks"),
     *(
-        Part(split, f"{split}/{level}/images", f"{split}/{level}/masks")
+        FolderPair(split, f"{split}/{level}/images", f"{split}/{level}/masks")
         for split in ("validation", "test")
         for level in ("easy", "hard")
     ),
@@ -31,13 +31,13 @@ CLASSES_V2 = (
     "shelf", "jar or tank", "freezer", "window", "glass door", "eyeglass", "cup", "floor glass", "glass bowl",
     "water bottle", "storage box",
 )  # fmt: skip
-PARTS_V2 = tuple(Part(split, f"{split}/images", f"{split}/masks_12") for split in SPLITS)
+FOLDERS_V2 = tuple(FolderPair(split, f"{split}/images", f"{split}/masks_12") for split in SPLITS)
 
 
 def find_trans10k(request: ImportRequest) -> Found:
     """Pair the photographs with the masks of version 1, easy and hard ones alike."""
     return Found(
-        sources=pair_parts(request.folder, PARTS, SUFFIX),
+        sources=pair_files(request.folder, FOLDERS, SUFFIX),
         title="Trans10K: transparent things and stuff",
         classes=tuple(COLOURS),
         mask_values=COLOURS,
@@ -50,7 +50,7 @@ def find_trans10k(request: ImportRequest) -> Found:
 def find_trans10k_v2(request: ImportRequest) -> Found:
     """Pair the photographs with the masks of version 2."""
     return Found(
-        sources=pair_parts(request.folder, PARTS_V2, SUFFIX),
+        sources=pair_files(request.folder, FOLDERS_V2, SUFFIX),
         title="Trans10K-v2: transparent objects of eleven classes",
         classes=CLASSES_V2,
         mask_values={name: (number,) for number, name in enumerate(CLASSES_V2, start=1)},
@@ -63,7 +63,7 @@ def find_trans10k_v2(request: ImportRequest) -> Found:
     )
 
 
-add(
+register(
     Importer(
         name="trans10k",
         summary="Trans10K: transparent things and stuff, 2 classes",
@@ -73,7 +73,7 @@ add(
         home=HOME,
     )
 )
-add(
+register(
     Importer(
         name="trans10k_v2",
         summary="Trans10K-v2: transparent objects, 11 classes",

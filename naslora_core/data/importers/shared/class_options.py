@@ -1,4 +1,4 @@
-"""Names of classes as the user gives them, with the mask values or colours that mean them."""
+"""Read the option --class: names of classes, with the mask values or colours that mean them."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from naslora_core.errors import ConfigError
 
 
-def parse_classes(options: Sequence[str]) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
+def parse_class_options(options: Sequence[str]) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
     """Read options such as weed, crop=1, soil=2,3 or sky=#00a0ff.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Datasets that come as folders of images beside folders of masks: pair the files, and give each a name of its own."""
+"""Pair the files of image folders with those of mask folders, and give each pair a unique name."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from naslora_core.data.importers.base import Source
 
 
 @dataclass(frozen=True)
-class Part:
+class FolderPair:
     """One folder of images and the folder of their masks, relative to the dataset; `split` is None if undecided."""
 
     split: str | None
@@ -17,48 +17,48 @@ class Part:
     masks: str
 
 
-def pair_parts(
+def pair_files(
     root: Path,
-    parts: Iterable[Part],
+    folders: Iterable[FolderPair],
     mask_suffix: str = "",
     is_image: Callable[[str], bool] = lambda name: True,
 ) -> tuple[Source, ...]:
-    """Pair the files of all parts by name; parts whose folders are not there are passed over.
+    """Pair the files of all folders by name; folders that are not there are passed over.
 
-    If parts repeat names, as those that count from 0 each, the names of the folders become part of the name. Masks
-    that no image of any part is named as come last, without an image: parts may share a folder of masks.
+    If folders repeat names, as those that count from 0 each, their own names become part of the name. Masks without
+    an image of their name in any folder come last, without an image: folder pairs may share a folder of masks.
 
     Args:
         root: the dataset's folder.
-        parts: where to look.
+        folders: where to look.
         mask_suffix: what the name of a mask has more than that of its image; case does not matter.
         is_image: tells images from other pictures in their folder by their name.
 
     Raises:
         DataError: if two files of a folder differ in their extension only.
     """
-    parts = [part for part in parts if (root / part.images).is_dir()]
-    masks = {part.masks: _masks(root / part.masks, mask_suffix) for part in parts}
-    found: list[tuple[Part, str, Path | None, Path | None]] = []
+    present = [pair for pair in folders if (root / pair.images).is_dir()]
+    masks = {pair.masks: _masks(root / pair.masks, mask_suffix) for pair in present}
+    found: list[tuple[FolderPair, str, Path | None, Path | None]] = []
     used: set[Path] = set()
-    for part in parts:
-        for name, image in list_images(root / part.images).items():
+    for pair in present:
+        for name, image in list_images(root / pair.images).items():
             if is_image(name):
-                mask = masks[part.masks].get(name)
+                mask = masks[pair.masks].get(name)
                 used |= {mask} if mask else set()
-                found.append((part, name, image, mask))
-    for part in parts:
-        alone = {name: path for name, path in masks[part.masks].items() if path not in used}
-        found += [(part, name, None, path) for name, path in alone.items()]
+                found.append((pair, name, image, mask))
+    for pair in present:
+        alone = {name: path for name, path in masks[pair.masks].items() if path not in used}
+        found += [(pair, name, None, path) for name, path in alone.items()]
         used |= set(alone.values())
-    names = unique_names([(part.images, name) for part, name, *_ in found])
+    names = unique_names([(pair.images, name) for pair, name, *_ in found])
     return tuple(
-        Source(name, image, mask, part.split) for name, (part, _, image, mask) in zip(names, found, strict=True)
+        Source(name, image, mask, pair.split) for name, (pair, _, image, mask) in zip(names, found, strict=True)
     )
 
 
 def unique_names(places: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a name for each (folder, file name without extension): the latter, unless one of them is there twice.
+    """Return a unique name for each (folder, file name without extension): the file name, unless one repeats.
 
     Then what tells the folders apart goes before every name: `easy_1` for test/easy/images and test/hard/images.
     """

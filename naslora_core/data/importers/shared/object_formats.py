@@ -1,4 +1,4 @@
-"""What the formats that list objects share: which classes are wanted, what split a path tells, and the result."""
+"""Shared by formats that list objects (COCO, YOLO): choose classes, read splits from paths, build the result."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def choose_classes(wanted: Mapping[str, tuple[object, ...]], known: Sequence[str
         ConfigError: if a wanted one is not known, or is given values.
         DataError: if there is none, or more than a mask can hold.
     """
-    # A class of that name would say of its objects that they are none.
+    # Objects of a class with the name of the background count as background.
     known = [name for name in dict.fromkeys(known) if name != BACKGROUND]
     if wrong := [name for name in wanted if name not in known]:
         raise ConfigError(f"--class {wrong[0]} is not in the data, which has {', '.join(known)}")
@@ -32,8 +32,8 @@ def choose_classes(wanted: Mapping[str, tuple[object, ...]], known: Sequence[str
     return classes
 
 
-def split_in_words(path: Path) -> str | None:
-    """Return the split that the words of a file's name tell, or else those of its folders; None if they tell none.
+def split_from_path(path: Path) -> str | None:
+    """Return the split that a file's name has as a word, or else one of its folders; None if there is none or several.
 
     Digits do not matter: instances_train2017.json is for training.
     """
@@ -44,10 +44,10 @@ def split_in_words(path: Path) -> str | None:
     return None
 
 
-def found_objects(
+def build_found(
     root: Path, sources: Sequence[Source], classes: tuple[str, ...], form: str, notes: tuple[str, ...]
 ) -> Found:
-    """Return what was found in a dataset whose masks we paint."""
+    """Return the `Found` of a dataset whose masks are painted from outlines; `form` names its format."""
     return Found(
         sources=tuple(sources),
         title=f"Images from the folder {root.resolve().name}",

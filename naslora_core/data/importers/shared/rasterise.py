@@ -1,4 +1,4 @@
-"""Masks that no file holds: painted from outlines, and written so that people can look at them."""
+"""Paint outlines of objects into masks of class ids, and write those as PNG files with a palette."""
 
 import colorsys
 from collections.abc import Iterable, Sequence
@@ -11,13 +11,13 @@ from pycocotools import mask as coco_mask
 
 # Ids are bytes, and 0 is the background.
 MOST_CLASSES = 255
-# In sides of the image.
+# How far from the image a corner may lie, in its longer side.
 FARTHEST = 10
 
 
 @dataclass(frozen=True)
 class Region:
-    """One object of a class; a `crowd` was outlined roughly and gives way to other objects.
+    """One object of a class; a `crowd` was outlined roughly and is covered by all other objects.
 
     `counts`: lengths of runs of pixels that are not, are, are not, … of the object, column after column.
     """
@@ -32,7 +32,7 @@ class Region:
         return sum(self.counts[1::2])
 
 
-def paint(regions: Iterable[Region], height: int, width: int) -> np.ndarray:
+def rasterise(regions: Iterable[Region], height: int, width: int) -> np.ndarray:
     """Return (H, W) uint8 class ids; where objects overlap, the smaller one is seen, and crowds lie below all."""
     columns = np.zeros(width * height, np.uint8)
     for region in sorted(regions, key=lambda region: (not region.crowd, -region.area_px)):
@@ -47,7 +47,7 @@ def polygons_to_counts(polygons: list[list[float]], height: int, width: int) -> 
     Each must have three corners or more: pycocotools would take two for those of a box.
 
     Raises:
-        ValueError: for a corner that is no number, or so far outside that walking there would take for ever.
+        ValueError: for a corner that is no number, or so far outside that rasterising it would take for ever.
     """
     for polygon in polygons:
         far = np.abs(np.asarray(polygon, dtype=float)).max()

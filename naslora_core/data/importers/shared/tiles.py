@@ -1,4 +1,4 @@
-"""Large scenes cut into square pieces, each made when it is its turn."""
+"""Cut large scenes into square tiles, each read only when it is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

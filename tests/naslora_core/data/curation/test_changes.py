@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from naslora_core.data.curation.changes import Changes, Version, compare, file_md5, read_version
+from naslora_core.data.curation.changes import Changes, Version, file_md5, find_changes, read_version
 from naslora_core.data.curation.pack import pack
 from naslora_core.data.curation.quarantine import quarantine
 from naslora_core.data.dataset.card import read_card, write_card
@@ -27,7 +27,7 @@ def change(write_dataset: Write, tmp_path: Path) -> Callable[[Callable[[Path], o
         root = write_dataset(10)
         before = version(root, "before")
         action(root)
-        return compare(before, version(root, "after"))
+        return find_changes(before, version(root, "after"))
 
     return compared
 
@@ -78,6 +78,6 @@ def test_packing_changes_nothing(change: Callable[..., Changes]) -> None:
 
 
 def test_a_domain_that_was_not_there_is_all_new(write_dataset: Write) -> None:
-    found = compare(Version("before"), version(write_dataset(4)))
+    found = find_changes(Version("before"), version(write_dataset(4)))
     assert len(found.images["added"]) == 4
     assert found.pairs == (0, 4)

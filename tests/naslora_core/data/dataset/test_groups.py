@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from naslora_core.config import load_params
 from naslora_core.data.dataset.dataset import list_images, read_dataset
 from naslora_core.data.dataset.duplicates import MOST_BITS
-from naslora_core.data.dataset.groups import groups_of_copies, join_groups
+from naslora_core.data.dataset.groups import find_duplicates, join_groups
 from naslora_core.data.dataset.splits import draw_splits
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
 from naslora_core.quality.measure import measure_pairs
@@ -37,11 +37,11 @@ def test_copies_form_a_group_whatever_form_they_have_and_others_do_not(tmp_path:
     (tmp_path / "dangling.png").symlink_to("nowhere")
     expected = {"a": "a", "b": "a", "c": "a", "e": "a", "x": "x", "y": "x"}
     seen: list[tuple[int, int]] = []
-    found = groups_of_copies(list_images(tmp_path), lambda done, total, _: seen.append((done, total)))
+    found = find_duplicates(list_images(tmp_path), lambda done, total, _: seen.append((done, total)))
     assert found == expected
     assert seen == [(done, 11) for done in range(1, 12)]
-    assert groups_of_copies(list_images(tmp_path), workers=2) == expected
-    assert groups_of_copies({}) == groups_of_copies({"broken": tmp_path / "broken.png"}) == {}
+    assert find_duplicates(list_images(tmp_path), workers=2) == expected
+    assert find_duplicates({}) == find_duplicates({"broken": tmp_path / "broken.png"}) == {}
 
 
 def test_a_fresh_import_separates_no_copies(tmp_path: Path) -> None:
@@ -88,4 +88,4 @@ def test_a_chain_of_twins_is_one_group() -> None:
 @pytest.mark.skipif("NASLORA_DATASETS" not in os.environ, reason="NASLORA_DATASETS names no folder of real images")
 def test_two_images_of_soybean_rust_are_one_file() -> None:
     folder = Path(os.environ["NASLORA_DATASETS"]) / "soybean-rust" / "original_images"
-    assert groups_of_copies(list_images(folder)) == {"image29": "image29", "image37": "image29"}
+    assert find_duplicates(list_images(folder)) == {"image29": "image29", "image37": "image29"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from naslora_core.data.dataset.card import SplitRule
-from naslora_core.data.dataset.splits import assign_splits, draw_splits, read_groups, read_splits, write_splits
+from naslora_core.data.dataset.splits import complete_splits, draw_splits, read_groups, read_splits, write_splits
 from naslora_core.errors import DataError
 
 RULE = SplitRule(kind="random", seed=5, train=0.7, validation=0.15, test=0.15)
@@ -29,14 +29,14 @@ def test_every_split_gets_an_image_of_a_small_dataset(count: int) -> None:
 def test_new_images_never_move_old_ones() -> None:
     listed = draw_splits(NAMES, RULE)
     newcomers = [f"new{index}" for index in range(400)]
-    first = assign_splits(NAMES + newcomers[:200], listed, RULE)
-    second = assign_splits(newcomers + NAMES, listed, RULE)
+    first = complete_splits(NAMES + newcomers[:200], listed, RULE)
+    second = complete_splits(newcomers + NAMES, listed, RULE)
     assert all(second[name] == split for name, split in first.items())
     assert all(first[name] == split for name, split in listed.items())
 
 
 def test_new_images_are_divided_about_as_the_rule_says() -> None:
-    splits = list(assign_splits([f"new{index}" for index in range(2000)], {}, RULE).values())
+    splits = list(complete_splits([f"new{index}" for index in range(2000)], {}, RULE).values())
     # 2000 draws deviate by 20 (one sigma) for a share of 0.7 and by 16 for 0.15; four sigma each.
     assert abs(splits.count("train") - 1400) < 82
     assert abs(splits.count("test") - 300) < 64
@@ -44,7 +44,7 @@ def test_new_images_are_divided_about_as_the_rule_says() -> None:
 
 def test_new_images_of_a_published_split_are_for_training() -> None:
     rule = RULE.model_copy(update={"kind": "listed"})
-    assert assign_splits(["a", "b"], {"a": "test"}, rule) == {"a": "test", "b": "train"}
+    assert complete_splits(["a", "b"], {"a": "test"}, rule) == {"a": "test", "b": "train"}
 
 
 def test_a_written_split_is_read_back_and_sorted(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_each_stratum_is_divided_as_the_whole() -> None:
 def test_a_newcomer_joins_the_split_of_its_group() -> None:
     groups = {name: "p1" for name in ("a", "b", "c")} | {name: "p2" for name in ("x", "y", "z")}
     rule = RULE.model_copy(update={"kind": "listed"})
-    assert assign_splits(["a", "b", "c"], {"a": "test"}, rule, groups) == dict.fromkeys("abc", "test")
-    together = [set(assign_splits("xyz", {}, RULE.model_copy(update={"seed": s}), groups).values()) for s in range(9)]
+    assert complete_splits(["a", "b", "c"], {"a": "test"}, rule, groups) == dict.fromkeys("abc", "test")
+    together = [set(complete_splits("xyz", {}, RULE.model_copy(update={"seed": s}), groups).values()) for s in range(9)]
     assert all(len(splits) == 1 for splits in together)
     assert len(set.union(*together)) > 1
 

@@ -1,3 +1,4 @@
+import pkgutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,8 +12,8 @@ from naslora_core.data.dataset.card import read_card, write_card
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.data.dataset.encoding import read_class_ids
 from naslora_core.data.dataset.splits import read_groups, read_splits, write_splits
-from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, missing_splits
-from naslora_core.data.importers.shared.class_options import parse_classes
+from naslora_core.data.importers import IMPORTERS, ImportRequest, formats, import_dataset, missing_splits, published
+from naslora_core.data.importers.shared.class_options import parse_class_options
 from naslora_core.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -46,13 +47,13 @@ def folders(tmp_path: Path) -> Path:
     return root
 
 
-def bring(layout: str, request: ImportRequest, target: Path, **options: bool) -> Path:
+def import_layout(layout: str, request: ImportRequest, target: Path, **options: bool) -> Path:
     import_dataset(IMPORTERS[layout](request), request, target, **options)
     return target
 
 
 def test_the_published_split_of_kvasir_is_kept_although_numbers_repeat(kvasir: Path, tmp_path: Path) -> None:
-    dataset = read_dataset(bring("kvasir", ImportRequest(kvasir), tmp_path / "data" / "kvasir"))
+    dataset = read_dataset(import_layout("kvasir", ImportRequest(kvasir), tmp_path / "data" / "kvasir"))
     assert len(dataset.pairs) == 10
     assert {pair.name: pair.split for pair in dataset.pairs}["test_0"] == "test"
     assert [pair.name for pair in dataset.of_split("validation")] == ["validation_0"]
@@ -62,20 +63,20 @@ def test_the_published_split_of_kvasir_is_kept_although_numbers_repeat(kvasir: P
 
 def test_the_official_layout_of_kvasir_gets_a_drawn_split(kvasir: Path, tmp_path: Path) -> None:
     request = ImportRequest(kvasir / "train", seed=4)
-    dataset = read_dataset(bring("kvasir", request, tmp_path / "data" / "kvasir"))
+    dataset = read_dataset(import_layout("kvasir", request, tmp_path / "data" / "kvasir"))
     assert dataset.card.split.kind == "random"
     assert [len(dataset.of_split(split)) for split in ("train", "validation", "test")] == [6, 1, 1]
 
 
 def test_files_are_copied_byte_for_byte(kvasir: Path, tmp_path: Path) -> None:
-    root = bring("kvasir", ImportRequest(kvasir), tmp_path / "data" / "kvasir")
+    root = import_layout("kvasir", ImportRequest(kvasir), tmp_path / "data" / "kvasir")
     original = kvasir / "train" / "masks" / "3.jpg"
     assert (root / "masks" / "train_3.jpg").read_bytes() == original.read_bytes()
 
 
 def test_folders_with_usual_names_are_found(folders: Path, tmp_path: Path) -> None:
     save(folders / "probabilistic_mask" / "image0.png", mask=True)
-    dataset = read_dataset(bring("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
+    dataset = read_dataset(import_layout("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
     assert [len(dataset.of_split(split)) for split in ("train", "validation", "test")] == [14, 3, 3]
     assert dataset.pairs[0].mask is not None
     assert dataset.card.mask_threshold == 128
@@ -87,13 +88,13 @@ def test_folders_with_unusual_names_are_given(folders: Path, tmp_path: Path) -> 
     with pytest.raises(DataError, match="no images folder; it holds: a, b. Name it with --images"):
         IMPORTERS["folder"](ImportRequest(folders))
     request = ImportRequest(folders, images=folders / "a", masks=folders / "b", classes={"rust": ()})
-    assert read_dataset(bring("folder", request, tmp_path / "data" / "x")).card.classes == ("rust",)
+    assert read_dataset(import_layout("folder", request, tmp_path / "data" / "x")).card.classes == ("rust",)
 
 
 def test_masks_that_are_named_with_an_ending_are_paired(folders: Path, tmp_path: Path) -> None:
     for path in list((folders / "binary_mask").iterdir()):
         path.rename(path.with_name(f"{path.stem}_mask.png"))
-    dataset = read_dataset(bring("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
+    dataset = read_dataset(import_layout("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
     assert all(pair.image and pair.mask for pair in dataset.pairs)
     assert len(dataset.pairs) == 20
 
@@ -124,32 +125,32 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_partners_that_are_missing_come_along_unless_told_not_to(folders: Path, tmp_path: Path) -> None:
     (folders / "binary_mask" / "image5.png").unlink()
     request = ImportRequest(folders)
-    whole = read_dataset(bring("folder", request, tmp_path / "data" / "whole"))
+    whole = read_dataset(import_layout("folder", request, tmp_path / "data" / "whole"))
     assert [pair.name for pair in whole.pairs if pair.mask is None] == ["image5"]
-    pairs = read_dataset(bring("folder", request, tmp_path / "data" / "pairs", pairs_only=True))
+    pairs = read_dataset(import_layout("folder", request, tmp_path / "data" / "pairs", pairs_only=True))
     assert len(pairs.pairs) == 19
 
 
 def test_an_existing_domain_is_replaced_only_if_told_so(folders: Path, tmp_path: Path) -> None:
     request, target = ImportRequest(folders), tmp_path / "data" / "leaves"
-    bring("folder", request, target)
+    import_layout("folder", request, target)
     with pytest.raises(DataError, match="leaves exists already"):
-        bring("folder", request, target)
+        import_layout("folder", request, target)
     (target / "images" / "image0.jpeg").unlink()
-    bring("folder", request, target, replace_existing=True)
+    import_layout("folder", request, target, replace_existing=True)
     assert (target / "images" / "image0.jpeg").is_file()
 
 
 def test_importing_a_larger_folder_again_moves_no_image(folders: Path, tmp_path: Path) -> None:
     request, target = ImportRequest(folders), tmp_path / "data" / "leaves"
-    before = read_splits(bring("folder", request, target))
+    before = read_splits(import_layout("folder", request, target))
     for number in range(20, 60):
         save(folders / "original_images" / f"image{number}.jpeg")
         save(folders / "binary_mask" / f"image{number}.png", mask=True)
-    after = read_splits(bring("folder", request, target, replace_existing=True))
+    after = read_splits(import_layout("folder", request, target, replace_existing=True))
     assert len(after) == 60
     assert {name: after[name] for name in before} == before
-    other = read_splits(bring("folder", replace(request, seed=99), target, replace_existing=True))
+    other = read_splits(import_layout("folder", replace(request, seed=99), target, replace_existing=True))
     assert {name: other[name] for name in before} != before
 
 
@@ -157,7 +158,7 @@ def test_a_failed_import_leaves_the_domain_as_it_was(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request, target = ImportRequest(folders), tmp_path / "data" / "leaves"
-    bring("folder", request, target)
+    import_layout("folder", request, target)
     before = sorted(path.relative_to(target) for path in target.rglob("*"))
 
     def full(*paths: Path) -> None:
@@ -165,14 +166,14 @@ def test_a_failed_import_leaves_the_domain_as_it_was(
 
     monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(OSError, match="No space"):
-        bring("folder", request, target, replace_existing=True)
+        import_layout("folder", request, target, replace_existing=True)
     assert sorted(path.relative_to(target) for path in target.rglob("*")) == before
     assert [path.name for path in target.parent.iterdir()] == ["leaves"]
 
 
 def test_shares_that_leave_nothing_to_train_on_are_refused(folders: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"validation 0\.5 and test 0\.5 leave none to train on"):
-        bring("folder", ImportRequest(folders, validation=0.5, test=0.5), tmp_path / "data" / "leaves")
+        import_layout("folder", ImportRequest(folders, validation=0.5, test=0.5), tmp_path / "data" / "leaves")
 
 
 def test_an_unknown_layout_lists_the_known() -> None:
@@ -180,6 +181,16 @@ def test_an_unknown_layout_lists_the_known() -> None:
         ConfigError, match="unknown dataset layout 'lungs'; known: camo, clinicdb, coco, folder, isic2017"
     ):
         IMPORTERS["lungs"]
+
+
+def test_each_file_of_published_and_formats_registers_a_layout_and_no_other_file_does() -> None:
+    files = {
+        module.name
+        for room in (published, formats)
+        for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
+    }
+    assert files
+    assert {IMPORTERS[layout].find.__module__ for layout in IMPORTERS} == files
 
 
 @pytest.mark.parametrize("layout", IMPORTERS)
@@ -201,7 +212,7 @@ def test_files_that_are_the_same_share_a_group_and_so_a_split(folders: Path, tmp
     images = folders / "original_images"
     for number in range(1, 12):
         (images / f"image{number}.jpeg").write_bytes((images / "image0.jpeg").read_bytes())
-    dataset = read_dataset(bring("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
+    dataset = read_dataset(import_layout("folder", ImportRequest(folders), tmp_path / "data" / "leaves"))
     copies = [pair for pair in dataset.pairs if pair.group == "image0"]
     assert len(copies) == 12
     assert len({pair.split for pair in copies}) == 1
@@ -225,18 +236,18 @@ def test_drawn_validation_images_stay_when_a_published_dataset_grows(kvasir: Pat
         for path in (kvasir / "validation" / kind).iterdir():
             path.unlink()
     target = tmp_path / "data" / "kvasir"
-    before = read_splits(bring("kvasir", ImportRequest(kvasir, seed=2), target))
+    before = read_splits(import_layout("kvasir", ImportRequest(kvasir, seed=2), target))
     for number in range(8, 40):
         save(kvasir / "train" / "images" / f"{number}.jpg")
         save(kvasir / "train" / "masks" / f"{number}.jpg", mask=True)
-    after = read_splits(bring("kvasir", ImportRequest(kvasir), target, replace_existing=True))
+    after = read_splits(import_layout("kvasir", ImportRequest(kvasir), target, replace_existing=True))
     assert set(before.values()) == {"train", "validation", "test"}
     assert {name: after[name] for name in before} == before
     assert len(after) == 9 + 32
 
 
 def test_groups_and_what_was_done_to_a_domain_survive_importing_again(folders: Path, tmp_path: Path) -> None:
-    target = bring("folder", ImportRequest(folders, seed=5, validation=0.2), tmp_path / "data" / "leaves")
+    target = import_layout("folder", ImportRequest(folders, seed=5, validation=0.2), tmp_path / "data" / "leaves")
     splits = read_splits(target)
     write_splits(target, splits, dict.fromkeys(("image1", "image2"), "plant a"))
     write_card(
@@ -245,7 +256,7 @@ def test_groups_and_what_was_done_to_a_domain_survive_importing_again(folders: P
     quarantine(target, {"image7": "blurred"}, date(2024, 5, 1))
     save(folders / "original_images" / "new.jpeg")
     save(folders / "binary_mask" / "new.png", mask=True)
-    bring("folder", ImportRequest(folders), target, replace_existing=True)
+    import_layout("folder", ImportRequest(folders), target, replace_existing=True)
     assert read_groups(target) == {"image1": "plant a", "image2": "plant a"}
     card = read_card(target)
     assert (card.split.seed, card.split.validation, card.split.test) == (5, 0.2, 0.15)
@@ -261,8 +272,10 @@ def test_several_classes_are_read_by_value_or_colour(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / "in/images" / f"{number}.png")
         save(tmp_path / "in/masks" / f"{number}.png", mask=True, values=(255, 3))
-    classes = parse_classes(["crop=1", "weed=2,3", "background=255"])
-    dataset = read_dataset(bring("folder", ImportRequest(tmp_path / "in", classes=classes), tmp_path / "data" / "x"))
+    classes = parse_class_options(["crop=1", "weed=2,3", "background=255"])
+    dataset = read_dataset(
+        import_layout("folder", ImportRequest(tmp_path / "in", classes=classes), tmp_path / "data" / "x")
+    )
     assert dataset.card.classes == ("crop", "weed")
     assert dataset.pairs[0].mask is not None
     ids = read_class_ids(dataset.pairs[0].mask, dataset.card)
@@ -289,8 +302,8 @@ def test_masks_whose_values_nobody_explained_are_refused(tmp_path: Path) -> None
 )
 def test_a_class_that_cannot_be_read_is_refused(options: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        parse_classes(options)
-    assert parse_classes(["sky=#00A0FF", "road = 1 , 2"]) == {"sky": ("#00a0ff",), "road": (1, 2)}
+        parse_class_options(options)
+    assert parse_class_options(["sky=#00A0FF", "road = 1 , 2"]) == {"sky": ("#00a0ff",), "road": (1, 2)}
 
 
 @pytest.mark.parametrize(
@@ -319,7 +332,7 @@ def test_pairs_are_taken_from_a_list_with_split_and_group(folders: Path, tmp_pat
         lines.append(f"original_images/image{number}.jpeg,binary_mask/image{9 - number}.png,{split},plant{number // 2}")
     (tmp_path / "pairs.csv").write_text("\n".join(lines))
     request = ImportRequest(folders, pairs=tmp_path / "pairs.csv")
-    dataset = read_dataset(bring("folder", request, tmp_path / "data" / "x"))
+    dataset = read_dataset(import_layout("folder", request, tmp_path / "data" / "x"))
     assert {pair.name: (pair.split, pair.group) for pair in dataset.pairs} == {
         "image0": ("train", "plant0"), "image1": ("train", "plant0"), "image2": ("validation", "plant1"),
         "image3": ("test", "plant1"),

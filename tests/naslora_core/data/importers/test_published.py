@@ -275,7 +275,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], Drawn]]] = {
 }
 
 
-def bring(case: str, tmp_path: Path) -> tuple[Drawn, Dataset]:
+def import_layout(case: str, tmp_path: Path) -> tuple[Drawn, Dataset]:
     layout, draw = LAYOUTS[case]
     drawn = draw(tmp_path / "published")
     target = tmp_path / "data" / "domain"
@@ -288,7 +288,7 @@ def test_every_layout_there_is_gets_tested() -> None:
 
 @pytest.mark.parametrize("case", LAYOUTS)
 def test_a_layout_comes_in_whole(case: str, tmp_path: Path) -> None:
-    drawn, dataset = bring(case, tmp_path)
+    drawn, dataset = import_layout(case, tmp_path)
     assert {pair.name for pair in dataset.pairs} == set(drawn.ids)
     assert dataset.card.classes == drawn.classes
     for pair in dataset.pairs:
@@ -304,7 +304,7 @@ def test_a_layout_comes_in_whole(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", LAYOUTS)
 def test_a_published_split_is_kept_and_another_one_drawn_without_parting_groups(case: str, tmp_path: Path) -> None:
-    drawn, dataset = bring(case, tmp_path)
+    drawn, dataset = import_layout(case, tmp_path)
     counts = tuple(len(dataset.of_split(split)) for split in ("train", "validation", "test"))
     if drawn.splits is None:
         assert dataset.card.split.kind == "random"
@@ -324,7 +324,7 @@ def test_a_layout_is_recognised(case: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", LAYOUTS)
 def test_what_comes_in_is_preprocessed(case: str, tmp_path: Path) -> None:
-    drawn, dataset = bring(case, tmp_path)
+    drawn, dataset = import_layout(case, tmp_path)
     paths = StagePaths(tmp_path)
     verdict = paths.output("validate", "domain") / "verdict.json"
     verdict.parent.mkdir(parents=True)
@@ -341,7 +341,7 @@ def test_what_comes_in_is_preprocessed(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["roads", "trans10k"])
 def test_what_comes_in_passes_the_gate(case: str, tmp_path: Path) -> None:
     """One layout of painted masks in groups, one of several classes by colour; Great Expectations takes its time."""
-    bring(case, tmp_path)
+    import_layout(case, tmp_path)
     validate.main("domain", load_params(PARAMS, SETTINGS), StagePaths(tmp_path), silent)
     assert json.loads((StagePaths(tmp_path).output("validate", "domain") / "verdict.json").read_text())["passed"]
 

@@ -1,4 +1,4 @@
-"""One COCO JSON file: read, checked, and its annotations painted into the masks of its images."""
+"""Read and check one COCO JSON file, and paint its annotations into the masks of its images."""
 
 import mmap
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.importers.shared.rasterise import Region, checked_counts, paint, polygons_to_counts
+from naslora_core.data.importers.shared.rasterise import Region, checked_counts, polygons_to_counts, rasterise
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
@@ -21,7 +21,7 @@ MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 @dataclass(frozen=True, eq=False)
 class CocoMask:
-    """The mask of one image, painted from its annotations when it is asked for.
+    """The mask of one image, painted from its annotations when called.
 
     Attributes:
         file: the JSON file, for error messages.
@@ -39,9 +39,9 @@ class CocoMask:
         """Return (H, W) uint8 class ids.
 
         Raises:
-            DataError: if an outline is none.
+            DataError: if an outline is not valid.
         """
-        return paint(self._regions(), *self.size)
+        return rasterise(self._regions(), *self.size)
 
     def _regions(self) -> Iterable[Region]:
         for annotation in self.annotations:
@@ -52,7 +52,7 @@ class CocoMask:
                 counts = _counts(annotation["segmentation"], *self.size)
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise DataError(
-                    f"{self.file}: annotation {annotation.get('id')} is no outline: {error}; mend or remove it"
+                    f"{self.file}: annotation {annotation.get('id')} is no outline: {error}; correct or remove it"
                 ) from error
             yield Region(class_id, counts, bool(annotation.get("iscrowd")))
 

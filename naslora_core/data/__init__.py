@@ -1,1 +1,1 @@
-"""Images and their masks: how they lie on disk, are split, brought in, generated and made ready."""
+"""Images and their masks: how they lie on disk, are imported, split, generated and preprocessed."""

@@ -1,4 +1,4 @@
-"""One expectation of the gate, with its severity and its words for the user."""
+"""A check of the gate: one expectation, its severity and its messages for the user."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation of the suite.
+    """One expectation of the suite, with its messages.
 
     Args:
         name: what it is called in verdicts.
@@ -39,6 +39,6 @@ class Check:
 
 def none_in(column: str, name: str, severity: Severity, description: str, explain: Callable[[Row], str],
             file: Kind = "image") -> Check:  # fmt: skip
-    """Return the check that a column of words is empty, or a column of truths is false, in every row."""
+    """Return the check that a text column is empty, or a boolean column false, in every row."""
     allowed = {"column": column, "value_set": ["", False]}
     return Check(name, "ExpectColumnValuesToBeInSet", severity, description, allowed, file, explain)

@@ -1,4 +1,4 @@
-"""Great Expectations' own pages on a validation, made to be read offline."""
+"""Write the Data Docs of Great Expectations, made to be read offline."""
 
 import html
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 _SITE = "gate"
-# Style sheets, scripts and pictures of other hosts, one of which counts its readers.
+# Style sheets, scripts and pictures from other hosts, one of which counts its readers.
 _REMOTE = re.compile(
     r"<script[^>]*\bsrc=[\"']https?://[^>]*>\s*</script>|<link[^>]*\bhref=[\"']https?://[^>]*>|"
     r"<img[^>]*\bsrc=[\"']https?://[^>]*>|\burl\([\"']?https?://[^)]*\)"
 )
-# What scripts remain would need those.
+# The scripts that remain would need those.
 _NO_SCRIPTS = (
     '<meta http-equiv="Content-Security-Policy" '
     "content=\"script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'\">"
@@ -35,7 +35,7 @@ def add_site(context: Any, folder: Path) -> None:
 
 
 def as_html(value: Any) -> Any:
-    """Return a text, or all texts in lists and mappings, as HTML that shows it: the pages take them as they come."""
+    """Return a text, or all texts in lists and mappings, as HTML that shows it: the pages insert them unescaped."""
     if isinstance(value, str):
         return html.escape(value)
     if isinstance(value, list):
@@ -51,13 +51,13 @@ def build_site(context: Any, folder: Path) -> None:
     context.build_data_docs(site_names=[_SITE])
     for page in (*folder.rglob("*.html"), *folder.rglob("*.css")):
         text = _REMOTE.sub("", page.read_text(encoding="utf-8")).replace("<head>", f"<head>{_NO_SCRIPTS}", 1)
-        page.write_text(_settled(text), encoding="utf-8")
+        page.write_text(_reproducible(text), encoding="utf-8")
     # Fonts and animations for the style sheets and tours that are not there.
     for part in ("fonts", "images"):
         shutil.rmtree(folder / "static" / part, ignore_errors=True)
 
 
-def _settled(page: str) -> str:
+def _reproducible(page: str) -> str:
     """Return a page with ids by their order in place of random ones, and without the time it was made."""
     ids: dict[str, str] = {}
     page = _RANDOM_ID.sub(lambda found: ids.setdefault(found.group(), f"part-{len(ids)}"), page)

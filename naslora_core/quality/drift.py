@@ -1,4 +1,4 @@
-"""Has the data moved away from what the model in service was trained on?"""
+"""Find drift: statistics of the data that differ from those of the data the model in service was trained on."""
 
 from math import comb
 from pathlib import Path
@@ -26,7 +26,7 @@ def find_drift(table: pd.DataFrame, reference: Path | None, quality: QualityConf
     earlier = read_table(reference) if reference else None
     if earlier is None:
         return [], "No earlier version of the data to compare with."
-    if not _can_tell(len(table), len(earlier), quality):
+    if not _enough_to_compare(len(table), len(earlier), quality):
         return [], (
             f"Not compared with the {len(earlier)} pairs that the model in service was trained on: {len(table)} and "
             f"{len(earlier)} pairs are too few to tell a change at drift_p_value {quality.drift_p_value:g} (quality)."
@@ -35,9 +35,9 @@ def find_drift(table: pd.DataFrame, reference: Path | None, quality: QualityConf
     return found, f"Compared with the {len(earlier)} pairs that the model in service was trained on."
 
 
-def _can_tell(now: int, before: int, quality: QualityConfig) -> bool:
-    """Say whether samples of these sizes could be found to differ, were they as different as can be."""
-    # Of all orders of both samples in one line, two have one sample wholly before the other. More than 30 tell always.
+def _enough_to_compare(now: int, before: int, quality: QualityConfig) -> bool:
+    """Say whether the test could reject for samples of these sizes, were they as different as can be."""
+    # Of all orders of both samples in one line, two have one sample wholly before the other. Above 30 it always can.
     least = 2 / comb(min(now, 30) + min(before, 30), min(now, 30))
     return least < quality.drift_p_value / len(STATISTICS)
 

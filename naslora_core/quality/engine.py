@@ -1,4 +1,4 @@
-"""Great Expectations, reduced to what the gate needs: a table and a suite in, outcomes out."""
+"""Run the suite of checks on a table with Great Expectations, and return the result of each check."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ _NO_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one check.
+class CheckResult:
+    """The result of one check.
 
     Args:
         check: the check.
@@ -35,7 +35,7 @@ class Outcome:
     error: str = ""
 
 
-def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = None) -> list[Outcome]:
+def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = None) -> list[CheckResult]:
     """Validate `table` against `suite` with Great Expectations.
 
     Args:
@@ -44,9 +44,9 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
         docs: an empty folder to write Data Docs to, static pages; None writes none.
 
     Returns:
-        One outcome a check, in any order; a check that the engine lost is not among them.
+        One result a check, in any order; a check that the engine lost is not among them.
     """
-    # Here, too, for who uses this as a library; nothing of the user's data may leave the machine.
+    # Here, too, for use as a library; nothing of the user's data may leave the machine.
     turn_telemetry_off()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -59,7 +59,7 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     columns = {str(name) for check in suite for name in map(check.arguments.get, _COLUMN_ARGUMENTS) if name in table}
     shown = table[sorted(columns)].reset_index(drop=True)
     words = shown.select_dtypes(exclude=["number", "bool"]).columns
-    # Different texts stay different as HTML, so that no expectation has another outcome.
+    # Different texts stay different as HTML, so that no expectation has another result.
     shown[words] = shown[words].map(as_html)
     answer = _define(context, suite).run(
         batch_parameters={"dataframe": shown.rename(columns=as_html)},
@@ -69,7 +69,7 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     if docs is not None:
         build_site(context, docs)
     checks = {check.name: check for check in suite}
-    return [_outcome(checks[_name(result)], result, table) for result in answer.results]
+    return [_check_result(checks[_name(result)], result, table) for result in answer.results]
 
 
 def _define(context: Any, suite: Sequence[Check]) -> Any:
@@ -96,15 +96,15 @@ def _name(result: Any) -> str:
     return str(result.expectation_config.meta["check"])
 
 
-def _outcome(check: Check, result: Any, table: pd.DataFrame) -> Outcome:
+def _check_result(check: Check, result: Any, table: pd.DataFrame) -> CheckResult:
     if error := _error(result.exception_info or {}):
-        return Outcome(check, False, error=error)
+        return CheckResult(check, False, error=error)
     if result.success or check.explain is None:
-        return Outcome(check, bool(result.success))
+        return CheckResult(check, bool(result.success))
     rows = failing_rows(table, check)
     if len(rows) != (counted := (result.result or {}).get("unexpected_count")):
-        return Outcome(check, False, error=f"{counted} rows fail by Great Expectations, and {len(rows)} by name")
-    return Outcome(check, False, rows)
+        return CheckResult(check, False, error=f"{counted} rows fail by Great Expectations, and {len(rows)} by name")
+    return CheckResult(check, False, rows)
 
 
 def _error(info: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a dataset has to be: the suite of expectations, made from params.yaml and the card of the dataset."""
+"""The suite of checks for a dataset, made from params.yaml and the card of the dataset."""
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ def build_suite(quality: QualityConfig, card: DatasetCard) -> tuple[Check, ...]:
         *file_checks(quality, card),
         *_pairs(quality),
         *_classes(quality, card),
-        *_copies(),
+        *_duplicates(),
     )
 
 
@@ -113,7 +113,7 @@ def _why_nothing_is_marked(table: pd.DataFrame) -> str:
     return "every mask is empty; masks stored as 0 and 1 need mask_threshold: 1, or mask_values"
 
 
-def _copies() -> list[Check]:
+def _duplicates() -> list[Check]:
     return [
         none_in(
             "copy_in_other_split", "no_leak", "critical",

@@ -1,4 +1,4 @@
-"""What every file has to be on its own: present, whole, and of a kind that can be learnt from."""
+"""Checks of single files: present, readable, and fit to train on."""
 
 from naslora_core.config import QualityConfig
 from naslora_core.data.dataset.card import DatasetCard

@@ -1,4 +1,4 @@
-"""The gate itself: measured pairs in, verdict out. Severity decides, not the overall flag of the engine."""
+"""The gate: measure a dataset, run the checks and return the verdict, which depends on their severity."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.checks import Check
 from naslora_core.quality.drift import find_drift
-from naslora_core.quality.engine import Outcome, run_suite
+from naslora_core.quality.engine import CheckResult, run_suite
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.measure import measure_pairs
 from naslora_core.quality.table import read_reusable, write_table
@@ -69,10 +69,11 @@ def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard, docs: 
     It passes if every check of the suite was made and none of severity critical failed. A suite without
     checks, a check that got lost or one that could not be made (a missing column) is a critical failure.
     """
-    outcomes = run_suite(table, suite, docs) if suite else []
-    made = [outcome for outcome in outcomes if not outcome.error]
-    failures = [_failure(outcome, table) for outcome in made if not outcome.success]
-    failures += _not_made(suite, outcomes)
+    results = run_suite(table, suite, docs) if suite else []
+    made = [result for result in results if not result.error]
+    # The overall flag of the engine does not know severities.
+    failures = [_failure(result, table) for result in made if not result.success]
+    failures += _not_made(suite, results)
     order = {check.name: place for place, check in enumerate(suite)}
     failures.sort(key=lambda failure: (failure.severity, order.get(failure.expectation, -1)))
     splits = table["split"] if "split" in table else pd.Series(dtype=str)
@@ -87,9 +88,9 @@ def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard, docs: 
     )
 
 
-def _failure(outcome: Outcome, table: pd.DataFrame) -> Failure:
-    check, explain = outcome.check, outcome.check.explain
-    rows = table.iloc[list(outcome.rows)].to_dict("records") if explain else []
+def _failure(result: CheckResult, table: pd.DataFrame) -> Failure:
+    check, explain = result.check, result.check.explain
+    rows = table.iloc[list(result.rows)].to_dict("records") if explain else []
     files = [FileProblem(file=_file(row, check), problem=explain(row)) for row in rows] if explain else []
     return Failure(
         expectation=check.name,
@@ -105,10 +106,10 @@ def _file(row: Mapping[Any, Any], check: Check) -> str:
     return str(row.get(check.file) or row.get("image") or row.get("mask") or row.get("name"))
 
 
-def _not_made(suite: Sequence[Check], outcomes: Sequence[Outcome]) -> list[Failure]:
+def _not_made(suite: Sequence[Check], results: Sequence[CheckResult]) -> list[Failure]:
     if not suite:
         return [_lost("suite", "the data was checked", "there was no expectation to check it against")]
-    errors = {outcome.check.name: outcome.error for outcome in outcomes}
+    errors = {result.check.name: result.error for result in results}
     return [
         _lost(check.name, f"the check '{check.name}' was made", errors.get(check.name) or "it got lost")
         for check in suite

@@ -1,4 +1,4 @@
-"""From files to a table: one row a pair, with everything the gate judges; each content is measured once."""
+"""Measure all files of a dataset into a table, one row a pair; unchanged files are not measured again."""
 
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,7 @@ def _leads_out(path: Path, root: Path) -> str:
         return ""
     try:
         target = path.resolve()
-    except (OSError, RuntimeError):  # A circle of links; opening it tells.
+    except (OSError, RuntimeError):  # A circle of links; opening it will fail.
         return ""
     # DVC itself may link to its cache, whose folders have this name wherever it lies.
     inside = target.is_relative_to(root.resolve()) or "/files/md5/" in target.as_posix()

@@ -1,4 +1,4 @@
-"""Every file that fails, as a table, and the first of them as pictures."""
+"""Write the files that fail: all of them as a table, the first pairs as a contact sheet."""
 
 import csv
 import textwrap

@@ -1,4 +1,4 @@
-"""What can be measured in one image file and in one mask file; imported by worker processes, so it stays light."""
+"""Measure one image file or one mask file; imported by worker processes, so it stays light."""
 
 from pathlib import Path
 from typing import Any, Literal

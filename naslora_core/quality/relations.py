@@ -1,4 +1,4 @@
-"""What no file shows on its own: copies, and groups that are in two splits."""
+"""Find what only several pairs show together: duplicates, and groups that are in two splits."""
 
 from collections.abc import Sequence
 
@@ -16,20 +16,20 @@ def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[s
         max_bits: by how many bits the perceptual hashes of two copies may differ.
         accepted: pairs of names that may be copies in two splits.
     """
-    copies = _copies(table, max_bits)
-    elsewhere = _partners(table, copies, other_split=True)
-    pardoned = [""] * len(table)
-    for row, partner in _accepted_partners(table, copies, accepted).items():
-        pardoned[row], elsewhere[row] = partner
+    labels = _duplicate_labels(table, max_bits)
+    elsewhere = _partners(table, labels, other_split=True)
+    accepted_copy = [""] * len(table)
+    for row, partner in _accepted_partners(table, labels, accepted).items():
+        accepted_copy[row], elsewhere[row] = partner
     return table.assign(
-        copy_in_same_split=_partners(table, copies, other_split=False),
+        copy_in_same_split=_partners(table, labels, other_split=False),
         copy_in_other_split=elsewhere,
-        accepted_copy=pardoned,
+        accepted_copy=accepted_copy,
         group_in_other_split=_partners(table, pd.factorize(table["group"])[0], other_split=True),
     )
 
 
-def _copies(table: pd.DataFrame, max_bits: int) -> np.ndarray:
+def _duplicate_labels(table: pd.DataFrame, max_bits: int) -> np.ndarray:
     """Return (N,) int, the same number for copies of each other."""
     labels = np.arange(len(table)) + len(table)
     readable = table["perceptual_hash"].notna().to_numpy()

@@ -1,4 +1,4 @@
-"""Which rows fail a check. Great Expectations can list them too, but takes a millisecond for each."""
+"""Find the rows that fail a check; Great Expectations can list them too, but takes a millisecond for each."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from naslora_core.quality.checks import Check
 
 
 def failing_rows(table: pd.DataFrame, check: Check) -> tuple[int, ...]:
-    """Return the positions of the rows that fail a check about single rows, in the words of its expectation."""
+    """Return the positions of the rows that fail a check about single rows, as its expectation is defined."""
     given = check.arguments
     if check.expectation == "ExpectColumnPairValuesToBeEqual":
         first, second = table[given["column_A"]], table[given["column_B"]]

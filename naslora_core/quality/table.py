@@ -10,7 +10,7 @@ image_* and mask_*:
 
 Of the image: shorter_side_px; brightness, contrast: mean and standard deviation of grey, 0..255; saturation: mean,
 0..1; sharpness: variance of the Laplacian; clipped_dark, clipped_bright: shares of nearly black and white pixels;
-entropy_bits: of grey; constant: one colour; perceptual_hash, thumbnail: see `data.copies`.
+entropy_bits: of grey; constant: one colour; perceptual_hash, thumbnail: see `data.dataset.duplicates`.
 
 Of the mask: mask_values: how many differ; unknown_values: those that no class has; mask_is_photograph: it has the
 values of one; grey_share: neither 0 nor the largest value, where a threshold divides; share_<class>: of the
@@ -36,8 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from naslora_core.data.dataset import card as card_module
-from naslora_core.data.dataset import duplicates as copies
-from naslora_core.data.dataset import encoding, pixels
+from naslora_core.data.dataset import duplicates, encoding, pixels
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
 from naslora_core.quality import pair
@@ -87,7 +86,7 @@ def read_table(path: Path) -> pd.DataFrame | None:
 
 
 def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
-    """Read measurements that the same code made with the same mask encoding; None if these are others."""
+    """Read measurements if the same code made them with the same mask encoding; None otherwise."""
     try:
         made_by = (pq.read_schema(path).metadata or {}).get(_MADE_BY, b"").decode()
     except (OSError, pa.ArrowException):
@@ -96,7 +95,7 @@ def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
 
 
 def measured_by(card: DatasetCard) -> str:
-    """Return a name for all that decides a measurement beside the file: encoding of the masks, code, libraries."""
+    """Return a hash of all that decides a measurement beside the file: encoding of the masks, code, libraries."""
     encoding_of = card.model_dump_json(include={"classes", "mask_threshold", "mask_values"})
     return hashlib.sha256(f"{encoding_of} {_code()}".encode()).hexdigest()
 
@@ -104,6 +103,6 @@ def measured_by(card: DatasetCard) -> str:
 @cache
 def _code() -> str:
     digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
-    for module in (card_module, copies, encoding, pair, pixels):
+    for module in (card_module, duplicates, encoding, pair, pixels):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Files that lie among images and masks and are left out, which nobody would notice otherwise."""
+"""Warn of files in images/ and masks/ that are no images and are left out."""
 
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
@@ -6,7 +6,7 @@ from naslora_core.quality.verdict import Failure, FileProblem
 
 
 def find_unknown_files(dataset: Dataset) -> list[Failure]:
-    """Return a warning that names what in images/ and masks/ has no suffix of an image; hidden files are no matter."""
+    """Return a warning that names what in images/ and masks/ has no suffix of an image, hidden files aside."""
     files = [
         FileProblem(file=f"{kind}/{_printable(path.name)}", problem=_problem(path.suffix, path.is_dir()))
         for kind in (IMAGES_FOLDER, MASKS_FOLDER)

@@ -1,4 +1,4 @@
-"""The gate's answer: passed or not, and which files are to blame, for people and for programs."""
+"""The verdict of the gate: whether the data passed, and what is wrong with which files, as text and as JSON."""
 
 from typing import Literal
 
@@ -87,7 +87,7 @@ class Verdict(BaseModel):
         for failure in self.of_severity("warning"):
             lines += _describe(failure, min(limit, 3) or failure.count, rest, self.pairs)
         if not self.passed:
-            lines.append("Mend or remove these files and run again; nothing was trained on them.")
+            lines.append("Correct or remove these files and run again; nothing was trained on them.")
         return "\n".join(lines)
 
     def markdown(self) -> str:

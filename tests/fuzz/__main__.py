@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.harness import Fuzzer, Outcome, Target, load_targets
+from tests.fuzz.harness import CaseResult, Fuzzer, Target, load_targets
 
 # What a parser may take beside what Python and torch have taken; a bomb then fails instead of filling the machine.
 MEMORY_B = 3 << 30
@@ -48,15 +48,15 @@ def run(target: Target, seeds: range, faults: Path | None) -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None) as folder:
         fuzzer = Fuzzer(target, Path(folder) / "watched")
         for seed in (*fuzzer.sound, *seeds):
-            outcome = fuzzer.run(seed)
-            if seed < 0 and outcome.kind != "returned":
-                outcome = Outcome("fault", f"a sound input was {outcome.kind} {outcome.detail}")
-            kinds[outcome.kind] += 1
-            if outcome.kind == "fault":
-                kind = outcome.detail.partition(": ")[0]
+            result = fuzzer.run(seed)
+            if seed < 0 and result.kind != "returned":
+                result = CaseResult("fault", f"a sound input was {result.kind} {result.detail}")
+            kinds[result.kind] += 1
+            if result.kind == "fault":
+                kind = result.detail.partition(": ")[0]
                 seen[kind] += 1
                 if seen[kind] <= 3:
-                    report(f"{target.name}:{seed}  {outcome.detail}", faults)
+                    report(f"{target.name}:{seed}  {result.detail}", faults)
     told = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
     say(f"{target.name:20} {sum(kinds.values()):7,} cases in {time.monotonic() - begin:5.0f} s: {told}")
     return kinds["fault"]
@@ -71,12 +71,12 @@ def report(line: str, faults: Path | None) -> None:
 
 
 def replay(targets: dict[str, Target], case: str) -> int:
-    """Run one case, leave its files where they can be looked at, and print what became of it."""
+    """Run one case, leave its files where they can be looked at, and print its result."""
     name, _, seed = case.rpartition(":")
     folder = Path(tempfile.mkdtemp(prefix="fuzz-replay-"))
-    outcome = Fuzzer(targets[name], folder / "watched").run(int(seed))
-    say(f"{case} {outcome.kind} {ascii(outcome.detail)}\nits files are in {folder / 'watched' / 'case'}")
-    return int(outcome.kind == "fault")
+    result = Fuzzer(targets[name], folder / "watched").run(int(seed))
+    say(f"{case} {result.kind} {ascii(result.detail)}\nits files are in {folder / 'watched' / 'case'}")
+    return int(result.kind == "fault")
 
 
 def say(line: str) -> None:

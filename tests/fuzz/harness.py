@@ -1,4 +1,4 @@
-"""One fuzzing case: files made from a seed, a parser let loose on them, and a watch over what it does.
+"""Run one fuzzing case: make files from a seed, let a parser read them, and watch what it does.
 
 A case passes if the parser returns, or raises what people are shown: a NasLoraError, or an OSError with a number.
 Everything else is a fault: another exception, 5 s of processor time, a file written outside of the case's folder, a
@@ -46,8 +46,8 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a case: "returned", "refused", or a "fault" that `detail` describes."""
+class CaseResult:
+    """The result of a case: "returned", "refused", or a "fault" that `detail` describes."""
 
     kind: str
     detail: str = ""
@@ -88,8 +88,8 @@ class Fuzzer:
         rng = random.Random(f"{self._target.name}:{seed}")
         return mutate_case(rng.choice(self._seeds), rng)
 
-    def run(self, seed: int) -> Outcome:
-        """Run a case and say what became of it."""
+    def run(self, seed: int) -> CaseResult:
+        """Run a case and return its result."""
         rmtree(self._folder, ignore_errors=True)
         case, scratch = self._folder / "case", self._folder / "tmp"
         case.mkdir(parents=True)
@@ -103,16 +103,16 @@ class Fuzzer:
                 warnings.simplefilter("ignore")
                 self._target.run(case)
         except NasLoraError as error:
-            return Outcome("refused") if str(error).strip() else Outcome("fault", "an error without a message")
+            return CaseResult("refused") if str(error).strip() else CaseResult("fault", "an error without a message")
         except OSError as error:
-            return Outcome("refused") if error.errno is not None else Outcome("fault", _describe(error))
+            return CaseResult("refused") if error.errno is not None else CaseResult("fault", _describe(error))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            return Outcome("fault", _describe(error))
+            return CaseResult("fault", _describe(error))
         finally:
             tempfile.tempdir = before
-        return Outcome("returned")
+        return CaseResult("returned")
 
     @property
     def sound(self) -> range:

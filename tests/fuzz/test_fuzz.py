@@ -21,9 +21,9 @@ CASES = 60
 def test_any_bytes_are_answered_or_refused(name: str, tmp_path: Path) -> None:
     fuzzer = Fuzzer(TARGETS[name], tmp_path / "watched")
     for seed in (*fuzzer.sound, *range(max(2, round(CASES * TARGETS[name].weight)))):
-        outcome = fuzzer.run(seed)
-        assert outcome.kind == "returned" or (seed >= 0 and outcome.kind == "refused"), (
-            f"{outcome.detail or outcome.kind}; python -m tests.fuzz --replay '{name}:{seed}'"
+        result = fuzzer.run(seed)
+        assert result.kind == "returned" or (seed >= 0 and result.kind == "refused"), (
+            f"{result.detail or result.kind}; python -m tests.fuzz --replay '{name}:{seed}'"
         )
 
 

@@ -1,1 +1,1 @@
-"""Looking after a dataset: describe, divide anew, put aside, pack, compare versions."""
+"""Look after a dataset: describe it, split it anew, quarantine pairs, pack it, compare versions."""

@@ -1,4 +1,4 @@
-"""What changed between two versions of a dataset, told by names and contents without opening an image."""
+"""Find what changed between two versions of a dataset, by names and content hashes, without opening an image."""
 
 import hashlib
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ class Changes:
 
 
 def read_version(label: str, files: Mapping[str, str], folder: Path) -> Version:
-    """Put a version together.
+    """Return a version of a dataset from the hashes of its files and its text files.
 
     Args:
         label: what to call it.
@@ -95,7 +95,7 @@ def read_version(label: str, files: Mapping[str, str], folder: Path) -> Version:
 
 
 def find_changes(before: Version, after: Version) -> Changes:
-    """Return what has to be done to the first version to get the second."""
+    """Return what differs from the first version to the second."""
     aside, back = after.quarantined - before.quarantined, before.quarantined - after.quarantined
     images, masks = _differences(before.images, after.images), _differences(before.masks, after.masks)
     quarantined = sorted(aside & set(images["removed"]))
@@ -119,7 +119,7 @@ def find_changes(before: Version, after: Version) -> Changes:
 
 
 def file_md5(path: Path) -> str:
-    """Return the MD5 of a file in hexadecimal, by which DVC knows contents."""
+    """Return the MD5 of a file in hexadecimal, which DVC names contents by."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A dataset in numbers: how many images of which size in which split, and how much of them each class covers."""
+"""Describe a dataset in numbers: images by size and split, and how much of them each class covers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,7 +84,7 @@ def measure_masks(dataset: Dataset, progress: Progress = silent) -> dict[str, Ma
 
 
 def describe(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> Description:
-    """Put a dataset into numbers.
+    """Describe a dataset in numbers.
 
     Args:
         dataset: the dataset.

@@ -1,4 +1,4 @@
-"""Many small files in few large ones: shards that a data version stores quickly, and the way back.
+"""Pack images and masks into few large tar shards, which DVC versions quickly, and unpack them.
 
 A packed dataset has shards/ in place of images/ and masks/. It is read from an unpacked copy beside the datasets,
 which belongs to no data version and holds the index of the shards that it was made from.
@@ -78,7 +78,7 @@ def unpack(root: Path, progress: Progress = silent) -> Path:
         The folder of the copy.
 
     Raises:
-        DataError: if the dataset is not packed, or a shard is missing, damaged or holds what no packing wrote.
+        DataError: if the dataset is not packed, or a shard is missing, damaged or holds what `pack` does not write.
     """
     if not is_packed(root):
         raise DataError(f"{root} is not packed; its files lie in {IMAGES_FOLDER}/ and {MASKS_FOLDER}/")

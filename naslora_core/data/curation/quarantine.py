@@ -1,11 +1,17 @@
-"""Set pairs aside and bring them back: they stay in the dataset's folder, and no stage sees them."""
+"""Set pairs aside and restore them: in quarantine they stay in the dataset's folder, and no stage sees them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 
 from naslora_core.data.curation.pack import require_unpacked
-from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, Quarantined, change, finish, read_quarantine
+from naslora_core.data.curation.quarantine_record import (
+    QUARANTINE_FOLDER,
+    Quarantined,
+    apply_change,
+    finish_interrupted,
+    read_quarantine,
+)
 from naslora_core.data.dataset.card import read_card
 from naslora_core.data.dataset.dataset import Dataset, read_dataset
 from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
@@ -13,9 +19,9 @@ from naslora_core.errors import DataError
 
 
 def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Quarantined, ...]:
-    """Set pairs aside, and record what it takes to bring them back.
+    """Set pairs aside, and record what it takes to restore them.
 
-    Interrupted, it leaves a note of what it began, which `finish` and every later change of the quarantine read.
+    Interrupted, it leaves a journal, by which `finish_interrupted` and every later change complete it.
 
     Args:
         root: the dataset's folder.
@@ -29,7 +35,7 @@ def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Qua
         DataError: if a name is unknown or set aside already, or no image would be left.
     """
     require_unpacked(root)
-    finish(root)
+    finish_interrupted(root)
     dataset, held = read_dataset(root), read_quarantine(root)
     pairs = {pair.name: pair for pair in dataset.pairs}
     for name in reasons:
@@ -38,7 +44,7 @@ def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Qua
         if name not in pairs:
             raise DataError(f"{root} has no pair '{name}'; names are those of files without extension")
     if not any(pair.image for pair in dataset.pairs if pair.name not in reasons):
-        raise DataError(f"{root} would have no image left; mend the files instead")
+        raise DataError(f"{root} would have no image left; correct the files instead")
     chosen = []
     for name, reason in sorted(reasons.items()):
         pair = pairs[name]
@@ -46,12 +52,12 @@ def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Qua
         files = dataset.relative(pair.image), dataset.relative(pair.mask)
         chosen.append(Quarantined(name, reason, today.isoformat(), pair.split, group, *files))
     moves = [(file, f"{QUARANTINE_FOLDER}/{file}") for file in _files(chosen)]
-    change(root, moves, [*held, *chosen], {})
+    apply_change(root, moves, [*held, *chosen], {})
     return tuple(chosen)
 
 
 def restore(root: Path, names: Iterable[str] | None = None) -> tuple[Quarantined, ...]:
-    """Bring pairs back to where they were, split and group included.
+    """Move pairs back to where they were, with their split and group.
 
     Args:
         root: the dataset's folder.
@@ -61,7 +67,7 @@ def restore(root: Path, names: Iterable[str] | None = None) -> tuple[Quarantined
         DataError: if a name is not in quarantine, or its place is taken by another file.
     """
     require_unpacked(root)
-    finish(root)
+    finish_interrupted(root)
     held = {one.name: one for one in read_quarantine(root)}
     wanted = sorted(held) if names is None else sorted(set(names))
     for name in wanted:
@@ -73,7 +79,7 @@ def restore(root: Path, names: Iterable[str] | None = None) -> tuple[Quarantined
         if taken := [path for path in folder.glob("*") if path.stem == stem]:
             raise DataError(f"{taken[0]} has taken the place of the file in quarantine; remove one of them")
     moves = [(f"{QUARANTINE_FOLDER}/{file}", file) for file in _files(chosen)]
-    change(root, moves, list(held.values()), _unlisted(root, chosen))
+    apply_change(root, moves, list(held.values()), _unlisted(root, chosen))
     return tuple(chosen)
 
 
@@ -98,7 +104,7 @@ def _files(pairs: Iterable[Quarantined]) -> list[str]:
 
 
 def _unlisted(root: Path, pairs: Iterable[Quarantined]) -> dict[str, Quarantined]:
-    """Return the pairs whose split is no longer in splits.csv and would come out as another one without it."""
+    """Return the pairs whose split is no longer in splits.csv and would be another one by group and rule."""
     rule, splits, groups = read_card(root).split, read_splits(root), read_groups(root)
     lost = {}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""What is in quarantine, and the journal that makes a change of it whole: a kill never leaves half of one."""
+"""The record of the quarantine, and the journal by which an interrupted change of it is completed."""
 
 import contextlib
 import csv
@@ -15,7 +15,7 @@ from naslora_core.files import atomic_file, write_json
 from naslora_core.reading import read_object
 
 QUARANTINE_FOLDER, RECORD_FILE = "quarantine", "quarantine.csv"
-# What has been begun: written before the first file moves, removed after the last.
+# The journal of a change: written before the first file moves, removed after the last.
 _JOURNAL = "unfinished.json"
 _PLACES = tuple(f"{above}{kind}" for above in ("", f"{QUARANTINE_FOLDER}/") for kind in (IMAGES_FOLDER, MASKS_FOLDER))
 
@@ -64,8 +64,10 @@ def read_quarantine(root: Path) -> tuple[Quarantined, ...]:
         raise DataError(f"{path} is damaged ({error}); its columns are {columns}. Correct it") from error
 
 
-def change(root: Path, moves: list[tuple[str, str]], held: list[Quarantined], missing: dict[str, Quarantined]) -> None:
-    """Move files and write the record that `held` then is, so that an interruption is made good by `finish`.
+def apply_change(
+    root: Path, moves: list[tuple[str, str]], held: list[Quarantined], missing: dict[str, Quarantined]
+) -> None:
+    """Move files and write `held` as the record; if interrupted, `finish_interrupted` completes it.
 
     Args:
         root: the dataset's folder.
@@ -83,8 +85,8 @@ def change(root: Path, moves: list[tuple[str, str]], held: list[Quarantined], mi
     _carry_out(root, plan)
 
 
-def finish(root: Path) -> bool:
-    """Finish what an interrupted quarantine or restore began; says whether there was anything to do.
+def finish_interrupted(root: Path) -> bool:
+    """Complete an interrupted quarantine or restore; return whether there was one.
 
     Raises:
         DataError: if its journal is damaged, or would move a file from or to anywhere else.

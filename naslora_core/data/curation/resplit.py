@@ -1,9 +1,9 @@
-"""Divide a dataset that is there already anew, and keep the rule beside the result."""
+"""Split an existing dataset anew, and keep the rule beside the result."""
 
 from pathlib import Path
 
 from naslora_core.data.curation.describe import measure_masks
-from naslora_core.data.curation.quarantine_record import finish, read_quarantine
+from naslora_core.data.curation.quarantine_record import finish_interrupted, read_quarantine
 from naslora_core.data.dataset.card import SplitRule, write_card
 from naslora_core.data.dataset.dataset import Dataset, read_dataset
 from naslora_core.data.dataset.groups import find_duplicates, join_groups
@@ -15,10 +15,10 @@ from naslora_core.progress import Progress, silent
 def resplit(
     root: Path, rule: SplitRule, keep_test: bool = False, force: bool = False, progress: Progress = silent
 ) -> Dataset:
-    """Draw the split of a dataset and write splits.csv and the rule in dataset.yaml.
+    """Draw the splits of a dataset anew, and write splits.csv and the rule in dataset.yaml.
 
     Images of one group stay together: groups of the card's rule, of splits.csv, and images that are the same, or
-    nearly. What is in quarantine is placed as newcomers would be, for the day it is restored.
+    nearly. What is in quarantine gets a split as new images do, for when it is restored.
 
     Args:
         root: the dataset's folder.
@@ -33,7 +33,7 @@ def resplit(
     Raises:
         DataError: if the split is listed, would get other test images, and neither `keep_test` nor `force` is given.
     """
-    finish(root)
+    finish_interrupted(root)
     dataset = read_dataset(root)
     groups = _groups(dataset, rule, progress)
     foreground = _foreground(dataset, progress) if rule.stratify else None
@@ -58,7 +58,7 @@ def resplit(
 
 
 def _groups(dataset: Dataset, rule: SplitRule, progress: Progress) -> dict[str, str]:
-    """Return the group of every image: the one splits.csv names, else the one of the new rule; copies are joined."""
+    """Return the group of every image: the one splits.csv names, else that of the new rule; duplicates are joined."""
     old = dataset.card.split
     declared = {
         pair.name: rule.group_of(pair.name) if pair.group == old.group_of(pair.name) else pair.group

@@ -1,4 +1,4 @@
-"""What a dataset says about itself: `dataset.yaml`, beside its images and masks."""
+"""The card of a dataset, `dataset.yaml`: its classes, mask encoding, split rule, licence and origin."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _REPETITION, _REPEATED_GROUP = re.compile(r"[*+]|\{\d*,?\d*\}"), re.compile(r"\)
 
 
 class SplitRule(BaseModel):
-    """How images are divided; shares are fractions of the images and add up to 1.
+    """How images are split; shares are fractions of the images and add up to 1.
 
     `random`: a seeded draw; images that come in later are drawn by a hash of their name.
     `listed`: as published; images that come in later are for training.
@@ -62,7 +62,7 @@ class SplitRule(BaseModel):
 
 
 def _check_pattern(pattern: str) -> None:
-    """Raise ValueError for what is no regular expression, or may take for ever on a name that nearly matches."""
+    """Raise ValueError for what is no regular expression, or may take for ever on some names."""
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"a pattern of {len(pattern)} characters is too long; use at most {LONGEST_PATTERN}")
     try:

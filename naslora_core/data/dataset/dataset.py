@@ -1,4 +1,4 @@
-"""A dataset on disk: which image belongs to which mask, and who trains on it.
+"""A dataset on disk: its pairs of image and mask, and the split of each.
 
 On disk: <root>/dataset.yaml, splits.csv, images/<name>.<ext>, masks/<name>.<ext>; or shards/ in their place.
 """

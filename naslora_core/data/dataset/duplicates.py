@@ -1,4 +1,4 @@
-"""Find images that are there twice, also after they were resized or compressed anew.
+"""Find duplicates of images, also after they were resized or compressed anew.
 
 A perceptual hash proposes, small grey pictures of both decide: hashes alone take different photographs of like
 composition for copies.
@@ -30,7 +30,7 @@ _BITS = 64
 
 
 def image_signature(gray: np.ndarray) -> tuple[int, bytes]:
-    """Return what copies of an image share.
+    """Return a perceptual hash and a small grey picture, by which duplicates of an image are found.
 
     Args:
         gray: (H, W) uint8.
@@ -54,12 +54,12 @@ def file_signature(path: Path) -> tuple[int, bytes] | None:
 
 
 def use_one_thread() -> None:
-    """Keep OpenCV to one thread, in a process that has others of its kind beside it."""
+    """Keep OpenCV to one thread, for worker processes that run beside others."""
     cv2.setNumThreads(1)
 
 
 def label_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, max_bits: int) -> np.ndarray:
-    """Return which images are copies of each other.
+    """Return a label for each image, the same for duplicates of each other.
 
     Hashes that differ in at most `max_bits` bits agree in one of `max_bits` + 1 bands, so that only images that
     share a band are compared: far fewer than all pairs.

@@ -1,4 +1,4 @@
-"""From the pixels of a mask file to class ids, as the card of its dataset says."""
+"""Decode mask files into class ids, as the card of the dataset says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class DecodedMask:
-    """What a mask file says.
+    """The class ids of a mask file, and the values that no class has.
 
     Attributes:
         ids: (H, W) uint8, 0 is the background, 1 the first class.
@@ -59,7 +59,7 @@ def read_class_ids(path: Path, card: DatasetCard) -> np.ndarray:
     if decoded.unknown:
         raise DataError(
             f"{path} has the value{'s' if len(decoded.unknown) > 1 else ''} {', '.join(decoded.unknown[:5])}, which "
-            "no class has; mend the mask, or list them under mask_values in dataset.yaml"
+            "no class has; correct the mask, or list them under mask_values in dataset.yaml"
         )
     return decoded.ids
 
@@ -88,8 +88,8 @@ def decode_picture(picture: Image.Image, path: Path, card: DatasetCard) -> Decod
         number = 0 if name == BACKGROUND else card.classes.index(name) + 1
         meaning |= {int(value[1:], 16) if isinstance(value, str) else value: number for value in values}
     found, ids = _look_up(pixels, meaning)
-    strange = [int(value) for value in found if int(value) not in meaning]
-    return DecodedMask(ids, tuple(f"#{value:06x}" if coloured else str(value) for value in strange))
+    unknown = [int(value) for value in found if int(value) not in meaning]
+    return DecodedMask(ids, tuple(f"#{value:06x}" if coloured else str(value) for value in unknown))
 
 
 def _look_up(pixels: np.ndarray, meaning: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:

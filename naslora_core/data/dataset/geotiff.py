@@ -1,4 +1,4 @@
-"""GeoTIFF: where an image lies on Earth, read with rasterio, and carried over to what is predicted for it."""
+"""GeoTIFF: read images of any size and kind, and where on Earth they lie, for the predictions made of them."""
 
 from collections.abc import Callable
 from pathlib import Path

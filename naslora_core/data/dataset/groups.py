@@ -1,4 +1,4 @@
-"""Who must not be separated: copies of one image, one patient, one video."""
+"""Groups of images that must stay in one split: duplicates of one image, images of one patient or one video."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ _WORTH_A_PROCESS = 100
 def find_duplicates(
     paths: Mapping[str, Path], progress: Progress = silent, workers: int | None = None
 ) -> dict[str, str]:
-    """Find names whose files show the same image, or nearly; divided between splits, they would be tested on by heart.
+    """Find names whose files show the same image, or nearly; in two splits they would raise the test score unfairly.
 
     Every file is read once. What the gate takes for copies, at any setting, is in one group here; files that cannot
     be read are in none.
@@ -51,15 +51,15 @@ def find_duplicates(
     }
 
 
-def join_groups(declared: Mapping[str, str], twins: Mapping[str, str]) -> dict[str, str]:
-    """Join two groupings: whoever is together in one of them is together in the result.
+def join_groups(declared: Mapping[str, str], duplicates: Mapping[str, str]) -> dict[str, str]:
+    """Join two groupings: names that share a group in one of them share one in the result.
 
     Args:
         declared: group by name, such as the patient.
-        twins: another grouping of the same names, as `find_duplicates` returns it.
+        duplicates: another grouping of the same names, as `find_duplicates` returns it.
 
     Returns:
-        Group by name; of declared groups that twins connect, all get the name of the first.
+        Group by name; declared groups that duplicates connect all get the name of the first.
     """
     leader: dict[str, str] = {}
 
@@ -69,9 +69,9 @@ def join_groups(declared: Mapping[str, str], twins: Mapping[str, str]) -> dict[s
         return group
 
     together: dict[str, list[str]] = {}
-    for name in sorted(twins):
-        together.setdefault(twins[name], []).append(declared.get(name, name))
+    for name in sorted(duplicates):
+        together.setdefault(duplicates[name], []).append(declared.get(name, name))
     for groups in together.values():
         first, *others = sorted({find(group) for group in groups})
         leader |= dict.fromkeys(others, first)
-    return {name: find(declared.get(name, name)) for name in sorted(declared.keys() | twins.keys())}
+    return {name: find(declared.get(name, name)) for name in sorted(declared.keys() | duplicates.keys())}

@@ -1,4 +1,4 @@
-"""Pixels out of image files: colour images and binary masks, checked to their last byte."""
+"""Read the pixels of image files, images in colour and masks as numbers, with clear errors for damaged ones."""
 
 import stat
 import warnings
@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 from naslora_core.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-# Nothing else is tried on a file, whatever it is called; as JPEG also MPO is read, that of many telephones.
+# Nothing else is tried on a file, whatever it is called; JPEG includes MPO, which many phones write.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What makes a picture upright, by its EXIF orientation; as ImageOps.exif_transpose, which also writes the notes anew.
 _TURNS = {
@@ -28,7 +28,7 @@ DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Return an image as its camera meant it.
+    """Return an image in colour, upright.
 
     Returns:
         (H, W, 3) uint8 RGB, EXIF orientation applied, transparency dropped.
@@ -164,7 +164,7 @@ def to_colours(picture: Image.Image) -> np.ndarray:
 
 
 def orientation(picture: Image.Image) -> int:
-    """Return how a camera says it was held: 1 is upright, 2 to 8 are turned or mirrored."""
+    """Return the EXIF orientation: 1 is upright, 2 to 8 are turned or mirrored."""
     try:
         found = picture.getexif().get(ExifTags.Base.Orientation, 1)
     # Damaged notes make Pillow raise almost anything; the picture is then shown as it is stored, by all programs.

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: a division that stays when images are added."""
+"""Splits into training, validation and test images, which stay as they are when images are added."""
 
 import csv
 import difflib
@@ -24,7 +24,7 @@ def draw_splits(
     groups: Mapping[str, str] | None = None,
     foreground: Mapping[str, float] | None = None,
 ) -> dict[str, str]:
-    """Divide `names` in the proportions of `rule`, as near as whole groups allow.
+    """Split `names` in the proportions of `rule`, as near as whole groups allow.
 
     The groups are put into a seeded random order. Validation takes those that fit into its share, and one more
     if that brings it nearer; then testing does the same, and the rest is for training. A split with a share
@@ -33,10 +33,10 @@ def draw_splits(
     Args:
         names: all images; their order does not matter.
         rule: shares and seed.
-        groups: by name, who must not be separated; without an entry a name is in the group that
+        groups: by name; images of one group are not separated; without an entry a name is in the group that
             `rule.group_of` finds.
-        foreground: by name, the share of the image that is foreground. If given, groups are divided in each of
-            `STRATA` quantiles of their mean share on its own, so that all splits have like mixes.
+        foreground: by name, the share of the image that is foreground. If given, each of `STRATA` quantiles
+            of the groups' mean share is split on its own, so that all splits have like mixes.
     """
     members: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -54,7 +54,7 @@ def draw_splits(
     for stratum in _strata(shuffled, members, foreground):
         seen += sum(sizes[group] for group in stratum)
         for split, count in wanted.items():
-            # Towards the total so far: what one stratum could not divide evenly, the next one makes up for.
+            # Towards the total so far: what one stratum could not split evenly, the next one makes up for.
             room = round(count * seen / total) - sum(sizes[group] for group in drawn[split])
             taken = _fill(stratum, sizes, room)
             drawn[split] += taken
@@ -68,14 +68,14 @@ def draw_splits(
 def complete_splits(
     names: Iterable[str], listed: Mapping[str, str], rule: SplitRule, groups: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Give every name its split: the listed one, else that of its group, else one that only the rule decides.
+    """Return the split of every name: the listed one, else that of its group, else one by the rule alone.
 
-    So adding or removing images never moves another image, and a newcomer never tears a group apart.
+    So adding or removing images never moves another image, and a new image never separates a group.
 
     Args:
         names: all images.
         listed: splits that are decided, as from splits.csv.
-        rule: where newcomers without a listed relative go; they are drawn by a hash of their group.
+        rule: for new images whose group has no listed image; a hash of their group decides.
         groups: by name; without an entry a name is in the group that `rule.group_of` finds.
     """
     known = groups or {}
@@ -85,7 +85,7 @@ def complete_splits(
     splits = {}
     for name in names:
         group = known.get(name) or rule.group_of(name)
-        splits[name] = listed.get(name) or of_group.get(group) or _split_of_newcomer(group, rule)
+        splits[name] = listed.get(name) or of_group.get(group) or _split_of_new_image(group, rule)
     return splits
 
 
@@ -113,7 +113,7 @@ def write_splits(root: Path, splits: Mapping[str, str], groups: Mapping[str, str
     Args:
         root: the dataset's folder.
         splits: by name.
-        groups: by name; the column is left out if nobody is in a group with another name than their own.
+        groups: by name; the column is left out if every image is a group of its own name.
     """
     told = {name: group for name, group in (groups or {}).items() if name in splits and group != name}
     header = ["name", "split", "group"] if told else ["name", "split"]
@@ -191,7 +191,7 @@ def _check(row: dict[str, str], earlier: Mapping[str, dict[str, str]], place: st
         raise DataError(f"{place}: '{name}' is listed a second time; keep one of the lines")
 
 
-def _split_of_newcomer(group: str, rule: SplitRule) -> str:
+def _split_of_new_image(group: str, rule: SplitRule) -> str:
     if rule.kind == "listed":
         return TRAIN
     digest = hashlib.sha256(f"{rule.seed}:{group}".encode()).digest()

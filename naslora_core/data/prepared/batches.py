@@ -1,4 +1,4 @@
-"""Batches of prepared images, shuffled by a seed and varied as the world varies them."""
+"""Batches of prepared images, shuffled by a seed and randomly augmented."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def make_batch(
     Args:
         data: where the rows lie.
         rows: which of them.
-        transform: varies an image together with its masks.
+        transform: applied to an image and its mask together.
         device: where that is computed, and where the batch lies; None is the CPU.
     """
     images, areas = [], []
@@ -86,7 +86,7 @@ class ShuffledBatches:
         rows: which rows take part.
         batch_size: rows in a batch; the last batch of a pass may be smaller.
         seed: start of the order.
-        augment: vary the images, by torch's own random state on the CPU, whatever the device.
+        augment: augment the images, by torch's own random state on the CPU, whatever the device.
         device: where batches are made.
     """
 
@@ -133,11 +133,11 @@ def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tup
 
     Args:
         groups: the group of every row.
-        arch_split: share of the rows held out for the alphas, or more where groups are large; 0 gives both
-            phases all rows.
+        arch_split: share of the rows held out for the alphas, or more where groups are large; 0 uses all
+            rows for both.
 
     Returns:
-        rows of the weights and rows of the alphas; both have at least one group.
+        rows for the weights and rows for the alphas; both have at least one group.
 
     Raises:
         ConfigError: if there is only one group to divide.
@@ -151,7 +151,7 @@ def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tup
     if len(members) == 1:
         raise ConfigError(
             f"search.arch_split {arch_split} needs two groups of training images to divide, found one with "
-            f"{len(groups)}; add images of other groups, or set it to 0 to use all images in both phases"
+            f"{len(groups)}; add images of other groups, or set it to 0 to use all images for both"
         )
     order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed)).tolist()
     shuffled = [list(members.values())[place] for place in order]

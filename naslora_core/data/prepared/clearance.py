@@ -1,4 +1,4 @@
-"""May this data be trained on? Only what the gate has passed, as it was then."""
+"""Allow training only on data that the gate has passed and that has not changed since."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PASSED = "passed"
 
 
 def clearance(verdict_file: Path, manifest_file: Path, dataset: Path) -> dict[str, str]:
-    """Return what a model remembers of its data, if the gate has passed exactly this data.
+    """Check that the gate has passed exactly this data, and return what a trained model records of it.
 
     Args:
         verdict_file: verdict.json of the gate.

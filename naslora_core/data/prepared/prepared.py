@@ -1,4 +1,4 @@
-"""Images ready for SAM, as training reads them: memory-mapped, no file decoded again."""
+"""Preprocessed images and masks as training reads them: memory-mapped arrays, no file is decoded again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

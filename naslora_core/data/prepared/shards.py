@@ -1,4 +1,4 @@
-"""Rows spread over files of moderate size, so that one changed image changes one file."""
+"""Shards: rows spread over files of moderate size, so that one changed image changes one file."""
 
 import hashlib
 import math
@@ -44,7 +44,7 @@ def read_index(path: Path) -> ShardsIndex:
 def shard_count(images: int) -> int:
     """Return how many shards a split of `images` has: the power of two that keeps them at about 256 images.
 
-    A power of two, so that where the number doubles every shard is divided and no row goes anywhere else.
+    A power of two, so that where the number doubles every shard is cut in two and no row goes anywhere else.
     """
     return min(2 ** max(0, round(math.log2(max(images, 1) / _IMAGES_PER_SHARD))), _MOST_SHARDS)
 

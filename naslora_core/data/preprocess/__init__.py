@@ -1,1 +1,1 @@
-"""From a dataset to arrays of the size SAM sees; what has not changed is taken from the arrays before."""
+"""Preprocess a dataset into arrays of the size SAM sees; what has not changed is taken from the earlier output."""

@@ -1,4 +1,4 @@
-"""Pairs of files decoded into squares, by as many processes as pay off."""
+"""Decode pairs of files into padded squares, in as many processes as pay off."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.geometry.square import PADDING_RGB, resize, resized_shape
 from naslora_core.parallel import mapping
 
-# Starting a process and importing this file there takes as long as decoding some thirty images.
+# Starting a process and importing this file in it takes as long as decoding some thirty images.
 WORTH_A_PROCESS = 32
 
 # (H, W) of the file, and of the image within its square.

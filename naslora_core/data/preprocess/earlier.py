@@ -1,4 +1,4 @@
-"""What an earlier preprocessing left, as far as it can be used again."""
+"""The output of an earlier preprocessing, and which of its rows can be used again."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ class EarlierOutput:
         return (height, width), (inner_height, inner_width)
 
     def link_or_copy(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:
-        """Bring a shard into `folder` without writing its bytes anew, if it holds just these rows; say if it did."""
+        """Link or copy a shard into `folder` if it holds just these rows, and return whether it does."""
         if self.keys.get(shard) != keys:
             return False
         for name in (shard_file(shard, kind) for kind in KINDS):
@@ -62,7 +62,7 @@ class EarlierOutput:
 
 
 def open_earlier_output(folder: Path, recipe: dict[str, Any]) -> EarlierOutput:
-    """Look for rows in an earlier output; they count only if they were made by `recipe` and every byte is intact."""
+    """Open an earlier output; its rows count only if they were made by `recipe` and every byte is intact."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return EarlierOutput(folder)
     try:

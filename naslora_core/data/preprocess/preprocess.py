@@ -1,4 +1,4 @@
-"""Images made ready for SAM once, so that training reads plain memory-mapped arrays."""
+"""Resize and pad images once, so that training reads plain memory-mapped arrays."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ def preprocess(
         dataset: what to prepare.
         image_size: side of the squares, in pixels.
         output: folder to write.
-        progress: told after every row; its message says so if an earlier output could not be used.
+        progress: called after every row; its message says so if an earlier output could not be used.
         workers: processes that decode; None is as many as pay off. The result does not depend on it.
 
     Raises:

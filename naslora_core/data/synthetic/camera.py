@@ -17,7 +17,7 @@ Labels = NDArray[np.uint8]
 def bend(
     rng: np.random.Generator, image: FloatArray, labels: NDArray[np.uint8]
 ) -> tuple[FloatArray, NDArray[np.uint8]]:
-    """Look at image (S, S, 3) and labels (S, S) through a wide lens: straight lines bow outwards."""
+    """Distort image (S, S, 3) and labels (S, S) as a wide lens does: straight lines bow outwards."""
     source = _barrel_source(image.shape[0], float(rng.choice(BARREL_STRENGTHS)))
     return image.reshape(-1, 3)[source], labels.ravel()[source]
 
@@ -37,7 +37,7 @@ def expose(rng: np.random.Generator, image: FloatArray) -> FloatArray:
 
 
 def frame(rng: np.random.Generator, side: int) -> BoolArray:
-    """Return what a round or round-cornered frame shows, (side, side): the view of an endoscope or a microscope."""
+    """Return where a round or round-cornered frame shows the scene, (side, side), as an endoscope has one."""
     canvas = Image.new("1", (side, side))
     pen = ImageDraw.Draw(canvas)
     left, top, right, bottom = (rng.uniform(-0.12, 0.06, size=4) * side).tolist()

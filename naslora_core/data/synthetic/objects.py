@@ -13,10 +13,10 @@ MARGIN_PX = 12
 
 
 class ObjectPainter:
-    """Paint the objects of one scene, which share its light, its palette and some habits.
+    """Paint the objects of one scene, which share its light, its palette and how likely they bulge or have soft edges.
 
     Args:
-        rng: source of the habits.
+        rng: draws what all objects of the scene share.
         bank: textures.
         palette: colours.
         light: where the light comes from.
@@ -28,14 +28,14 @@ class ObjectPainter:
         self._light = light
         self._bulging_share = float(rng.choice([0.15, 0.5, 0.95]))
         self._soft_share = float(rng.choice([0.1, 0.7]))
-        # A herd: everything of one colour, so that only edges and light tell its members apart.
+        # Like a herd, everything of one colour, so that only edges and light tell its members apart.
         self._common_colour = palette.draw(rng) if rng.random() < 0.15 else None
 
     def paint(self, rng: np.random.Generator, image: FloatArray, shape: BoolArray) -> None:
         """Paint one object onto `image`, (S, S, 3), in place and only around the object.
 
         Args:
-            rng: source of the object's looks.
+            rng: draws how the object looks.
             image: the scene so far.
             shape: (S, S), true at least once.
         """

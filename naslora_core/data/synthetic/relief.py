@@ -1,4 +1,4 @@
-"""Light on uneven surfaces: what makes a flat outline look like a bump, a ground like folds or a tube.
+"""Shade uneven surfaces, so that a flat outline looks like a bump, and a ground like folds or a tube.
 
 Fields are (H, W) float32; heights have no unit, because only their slopes relative to each other matter.
 """

@@ -64,7 +64,7 @@ class SceneGenerator:
         """Draw one scene."""
         rng = np.random.default_rng([self._seed, 1, index])
         light = Light.draw(rng)
-        palette = Palette(rng, kinship=max(0.0, rng.uniform(-1, 1)))
+        palette = Palette(rng, similarity=max(0.0, rng.uniform(-1, 1)))
         image = draw_ground(rng, self._bank, palette.background, light, self._side)
         if rng.random() < 0.2:
             clutter.scatter_specks(rng, image)
@@ -112,7 +112,7 @@ class SceneGenerator:
 
 @dataclass
 class _Canvas:
-    """A scene under the brush: the picture, whose each pixel is, and which object is part of which."""
+    """A scene being drawn: the picture, the object of each pixel, and the parent of each object."""
 
     image: FloatArray
     labels: NDArray[np.uint8]
@@ -131,7 +131,7 @@ class _Canvas:
 def _keep_visible(
     labels: NDArray[np.uint8], parents: list[int], min_area: float
 ) -> tuple[NDArray[np.uint8], tuple[int, ...]]:
-    """Number what is large enough from 1; too small a part becomes its whole, too small an object background."""
+    """Number objects that are large enough from 1; smaller parts join their whole, smaller objects the background."""
     areas = np.bincount(labels.ravel(), minlength=len(parents))
     whole_areas = areas.copy()
     np.add.at(whole_areas, parents, areas)

@@ -23,7 +23,7 @@ def quarantine(
 
     from naslora_core.data.curation.quarantine import names_of
     from naslora_core.data.curation.quarantine import quarantine as set_aside
-    from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, RECORD_FILE, finish
+    from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, RECORD_FILE, finish_interrupted
     from naslora_core.data.dataset.dataset import read_dataset
     from naslora_core.errors import ConfigError, DataError
     from pipelines.cli.data.check import judge
@@ -33,7 +33,7 @@ def quarantine(
     if bool(files) == failing:
         raise ConfigError("give the files to set aside, or --failing for all that the gate rejects")
     root = find_domain(domain)
-    finish(root)
+    finish_interrupted(root)
     if failing:
         verdict = judge(StagePaths(root.parents[1]), domain)
         if isinstance(verdict, DataError):

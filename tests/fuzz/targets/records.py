@@ -8,7 +8,7 @@ import numpy as np
 from naslora_core.data.curation.changes import read_version
 from naslora_core.data.curation.pack import unpack
 from naslora_core.data.curation.quarantine import restore
-from naslora_core.data.curation.quarantine_record import finish
+from naslora_core.data.curation.quarantine_record import finish_interrupted
 from naslora_core.data.prepared.clearance import clearance
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.data.preprocess.earlier import open_earlier_output
@@ -115,7 +115,7 @@ ASIDE = {"quarantine/images/a1.jpg": b"x", "quarantine/masks/a1.png": b"x", "dat
     ],
 )
 def quarantine(folder: Path) -> None:
-    finish(folder)
+    finish_interrupted(folder)
     restore(folder)
 
 

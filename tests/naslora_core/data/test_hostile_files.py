@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 
 from naslora_core.config import load_params
 from naslora_core.data.curation.quarantine import restore
-from naslora_core.data.curation.quarantine_record import finish
+from naslora_core.data.curation.quarantine_record import finish_interrupted
 from naslora_core.data.dataset.card import DatasetCard, SplitRule, read_card
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
 from naslora_core.data.importers.shared.folder_pairs import unique_names
@@ -181,17 +181,17 @@ def test_a_name_that_is_none_is_not_written(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("move", [["../victim", "images/a1.jpg"], ["images/a1.jpg", "../victim"],
                                   ["images/a1.jpg", "/tmp/victim"], ["images/../../victim", "images/x.jpg"],
                                   ["images/a1.jpg", "dataset.yaml"], ["images/..", "masks/x"]])  # fmt: skip
-def test_the_journal_of_a_foreign_quarantine_moves_nothing_outside(move: list[str], tmp_path: Path) -> None:
+def test_the_journal_of_a_hostile_quarantine_moves_nothing_outside(move: list[str], tmp_path: Path) -> None:
     root = write(tmp_path / "discs", {**ASIDE, "quarantine/unfinished.json": as_json({**PLAN, "moves": [move]})})
     (tmp_path / "victim").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DataError, match=r"unfinished\.json is damaged .* nothing was moved"):
-        finish(root)
+        finish_interrupted(root)
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "victim").read_text() == "mine"
 
 
-def test_the_record_of_a_foreign_quarantine_moves_nothing_outside(tmp_path: Path) -> None:
+def test_the_record_of_a_hostile_quarantine_moves_nothing_outside(tmp_path: Path) -> None:
     line = "a1,blurred,2026-01-01,train,,../../victim,masks/a1.png"
     record = f"name,reason,date,split,group,image,mask\n{line}\n"
     root = write(tmp_path / "discs", {**ASIDE, "quarantine/quarantine.csv": record.encode()})

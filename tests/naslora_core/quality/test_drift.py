@@ -1,4 +1,4 @@
-"""Data that moves away from what the model in service was trained on is told, and nothing else is."""
+"""Drift from the data that the model in service was trained on is reported, and nothing else is."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError
 from naslora_core.quality import gate
 from naslora_core.quality.checks import Check
-from naslora_core.quality.engine import Outcome, run_suite
+from naslora_core.quality.engine import CheckResult, run_suite
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.gate import check_dataset, judge
 from naslora_core.quality.measure import measure_pairs
@@ -225,8 +225,8 @@ def test_a_suite_without_expectations_is_rejected(root: Path) -> None:
 
 
 def test_an_expectation_that_the_engine_loses_is_a_rejection(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None) -> list[Outcome]:
-        return [outcome for outcome in run_suite(table, suite) if outcome.check.name != "same_size"]
+    def forgetful(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None) -> list[CheckResult]:
+        return [result for result in run_suite(table, suite) if result.check.name != "same_size"]
 
     monkeypatch.setattr(gate, "run_suite", forgetful)
     verdict, _ = check_dataset(root, QUALITY)

@@ -1,4 +1,4 @@
-"""What fails can be looked at: the first pairs as pictures, all files as a table."""
+"""Files that fail are written: the first pairs as pictures, all files as a table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Real images raise the alarms that are true, and no others."""
+"""Real images get the warnings that are true, and no others."""
 
 import os
 from pathlib import Path

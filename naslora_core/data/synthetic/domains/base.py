@@ -1,4 +1,4 @@
-"""What a sample domain is, and the list of them."""
+"""The interface of sample domains, and their registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ SAMPLE_DOMAINS: Registry[SampleDomain] = Registry("sample domain")
 
 
 def sample_domain(name: str, title: str, class_name: str) -> Callable[[Draw], Draw]:
-    """Return a decorator that makes a drawing function the sample domain called `name`."""
+    """Return a decorator that registers a drawing function as the sample domain called `name`."""
 
     def add(draw: Draw) -> Draw:
         SAMPLE_DOMAINS.register(name)(SampleDomain(title, class_name, draw))

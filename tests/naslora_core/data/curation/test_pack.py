@@ -75,7 +75,7 @@ def test_a_copy_of_other_shards_is_not_read(write_dataset: Write) -> None:
     assert len(read_dataset(root).pairs) == 6
 
 
-def test_a_damaged_or_foreign_shard_is_refused(write_dataset: Write, tmp_path: Path) -> None:
+def test_a_shard_that_is_damaged_or_made_by_others_is_refused(write_dataset: Write, tmp_path: Path) -> None:
     root = write_dataset(5)
     pack(root)
     shard = next((root / "shards").glob("*.tar"))

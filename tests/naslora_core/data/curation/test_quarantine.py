@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from naslora_core.data.curation.quarantine import names_of, quarantine, restore
-from naslora_core.data.curation.quarantine_record import finish, read_quarantine
+from naslora_core.data.curation.quarantine_record import finish_interrupted, read_quarantine
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.data.dataset.splits import read_splits, write_splits
 from naslora_core.errors import DataError
@@ -93,7 +93,7 @@ def test_a_kill_at_any_moment_leaves_one_of_both_states_after_the_next_command(
                 died = False
             except Killed:
                 died = True
-        finish(root)
+        finish_interrupted(root)
         assert content(root) in outcomes
         seen.add(outcomes.index(content(root)))
         if not died:

@@ -37,7 +37,7 @@ def test_a_missing_partner_is_none(write_dataset: Write) -> None:
     assert pairs["disc_05"].image is None
 
 
-def test_hidden_and_foreign_files_are_no_images(write_dataset: Write) -> None:
+def test_hidden_and_other_files_are_no_images(write_dataset: Write) -> None:
     root = write_dataset(15)
     (root / "images" / ".DS_Store").write_bytes(b"x")
     (root / "images" / "._disc_00.jpg").write_bytes(b"x")

@@ -71,15 +71,15 @@ def test_no_setting_makes_the_gate_find_copies_that_a_draw_does_not_know() -> No
         type(quality).model_validate(allowed | {"near_duplicate_bits": MOST_BITS + 1})
 
 
-def test_twins_join_what_was_declared_apart() -> None:
+def test_duplicates_join_groups_that_were_declared_apart() -> None:
     declared = {"a": "p1", "b": "p1", "c": "p2", "d": "p3", "e": "p3"}
-    twins = {"b": "b", "c": "b", "lone": "lone", "other": "lone"}
-    joined = join_groups(declared, twins)
+    duplicates = {"b": "b", "c": "b", "lone": "lone", "other": "lone"}
+    joined = join_groups(declared, duplicates)
     assert {name: joined[name] for name in "abcde"} == {"a": "p1", "b": "p1", "c": "p1", "d": "p3", "e": "p3"}
     assert joined["lone"] == joined["other"]
 
 
-def test_a_chain_of_twins_is_one_group() -> None:
+def test_a_chain_of_duplicates_is_one_group() -> None:
     declared = {"a": "p3", "b": "p1", "c": "p2", "d": "p3"}
     joined = join_groups(declared, {"a": "a", "b": "a", "c": "c", "d": "c"})
     assert set(joined.values()) == {"p1"}

@@ -89,10 +89,10 @@ def test_a_dome_rises_inside_its_shape_and_is_lit_from_the_light():
 
 def test_colours_of_kin_are_closer_to_their_ground():
     distances = {}
-    for kinship in (0.0, 1.0):
-        palettes = [Palette(np.random.default_rng(seed), kinship) for seed in range(24)]
+    for similarity in (0.0, 1.0):
+        palettes = [Palette(np.random.default_rng(seed), similarity) for seed in range(24)]
         rng = np.random.default_rng(1)
-        distances[kinship] = np.mean([np.linalg.norm(p.draw(rng) - p.background) for p in palettes])
+        distances[similarity] = np.mean([np.linalg.norm(p.draw(rng) - p.background) for p in palettes])
     assert distances[1.0] < 0.5 * distances[0.0]
 
 

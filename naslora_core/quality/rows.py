@@ -2,11 +2,16 @@
 
 import pandas as pd
 
+from naslora_core.errors import ConfigError
 from naslora_core.quality.checks import Check
 
 
 def failing_rows(table: pd.DataFrame, check: Check) -> tuple[int, ...]:
-    """Return the positions of the rows that fail a check about single rows, as its expectation is defined."""
+    """Return the positions of the rows that fail a check about single rows, as its expectation is defined.
+
+    Raises:
+        ConfigError: if the check is about the whole table, or its expectation is not known here.
+    """
     given = check.arguments
     if check.expectation == "ExpectColumnPairValuesToBeEqual":
         first, second = table[given["column_A"]], table[given["column_B"]]
@@ -25,5 +30,7 @@ def failing_rows(table: pd.DataFrame, check: Check) -> tuple[int, ...]:
             bad |= (column < low).fillna(False) if low is not None else False
             bad |= (column > high).fillna(False) if high is not None else False
         else:
-            raise NotImplementedError(f"{check.expectation} of check '{check.name}' is not about single rows")
+            raise ConfigError(
+                f"{check.expectation} of check '{check.name}' is not about single rows; leave out its explain"
+            )
     return tuple(bad.to_numpy(dtype=bool, na_value=False).nonzero()[0].tolist())

@@ -8,26 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, read_card
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES, read_image, read_mask
-from naslora_core.data.dataset.splits import SPLITS_FILE, complete_splits, read_groups, read_splits
+from naslora_core.data.dataset.card import DatasetCard, read_card
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
 from naslora_core.errors import DataError
 from naslora_core.files import file_sha256
-
-__all__ = [
-    "CARD_FILE",
-    "SPLITS_FILE",
-    "Dataset",
-    "DatasetCard",
-    "Pair",
-    "SplitRule",
-    "file_digest",
-    "fingerprint",
-    "list_images",
-    "read_dataset",
-    "read_image",
-    "read_mask",
-]
 
 IMAGES_FOLDER, MASKS_FOLDER = "images", "masks"
 SHARDS_FOLDER, SHARDS_INDEX = "shards", "index.json"
@@ -89,7 +74,7 @@ def read_dataset(root: Path) -> Dataset:
     if not images:
         raise DataError(
             f"{files / IMAGES_FOLDER} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))}). "
-            "Bring images in with naslora data import"
+            "Import images with naslora data import"
         )
     names = sorted(images.keys() | masks.keys())
     groups = {name: card.split.group_of(name) for name in names} | read_groups(root)

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from naslora_core.data.dataset.card import read_card, write_card
-from naslora_core.data.dataset.dataset import fingerprint, read_dataset, read_image, read_mask
+from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.pixels import read_image, read_mask
 from naslora_core.errors import DataError
 
 Write = Callable[..., Path]

@@ -30,7 +30,7 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Target:
-    """A parser and where its cases start.
+    """A parser and the sound inputs that its cases are made from.
 
     Attributes:
         name: what `--target` calls it.
@@ -121,7 +121,7 @@ class Fuzzer:
 
 
 class Misbehaved(BaseException):
-    """What a parser must not do. No `except Exception` keeps it from being seen."""
+    """Raised where a parser does what it must not; as a BaseException, no `except Exception` catches it."""
 
 
 _watched_folder: Path | None = None

@@ -1,4 +1,4 @@
-"""From a sound input to a bad one: bytes are changed, or what they mean in their format."""
+"""Mutate sound inputs: change their bytes, or their values in the terms of their format."""
 
 import io
 import json

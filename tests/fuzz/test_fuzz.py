@@ -1,4 +1,4 @@
-"""A short form of the fuzzing: some cases of every parser, and proof that the watch sees what it watches for."""
+"""A short form of the fuzzing: some cases of every parser, and tests that every kind of fault is noticed."""
 
 import os
 import socket

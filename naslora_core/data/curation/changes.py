@@ -18,7 +18,7 @@ TEXT_FILES = (CARD_FILE, SPLITS_FILE, f"{SHARDS_FOLDER}/{SHARDS_INDEX}")
 
 @dataclass(frozen=True)
 class Version:
-    """A dataset as it is or was.
+    """One version of a dataset: content hashes of its files, its splits and its card.
 
     Attributes:
         label: what to call it, such as a git revision.

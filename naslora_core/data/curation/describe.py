@@ -41,7 +41,7 @@ class ClassShare:
 
 @dataclass(frozen=True)
 class Description:
-    """What `naslora data show` tells.
+    """What `naslora data show` prints.
 
     Attributes:
         pairs: by split.

@@ -26,7 +26,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to; images and masks hardly shrink, uncompressed masks may shrink a lot.
+    """What an archive may unpack to; compressed images hardly shrink in it, uncompressed masks may shrink a lot.
 
     Attributes:
         members: most files and folders.
@@ -101,7 +101,7 @@ class _Folder:
         self._members = 0
 
     def refuse(self, member: str, reason: str) -> DataError:
-        """Return the error that names a member."""
+        """Return the error that says why a member is refused."""
         return DataError(f"{self._archive}: {member!r} {reason}; nothing was unpacked")
 
     def count(self, member: str, total: int | None = None) -> None:

@@ -1,1 +1,1 @@
-"""The arrays that training reads: on disk, in memory, and whether the gate has cleared them."""
+"""The arrays that training reads: on disk, as batches, and whether the gate has passed their data."""

@@ -129,7 +129,7 @@ class ShuffledBatches:
 
 
 def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tuple[list[int], list[int]]:
-    """Divide the training rows between weights and alphas, so that no group is on both sides.
+    """Split the training rows between weights and alphas, so that no group is on both sides.
 
     Args:
         groups: the group of every row.

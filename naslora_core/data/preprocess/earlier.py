@@ -38,7 +38,7 @@ class EarlierOutput:
     problem: str = ""
 
     def square(self, key: Key) -> Square:
-        """Return a row as it was decoded then."""
+        """Return a row of the earlier output."""
         item = self.items[key]
         image, mask = (open_shard(self.folder, item["shard"], kind)[item["row"]] for kind in KINDS)
         return Square(image, mask, self.sizes(key))

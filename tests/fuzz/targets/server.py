@@ -95,7 +95,7 @@ def pages() -> set[bytes]:
 
 @cache
 def server() -> Server:
-    """Return the server, with its model loaded: what that reads and writes is no request's doing."""
+    """Return the server with its model loaded, so that loading does not count as done by a request."""
     torch.manual_seed(1)
     made = Server()
     status, _, _ = made.answer(*_split(_whole(output=b"json")))
@@ -151,7 +151,7 @@ def upload(folder: Path) -> None:
 
 
 def check(status: int, headers: dict[bytes, bytes], body: bytes) -> None:
-    """Check that an answer is one: what was asked for, or a refusal in JSON."""
+    """Check that an answer is what was asked for, or a refusal in JSON."""
     assert b"content-security-policy" in headers
     kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0]
     if not 200 <= status < 300:

@@ -1,4 +1,4 @@
-"""Bad and odd input by the dozen: how to make it, and what the gate has to say about it.
+"""A corpus of bad and unusual input: how to make it, and which checks of the gate must fail.
 
 Each entry spoils, or only varies, the pair of its own name in a dataset that is otherwise flawless.
 """
@@ -52,7 +52,7 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options: obj
 
 
 def on(kind: str) -> Callable[[Callable[[Path], None]], Spoil]:
-    """Make what spoils one file into what spoils the pair."""
+    """Return a function that applies a change of one file to the image or the mask of a pair."""
     return lambda change: lambda image, mask: change(image if kind == "image" else mask)
 
 

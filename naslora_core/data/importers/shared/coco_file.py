@@ -58,7 +58,7 @@ class CocoMask:
 
 
 def read_coco(file: Path) -> dict[str, Any]:
-    """Read a COCO file, and check that what it says refers to what it holds.
+    """Read a COCO file, and check that its annotations refer to images and categories in it.
 
     Raises:
         DataError: if not, or it is not JSON with images, annotations and categories.

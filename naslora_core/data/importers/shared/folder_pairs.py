@@ -10,7 +10,7 @@ from naslora_core.data.importers.base import Source
 
 @dataclass(frozen=True)
 class FolderPair:
-    """One folder of images and the folder of their masks, relative to the dataset; `split` is None if undecided."""
+    """One folder of images and the folder of their masks, relative to the dataset; `split` is None if it is drawn."""
 
     split: str | None
     images: str

@@ -74,7 +74,7 @@ def test_a_kill_at_any_moment_leaves_one_of_both_states_after_the_next_command(
     aside = tmp_path / "aside"
     shutil.copytree(full, aside)
     quarantine(aside, {"disc_01": "x", "disc_02": "y"}, TODAY)
-    start, outcomes = (aside, (content(aside), content(full))) if undo else (full, (content(full), content(aside)))
+    start, allowed = (aside, (content(aside), content(full))) if undo else (full, (content(full), content(aside)))
     move, seen = Path.replace, set()
     for fatal in range(20):
         root = tmp_path / f"{undo}{fatal}"
@@ -94,8 +94,8 @@ def test_a_kill_at_any_moment_leaves_one_of_both_states_after_the_next_command(
             except Killed:
                 died = True
         finish_interrupted(root)
-        assert content(root) in outcomes
-        seen.add(outcomes.index(content(root)))
+        assert content(root) in allowed
+        seen.add(allowed.index(content(root)))
         if not died:
             break
     assert not died

@@ -18,7 +18,7 @@ RULE = SplitRule(kind="random", seed=11, train=0.6, validation=0.2, test=0.2)
 
 
 def make_listed(root: Path) -> dict[str, str]:
-    """Call the split a published one."""
+    """Mark the split as a published one."""
     card = read_card(root)
     write_card(root, card.model_copy(update={"split": card.split.model_copy(update={"kind": "listed"})}))
     return read_splits(root)

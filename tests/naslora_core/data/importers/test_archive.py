@@ -1,4 +1,4 @@
-"""Archives: what is honest is unpacked, and whatever would leave the folder or fill the disk is refused."""
+"""Archives: sound ones are unpacked, and whatever would leave the folder or fill the disk is refused."""
 
 import io
 import struct

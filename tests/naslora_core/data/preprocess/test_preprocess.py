@@ -31,8 +31,8 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def redraw(root: Path, name: str) -> None:
-    """Change one image, as a user does who replaces it."""
+def replace_image(root: Path, name: str) -> None:
+    """Overwrite one image with another one."""
     path = root / "images" / f"{name}.jpg"
     pixels = np.array(Image.open(path))
     Image.fromarray(255 - pixels).save(path, quality=95)
@@ -203,7 +203,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_result_depends_neither_on_workers_nor_on_history(write_dataset: Write, tmp_path: Path) -> None:
     root = write_dataset(24)
     preprocess(read_dataset(root), 32, tmp_path / "grown")
-    redraw(root, "disc_05")
+    replace_image(root, "disc_05")
     shutil.copy(root / "images" / "disc_00.jpg", root / "images" / "extra.jpg")
     shutil.copy(root / "masks" / "disc_00.png", root / "masks" / "extra.png")
     (root / "images" / "disc_09.jpg").unlink()
@@ -229,7 +229,7 @@ def test_a_changed_image_is_decoded_alone_and_changes_one_shard(
     assert len(decoded) == 24
     decoded.clear()
     before, inodes = files(out), {path.name: path.stat().st_ino for path in out.iterdir()}
-    redraw(root, "disc_05")
+    replace_image(root, "disc_05")
     preprocess(read_dataset(root), 32, out)
     assert decoded == ["disc_05"]
     item = next(item for item in json.loads((out / "manifest.json").read_text())["items"] if item["name"] == "disc_05")

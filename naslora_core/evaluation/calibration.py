@@ -1,37 +1,20 @@
-"""Do pixels that are foreground with probability p turn out to be foreground in a share p of the cases."""
+"""Calibration: whether, of the pixels with probability p of being foreground, a share p is foreground."""
 
 import numpy as np
 import pandas as pd
 
-from naslora_core.evaluation.segmented import SegmentedImage, foreground
-
-BINS = 15
-
-
-def reliability(image: SegmentedImage) -> np.ndarray:
-    """Count one image's pixels by their probability of being foreground of any class.
-
-    Returns:
-        (3, BINS) float64: pixels, sum of their probabilities, how many are foreground. A bin holds its lower end;
-        the last holds 1 too.
-    """
-    comparison = image.shared(foreground)
-    probability = comparison.probability.ravel()
-    bins = np.minimum((probability * BINS).astype(np.intp), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    sums = np.bincount(bins, weights=probability, minlength=BINS)
-    return np.stack([counts, sums, np.bincount(bins[comparison.truth.ravel()], minlength=BINS)])
+from naslora_core.evaluation.segmented import RELIABILITY_BINS, SegmentedImage
 
 
 class Calibration:
     """The reliability diagram of a set of images, pixel by pixel."""
 
     def __init__(self) -> None:
-        self._sums = np.zeros((3, BINS))
+        self._sums = np.zeros((3, RELIABILITY_BINS))
 
     def add(self, image: SegmentedImage) -> None:
         """Count the pixels of one more image."""
-        self._sums += image.shared(reliability)
+        self._sums += image.reliability
 
     def expected_error(self) -> float:
         """Return the mean over all pixels of |mean probability - foreground share| of their bin, 0..1."""
@@ -40,7 +23,7 @@ class Calibration:
 
     def table(self) -> pd.DataFrame:
         """Return one row per bin that has pixels: bin_low, bin_high, pixels, mean_probability, foreground_share."""
-        edges = np.arange(BINS + 1) / BINS
+        edges = np.arange(RELIABILITY_BINS + 1) / RELIABILITY_BINS
         pixels, probabilities, wanted = self._sums
         used = pixels > 0
         columns = {

@@ -12,9 +12,8 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
-from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.scores import score
-from naslora_core.evaluation.segmented import SegmentedImage
+from naslora_core.evaluation.segmented import SegmentedImage, decide
 from naslora_core.evaluation.whole_set import WholeSet
 from naslora_core.progress import Progress, silent
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from naslora_core.evaluation.metrics import METRICS, Comparison
-from naslora_core.evaluation.segmented import SegmentedImage, foreground
+from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.segmented import Comparison, SegmentedImage
 
 # Of these every class has a column of its own, "dice_<class>".
 BY_CLASS = ("dice", "iou")
@@ -28,7 +28,7 @@ def score(image: SegmentedImage, classes: Sequence[str]) -> dict[str, float]:
         "dice_<class>", NaN where the class does not count.
     """
     if len(classes) == 1:
-        return _measure(image.shared(foreground))
+        return _measure(image.foreground)
     found = np.union1d(image.truth, image.predicted) if image.tells_classes_apart else np.unique(image.truth)
     present = [int(number) for number in found if number]
     of_class = {number: _measure(image.of_class(number)) for number in present or range(1, len(classes) + 1)}

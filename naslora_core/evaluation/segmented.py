@@ -1,13 +1,76 @@
-"""One image as a model sees it, beside its truth."""
+"""A prediction beside its truth, and what several metrics compute from both, each computed once.
+
+Imports neither the metrics nor torch, so that serving and predicting can decide masks without loading them.
+"""
+
+from functools import cached_property
 
 import numpy as np
 
-from naslora_core.evaluation.cached import Remembering
-from naslora_core.evaluation.metrics.comparison import Comparison
+from naslora_core.evaluation.pixel_counts import PixelCounts
+
+RELIABILITY_BINS = 15
 
 
-class SegmentedImage(Remembering):
-    """What a model says of an image, and what is there.
+def decide(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the class that a model predicts for every pixel.
+
+    Args:
+        probability: (H, W) that a pixel is foreground, or (K, H, W) that it is of each class; the background has
+            what is left to 1.
+        threshold: probability above which a pixel is foreground, as SAM's `masks > mask_threshold`. Several
+            classes need none: the most probable of them and the background wins.
+
+    Returns:
+        (H, W) uint8, 0 is the background.
+    """
+    if probability.ndim == 2:
+        return (probability > threshold).astype(np.uint8)
+    background = 1 - probability.sum(axis=0, keepdims=True)
+    return np.argmax(np.concatenate([background, probability]), axis=0).astype(np.uint8)
+
+
+class Comparison:
+    """The prediction of one class of one image against all the rest, beside the truth: what a metric looks at.
+
+    Args:
+        probability: (H, W) float in 0..1, that a pixel is of the class.
+        predicted: (H, W) bool, what was made of the probabilities.
+        mask: (H, W) of 0 and 1, the truth.
+    """
+
+    def __init__(self, probability: np.ndarray, predicted: np.ndarray, mask: np.ndarray) -> None:
+        self.probability = probability
+        self.predicted = predicted
+        self.truth = mask > 0
+
+    @cached_property
+    def counts(self) -> PixelCounts:
+        """The pixels of prediction and truth."""
+        predicted, truth = self.predicted, self.truth
+        shared, found, wanted = (np.array(np.count_nonzero(mask)) for mask in (predicted & truth, predicted, truth))
+        return PixelCounts(shared, found, wanted, pixels=np.array(truth.size))
+
+    @cached_property
+    def stretched(self) -> np.ndarray:
+        """The probabilities as the published evaluations of S-measure, E-measure, weighted F and MAE prepare them.
+
+        They store them as 8-bit grey levels and stretch those to 0..1. Rounding comes first here too: without it
+        the numerical noise of a constant prediction would be stretched to full contrast.
+        Deviation: where the truth is empty nothing is stretched, because the faintest response
+        would become a certain one and a near-perfect prediction would score like a bad one.
+
+        (H, W) float64 in 0..1; a constant prediction keeps its value.
+        """
+        prediction = np.rint(self.probability.astype(np.float64) * 255) / 255
+        low, high = prediction.min(), prediction.max()
+        if self.truth.any() and high > low:
+            prediction = (prediction - low) / (high - low)
+        return prediction
+
+
+class SegmentedImage:
+    """The prediction of a model for one image, beside its truth.
 
     Args:
         probability: (H, W) float in 0..1, or (K, H, W) of a model that tells K classes apart.
@@ -20,7 +83,6 @@ class SegmentedImage(Remembering):
     """
 
     def __init__(self, probability: np.ndarray, predicted: np.ndarray, truth: np.ndarray, class_count: int) -> None:
-        super().__init__()
         self.probability = probability
         self.predicted = predicted
         self.truth = truth
@@ -28,7 +90,7 @@ class SegmentedImage(Remembering):
         self.tells_classes_apart = probability.ndim == 3
 
     def of_class(self, number: int) -> Comparison:
-        """Return what there is of class `number`, from 1 on.
+        """Return prediction and truth of class `number`, from 1 on.
 
         A model that knows one kind of foreground only is judged as if it meant this class.
         """
@@ -36,11 +98,43 @@ class SegmentedImage(Remembering):
             return Comparison(self.probability[number - 1], self.predicted == number, self.truth == number)
         return Comparison(self.probability, self.predicted > 0, self.truth == number)
 
+    @cached_property
+    def foreground(self) -> Comparison:
+        """Prediction and truth of any class, which every model can be asked for."""
+        probability = self.probability
+        if self.tells_classes_apart:
+            # Rounding may carry a sum past 1.
+            probability = np.minimum(probability.sum(axis=0), 1)
+        return Comparison(probability, self.predicted > 0, self.truth)
 
-def foreground(image: SegmentedImage) -> Comparison:
-    """Return what there is of any class, which every model can be asked for."""
-    probability = image.probability
-    if image.tells_classes_apart:
-        # Rounding may carry a sum past 1.
-        probability = np.minimum(probability.sum(axis=0), 1)
-    return Comparison(probability, image.predicted > 0, image.truth)
+    @cached_property
+    def counts_by_class(self) -> np.ndarray:
+        """The pixels of the background and of every class.
+
+        A model that knows one kind of foreground only is judged as if that meant each class of the image's truth in
+        turn, as `score` does.
+
+        (4, K + 1) int64: pixels shared by prediction and truth, found, wanted, and all, of the background first.
+        """
+        ids = self.class_count + 1
+        joint = np.bincount(self.truth.ravel().astype(np.intp) * ids + self.predicted.ravel(), minlength=ids * ids)
+        joint = joint.reshape(ids, ids)  # by true and predicted id
+        shared, found, wanted = joint.diagonal().copy(), joint.sum(axis=0), joint.sum(axis=1)
+        if self.class_count > 1 and not self.tells_classes_apart:
+            present = wanted[1:] > 0
+            shared[1:] = joint[1:, 1]
+            found[1:] = present * joint[:, 1].sum()
+        return np.stack([shared, found, wanted, np.full(ids, joint.sum())])
+
+    @cached_property
+    def reliability(self) -> np.ndarray:
+        """The pixels by their probability of being foreground of any class, in bins of equal width.
+
+        (3, RELIABILITY_BINS) float64: pixels, sum of their probabilities, how many are foreground. A bin holds its
+        lower end; the last holds 1 too.
+        """
+        probability = self.foreground.probability.ravel()
+        bins = np.minimum((probability * RELIABILITY_BINS).astype(np.intp), RELIABILITY_BINS - 1)
+        counts = np.bincount(bins, minlength=RELIABILITY_BINS)
+        sums = np.bincount(bins, weights=probability, minlength=RELIABILITY_BINS)
+        return np.stack([counts, sums, np.bincount(bins[self.foreground.truth.ravel()], minlength=RELIABILITY_BINS)])

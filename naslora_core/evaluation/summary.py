@@ -8,7 +8,7 @@ import pandas as pd
 
 from naslora_core.evaluation.metrics import METRICS, Metric
 from naslora_core.evaluation.scores import BY_CLASS, column_of
-from naslora_core.evaluation.set_metrics import SET_METRICS, SetMetric
+from naslora_core.evaluation.set_metrics import SET_METRICS
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -124,7 +124,7 @@ def intervals(table: pd.DataFrame, seed: int) -> dict[str, dict[str, float]]:
     return {name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(METRICS, rows, strict=True)}
 
 
-def _describe(metric: Metric | SetMetric) -> dict[str, Any]:
+def _describe(metric: Metric[Any]) -> dict[str, Any]:
     return {
         "title": metric.title,
         "higher_is_better": metric.higher_is_better,

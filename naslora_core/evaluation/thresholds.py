@@ -1,11 +1,10 @@
-"""What other thresholds would have given."""
+"""Overlap metrics at other thresholds than the one that decides."""
 
 import numpy as np
 import pandas as pd
 
-from naslora_core.evaluation.metrics.comparison import Comparison
-from naslora_core.evaluation.metrics.overlap import Overlap
-from naslora_core.evaluation.segmented import SegmentedImage, foreground
+from naslora_core.evaluation.pixel_counts import PixelCounts
+from naslora_core.evaluation.segmented import Comparison, SegmentedImage
 
 THRESHOLDS = np.arange(1, 20) / 20
 SWEPT = ("dice", "iou", "precision", "recall")
@@ -23,7 +22,7 @@ class ThresholdSweep:
 
     def add(self, image: SegmentedImage) -> None:
         """Score one more image with every threshold."""
-        counts = _overlap_by_threshold(image.shared(foreground))
+        counts = _counts_by_threshold(image.foreground)
         self._sums += [getattr(counts, name) for name in SWEPT]
         self._images += 1
 
@@ -33,14 +32,14 @@ class ThresholdSweep:
         return pd.DataFrame({"threshold": THRESHOLDS} | means)
 
 
-def _overlap_by_threshold(comparison: Comparison) -> Overlap:
+def _counts_by_threshold(comparison: Comparison) -> PixelCounts:
     probability, truth = comparison.probability, comparison.truth
     # In the precision of the probabilities, as `decide` compares them.
     thresholds = THRESHOLDS.astype(probability.dtype)
     # Most pixels are below every threshold: to leave them out first takes a third of the time.
     above_any = probability > thresholds[0]
     shared = _count_above(probability[above_any & truth], thresholds)
-    return Overlap(
+    return PixelCounts(
         shared=shared,
         found=shared + _count_above(probability[above_any & ~truth], thresholds),
         wanted=np.full(len(thresholds), np.count_nonzero(truth)),

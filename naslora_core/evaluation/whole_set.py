@@ -14,11 +14,11 @@ class WholeSet:
 
     Attributes:
         calibration: the reliability diagram.
-        thresholds: what other thresholds would have given.
+        thresholds: overlap metrics at other thresholds.
     """
 
     def __init__(self, class_count: int) -> None:
-        self._measures = {name: SET_METRICS[name].start(class_count) for name in SET_METRICS}
+        self._measures = {name: SET_METRICS[name].measure(class_count) for name in SET_METRICS}
         self.calibration = Calibration()
         self.thresholds = ThresholdSweep()
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from naslora_core.data.dataset.geotiff import Tags, georeference, to_longitude_latitude
-from naslora_core.evaluation.decide import decide
+from naslora_core.evaluation.segmented import decide
 from naslora_core.files import atomic_file, write_json
 from naslora_core.geometry.polygons import geojson
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from naslora_core.data.dataset.pixels import load_picture, to_rgb
 from naslora_core.errors import DataError
-from naslora_core.evaluation.decide import decide
+from naslora_core.evaluation.segmented import decide
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css
 from pipelines.json_document import to_json
 from pipelines.predict.outputs import mask_picture, overlay_picture

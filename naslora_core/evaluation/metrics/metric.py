@@ -1,23 +1,24 @@
-"""What a metric is, and the registry that holds them all."""
+"""The description of a metric, and the registries of those per image and those of a whole set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from naslora_core.evaluation.metrics.comparison import Comparison
+from naslora_core.evaluation.segmented import Comparison
 from naslora_core.registry import Registry
 
-Measure = Callable[[Comparison], float]
+Measure = TypeVar("Measure")
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number per image and class; a set of images scores the mean over its images.
+class Metric(Generic[Measure]):
+    """A number that says how good predictions are.
 
     Args:
-        title: how tables call it.
+        title: how tables call it; of a set metric it says "of the set", where there is one per image of the same name.
         higher_is_better: False for errors.
         definition: one sentence for readers of the report, with the value for empty masks.
-        measure: of one class of one image; looks at the probabilities, or at what was made of them.
+        measure: computes it; see `METRICS` and `SET_METRICS`.
     """
 
     title: str
@@ -26,14 +27,24 @@ class Metric:
     measure: Measure
 
 
-METRICS: Registry[Metric] = Registry("metric")
+class MetricRegistry(Registry[Metric[Measure]]):
+    """Metrics by name, each registered by a decorator of what measures it."""
+
+    def define(
+        self, name: str, title: str, definition: str, higher_is_better: bool = True
+    ) -> Callable[[Measure], Measure]:
+        """Return a decorator that registers a function, or a class, as the measure of metric `name`.
+
+        Raises:
+            ConfigError: if the name is taken.
+        """
+
+        def add(measure: Measure) -> Measure:
+            self.register(name)(Metric(title, higher_is_better, definition, measure))
+            return measure
+
+        return add
 
 
-def metric(name: str, title: str, definition: str, higher_is_better: bool = True) -> Callable[[Measure], Measure]:
-    """Return a decorator that registers a measure as the metric `name`."""
-
-    def add(measure: Measure) -> Measure:
-        METRICS.register(name)(Metric(title, higher_is_better, definition, measure))
-        return measure
-
-    return add
+# A number per image and class, from the probabilities or from what was made of them; a set of images scores the mean.
+METRICS: MetricRegistry[Callable[[Comparison], float]] = MetricRegistry("metric")

@@ -1,66 +1,82 @@
-"""The pixel counts that Dice, IoU, precision, recall and BER are made of, and their quotients."""
+"""Metrics of shared pixels: Dice, IoU, precision, recall and BER.
 
-from typing import NamedTuple
+All are of the foreground alone, 0..1, and aggregated as the mean over images; the same counts pooled over a whole set
+are set metrics.
+"""
 
-import numpy as np
+from naslora_core.evaluation.metrics.metric import METRICS
+from naslora_core.evaluation.segmented import Comparison
 
-from naslora_core.evaluation.metrics.comparison import Comparison
 
+@METRICS.define(
+    "dice",
+    title="Dice",
+    definition="Twice the pixels shared by prediction and truth, divided by the pixels of both; "
+    "1 if both are empty, 0 if one is.",
+)
+def dice(comparison: Comparison) -> float:
+    """Return 2|P and T| / (|P| + |T|).
 
-class Overlap(NamedTuple):
-    """Pixels of one class, of one image or pooled over many; arrays of one shape, () or one entry per threshold.
-
-    The quotients below are floats in 0..1, of the counts' shape.
-
-    Attributes:
-        shared: in both prediction and truth.
-        found: in the prediction.
-        wanted: in the truth.
-        pixels: all there are, background included.
+    Two empty masks score 1. The mean over images is mDice of the polyp literature;
+    it is not the Dice of all images' pixels pooled, and the background is not a class.
     """
-
-    shared: np.ndarray
-    found: np.ndarray
-    wanted: np.ndarray
-    pixels: np.ndarray
-
-    @property
-    def dice(self) -> np.ndarray:
-        """Twice the shared pixels by those of both; 1 if both are empty."""
-        return _divide(2 * self.shared, self.found + self.wanted, empty=1)
-
-    @property
-    def iou(self) -> np.ndarray:
-        """Shared pixels by those of either; 1 if both are empty."""
-        return _divide(self.shared, self.found + self.wanted - self.shared, empty=1)
-
-    @property
-    def precision(self) -> np.ndarray:
-        """Shared pixels by those found; of an empty prediction 1 if the truth is empty too, else 0."""
-        return _divide(self.shared, self.found, empty=np.equal(self.wanted, 0))
-
-    @property
-    def recall(self) -> np.ndarray:
-        """Shared pixels by those wanted; of an empty truth 1 if the prediction is empty too, else 0."""
-        return _divide(self.shared, self.wanted, empty=np.equal(self.found, 0))
-
-    @property
-    def balanced_error(self) -> np.ndarray:
-        """One minus the mean of both sides' recalls; a side without pixels in the truth is left out."""
-        outside = self.pixels - self.wanted
-        false_alarms = self.found - self.shared
-        error = _divide(self.wanted - self.shared, self.wanted, empty=0) + _divide(false_alarms, outside, empty=0)
-        return error / (np.greater(self.wanted, 0).astype(int) + np.greater(outside, 0))
+    return float(comparison.counts.dice)
 
 
-def overlap(comparison: Comparison) -> Overlap:
-    """Count the pixels of prediction and truth of one class of one image."""
-    predicted, truth = comparison.predicted, comparison.truth
-    shared, found, wanted = (np.array(np.count_nonzero(mask)) for mask in (predicted & truth, predicted, truth))
-    return Overlap(shared, found, wanted, pixels=np.array(truth.size))
+@METRICS.define(
+    "iou",
+    title="IoU",
+    definition="Pixels shared by prediction and truth, divided by the pixels in either; "
+    "1 if both are empty, 0 if one is.",
+)
+def iou(comparison: Comparison) -> float:
+    """Return |P and T| / |P or T|, also called the Jaccard index.
+
+    Two empty masks score 1. The mean over images is ISIC's Jaccard index; pooled over a set it is the set metric
+    `iou_set`.
+    """
+    return float(comparison.counts.iou)
 
 
-def _divide(above: np.ndarray, below: np.ndarray, empty: float | np.ndarray) -> np.ndarray:
-    """Return `above / below`, and `empty` where there is nothing to divide by."""
-    result = np.broadcast_to(np.asarray(empty, dtype=np.float64), below.shape).copy()
-    return np.divide(above, below, out=result, where=below > 0)
+@METRICS.define(
+    "precision",
+    title="Precision",
+    definition="Share of the predicted pixels that are true; 1 if both are empty, 0 if one is.",
+)
+def precision(comparison: Comparison) -> float:
+    """Return |P and T| / |P|, how much of what was marked is right.
+
+    Two empty masks score 1, and an empty prediction of an object 0: it found nothing that could be right.
+    """
+    return float(comparison.counts.precision)
+
+
+@METRICS.define(
+    "recall",
+    title="Recall",
+    definition="Share of the true pixels that were predicted; 1 if both are empty, 0 if one is.",
+)
+def recall(comparison: Comparison) -> float:
+    """Return |P and T| / |T|, how much of what is there was marked; also called sensitivity.
+
+    Two empty masks score 1. A false alarm where there is nothing scores 0, as by Dice and IoU: it has no recall, and
+    to leave the image out would make the mean one over other images than those of the rest of the table.
+    """
+    return float(comparison.counts.recall)
+
+
+@METRICS.define(
+    "ber",
+    title="BER per image",
+    definition="Mean of the error rates on the object's pixels and on the background's, 0 to 1; where an image has "
+    "no object, or nothing else, the error rate of what it has, so 0 if both are empty.",
+    higher_is_better=False,
+)
+def ber(comparison: Comparison) -> float:
+    """Return 1 - (true positive rate + true negative rate) / 2, the balanced error rate; lower is better.
+
+    It weighs foreground and background alike, however small the object. A rate of a side that the truth lacks is left
+    out, as in scikit-learn's balanced accuracy. AutoGluon takes the mean over images too; the shadow literature pools
+    the pixels of the whole set, which is the set metric `ber_set`, and multiplies by 100.
+    """
+    return float(comparison.counts.balanced_error)

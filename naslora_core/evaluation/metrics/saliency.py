@@ -1,24 +1,117 @@
-"""The preparation that S-measure, E-measure, weighted F and MAE share in the literature."""
+"""Metrics of the salient-object literature: MAE, S-measure, E-measure and weighted F.
+
+All look at the probabilities as `Comparison.stretched` prepares them, and are aggregated as the mean over images.
+"""
+
+from functools import lru_cache
 
 import numpy as np
+from py_sod_metrics import Emeasure, Smeasure, WeightedFmeasure
 
-from naslora_core.evaluation.metrics.comparison import Comparison
+from naslora_core.evaluation.metrics.metric import METRICS
+from naslora_core.evaluation.segmented import Comparison
+
+_BETAS_SQUARED = (1.0, 0.3)
 
 
-def prepare(comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a prediction into what the published evaluations of these metrics look at.
+@METRICS.define(
+    "mae",
+    title="MAE",
+    definition="Mean absolute difference over all pixels between the truth and the probabilities, these "
+    "stretched to 0 to 1 as in the saliency literature; 0 if both are empty.",
+    higher_is_better=False,
+)
+def mae(comparison: Comparison) -> float:
+    """Return mean |stretched probability - truth|, 0..1, lower is better; looks at the probabilities alone.
 
-    They store it as 8-bit grey levels and stretch those to 0..1. Rounding comes first here too: without it
-    the numerical noise of a constant prediction would be stretched to full contrast.
-    Deviation: where the truth is empty nothing is stretched, because the faintest response
-    would become a certain one and a near-perfect prediction would score like a bad one.
-
-    Returns:
-        (H, W) float64 in 0..1 and (H, W) bool. A constant prediction keeps its value.
+    Two empty masks score the mean probability, 0 for a prediction of zeros.
     """
-    prediction = np.rint(comparison.probability.astype(np.float64) * 255) / 255
-    truth = comparison.truth
-    low, high = prediction.min(), prediction.max()
-    if truth.any() and high > low:
-        prediction = (prediction - low) / (high - low)
-    return prediction, truth
+    return float(np.mean(np.abs(comparison.stretched - comparison.truth)))
+
+
+class _BorderSafeSmeasure(Smeasure):
+    """PySODMetrics' S-measure, defined also where the object lies at the last row or column.
+
+    There a quadrant has no pixels and no weight, but its score is 0/0 upstream, and 0 * NaN is NaN.
+    """
+
+    def ssim(self, pred: np.ndarray, gt: np.ndarray) -> float:
+        return float(super().ssim(pred, gt)) if pred.size else 0.0
+
+
+@METRICS.define(
+    "s_measure",
+    title="S-measure",
+    definition="Structural similarity of the probabilities and the truth, half by object and half by region "
+    "(Fan et al. 2017); for an empty truth one minus the mean probability, so 1 if both are empty.",
+)
+def s_measure(comparison: Comparison) -> float:
+    """Return 0.5 * object similarity + 0.5 * region similarity, 0..1 (Fan et al., ICCV 2017).
+
+    It looks at the probabilities alone. Two empty masks score 1 - mean(probability), which is 1 for a prediction of
+    zeros. It is S-alpha of the Conv-LoRA tables (alpha = 0.5).
+    """
+    measure = _BorderSafeSmeasure(alpha=0.5)
+    measure.step(comparison.stretched, comparison.truth, normalize=False)
+    return float(measure.sms[0])
+
+
+@METRICS.define(
+    "e_measure",
+    title="E-measure",
+    definition="Enhanced alignment of the thresholded prediction and the truth, mean over 256 thresholds "
+    "(Fan et al. 2018); at threshold 0 everything is foreground, so even a perfect prediction scores "
+    "a little less than 1, and two empty masks about 0.996.",
+)
+def e_measure(comparison: Comparison) -> float:
+    """Return the mean of the E-measure curve, 0..1 (Fan et al., IJCAI 2018); looks at the probabilities alone.
+
+    It is agreement by pixel and as a whole. Two empty masks of N pixels score 255/256 * N / (N - 1), as the measure
+    divides by N - 1. It is the E-phi of the Conv-LoRA tables.
+    """
+    measure = Emeasure()
+    measure.step(comparison.stretched, comparison.truth, normalize=False)
+    return float(np.mean(measure.changeable_ems[0]))
+
+
+@METRICS.define(
+    "weighted_f_b1",
+    title="Weighted F (β²=1)",
+    definition="Weighted F-measure with β² = 1, as in the camouflage literature (Margolin et al. 2014); "
+    "for an empty truth 1 if nothing exceeds the threshold, else 0.",
+)
+def weighted_f_b1(comparison: Comparison) -> float:
+    """Return the weighted F-measure with beta squared = 1, 0..1, PySODMetrics' own choice.
+
+    Two empty masks score 1.
+    """
+    return _weighted_f(comparison)[0]
+
+
+@METRICS.define(
+    "weighted_f_b03",
+    title="Weighted F (β²=0.3)",
+    definition="Weighted F-measure with β² = 0.3, the F-measure of Conv-LoRA's tables; "
+    "for an empty truth 1 if nothing exceeds the threshold, else 0.",
+)
+def weighted_f_b03(comparison: Comparison) -> float:
+    """Return the weighted F-measure with beta squared = 0.3, 0..1, as AutoGluon computes its "fm".
+
+    Two empty masks score 1.
+    """
+    return _weighted_f(comparison)[1]
+
+
+# All metrics of one comparison are computed before the next, so that one entry serves both of the above.
+@lru_cache(maxsize=1)
+def _weighted_f(comparison: Comparison) -> tuple[float, ...]:
+    """Return precision and recall that tell near misses from far (Margolin et al., CVPR 2014), by `_BETAS_SQUARED`."""
+    prediction, truth = comparison.stretched, comparison.truth
+    if not truth.any():
+        # Upstream gives 0 even to a perfect empty prediction.
+        return (float(not comparison.predicted.any()),) * len(_BETAS_SQUARED)
+    # PySODMetrics calls it beta; in its formula, the last step of a long computation, it stands where beta squared
+    # belongs. An array there gives both measures for the price of one.
+    measure = WeightedFmeasure(beta=np.array(_BETAS_SQUARED))
+    measure.step(prediction, truth, normalize=False)
+    return tuple(measure.weighted_fms[0].tolist())

@@ -14,11 +14,10 @@ from naslora_core.data.dataset.card import DatasetCard, SplitRule
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.errors import CheckpointError
 from naslora_core.evaluation.breakdown import breakdowns
-from naslora_core.evaluation.decide import decide
 from naslora_core.evaluation.evaluate import Evaluation, evaluate_model, evaluate_models
-from naslora_core.evaluation.metrics import METRICS, Comparison
+from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.scores import score
-from naslora_core.evaluation.segmented import SegmentedImage
+from naslora_core.evaluation.segmented import Comparison, SegmentedImage, decide
 from naslora_core.evaluation.summary import means, summarise, summarise_classes, summarise_set
 from naslora_core.evaluation.tables import write_tables
 from naslora_core.evaluation.traits import describe_images

@@ -6,8 +6,7 @@ import sklearn.metrics
 import torch
 import torchmetrics.functional.classification as reference
 
-from naslora_core.evaluation.decide import decide
-from naslora_core.evaluation.segmented import SegmentedImage
+from naslora_core.evaluation.segmented import SegmentedImage, decide
 from naslora_core.evaluation.set_metrics import SET_METRICS
 from naslora_core.evaluation.whole_set import WholeSet
 

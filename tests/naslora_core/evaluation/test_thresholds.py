@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from naslora_core.evaluation.decide import decide
-from naslora_core.evaluation.metrics import METRICS, Comparison
-from naslora_core.evaluation.segmented import SegmentedImage
+from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.segmented import Comparison, SegmentedImage, decide
 from naslora_core.evaluation.thresholds import SWEPT, THRESHOLDS, ThresholdSweep
 
 

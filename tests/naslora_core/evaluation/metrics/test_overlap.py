@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from naslora_core.evaluation.decide import decide
-from naslora_core.evaluation.metrics import METRICS, Comparison
+from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.segmented import Comparison, decide
 
 TRUTH = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)
 # Marks three pixels, two of them true.

@@ -12,7 +12,8 @@ import torchmetrics.functional.classification as reference
 from monai.metrics import compute_hausdorff_distance
 from py_sod_metrics import MAE, Emeasure, Smeasure, WeightedFmeasure
 
-from naslora_core.evaluation.metrics import METRICS, Comparison
+from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.segmented import Comparison
 
 SHAPE = (23, 31)
 MASKS = ("blobs", "random", "one pixel", "at the border", "thin line", "full", "empty")

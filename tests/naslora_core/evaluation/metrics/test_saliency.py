@@ -6,8 +6,8 @@ import numpy as np
 import py_sod_metrics
 import pytest
 
-from naslora_core.evaluation.metrics import METRICS, Comparison
-from naslora_core.evaluation.metrics.saliency import prepare
+from naslora_core.evaluation.metrics import METRICS
+from naslora_core.evaluation.segmented import Comparison
 
 ROWS, COLUMNS = np.mgrid[:14, :12]
 TRUTH = (((ROWS - 5) ** 2 / 16 + (COLUMNS - 6) ** 2 / 9) <= 1).astype(np.uint8)
@@ -131,7 +131,7 @@ def test_weighted_f_of_a_false_alarm_on_an_empty_truth_is_zero(name: str):
 
 def test_numerical_noise_of_a_constant_prediction_is_not_stretched_to_full_contrast():
     noise = np.random.default_rng(1).random(TRUTH.shape) * 1e-6
-    flat, _ = prepare(comparison((0.25 + noise).astype(np.float32), TRUTH))
+    flat = comparison((0.25 + noise).astype(np.float32), TRUTH).stretched
     assert np.ptp(flat) == 0
     assert flat[0, 0] == pytest.approx(0.25, abs=0.5 / 255)
 
@@ -139,6 +139,6 @@ def test_numerical_noise_of_a_constant_prediction_is_not_stretched_to_full_contr
 def test_preparation_equals_that_of_the_reference_package_where_the_mask_is_not_empty():
     grey = np.rint(prediction() * 255).astype(np.uint8)
     reference, truth = py_sod_metrics.utils.prepare_data(grey, TRUTH * 255)
-    ours, ours_truth = prepare(comparison(grey / np.float32(255), TRUTH))
-    np.testing.assert_allclose(ours, reference, atol=1e-12)
-    np.testing.assert_array_equal(ours_truth, truth)
+    ours = comparison(grey / np.float32(255), TRUTH)
+    np.testing.assert_allclose(ours.stretched, reference, atol=1e-12)
+    np.testing.assert_array_equal(ours.truth, truth)

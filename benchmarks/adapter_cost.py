@@ -23,7 +23,6 @@ from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.bench.cost import random_images, training_step
-from naslora_core.bench.timing import alternate, median, median_ratio
 from naslora_core.cell import MixedOp
 from naslora_core.config import Params, load_params
 from naslora_core.data.prepared.prepared import PreparedData
@@ -34,6 +33,7 @@ from naslora_core.merge.fold import fold
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.timing import alternate, median, median_ratio
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 

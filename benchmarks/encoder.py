@@ -21,8 +21,8 @@ from torch import Tensor
 
 from benchmarks import encoder_variants as variants
 from benchmarks.profile import profile_by_kind
-from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.sam.specs import MODEL_SPECS
+from naslora_core.timing import alternate, median, median_ratio, peak_memory
 
 
 def main() -> None:

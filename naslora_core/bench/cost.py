@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from naslora_core.adapted.attach import add_adapters
-from naslora_core.bench.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.config import Params
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress, silent
@@ -15,6 +14,7 @@ from naslora_core.sam.build import build_sam
 from naslora_core.sam.precision import best_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
+from naslora_core.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.training.phases import AlternatingPhases
 
 # Longer than any measurement, so that no learning rate has fallen to zero and no warm-up is over.

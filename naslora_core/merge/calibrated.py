@@ -23,6 +23,7 @@ from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.spacing import evenly_spaced
 
 _BATCH_SIZE = 8
 
@@ -74,9 +75,8 @@ class _Batches:
 
 def spread(available: int, count: int) -> list[list[int]]:
     """Return batches of `count` rows evenly spaced over `available` ones."""
-    count = min(count, available)
-    rows = [index * available // count for index in range(count)]
-    return [rows[start : start + _BATCH_SIZE] for start in range(0, count, _BATCH_SIZE)]
+    rows = evenly_spaced(range(available), count)
+    return [rows[start : start + _BATCH_SIZE] for start in range(0, len(rows), _BATCH_SIZE)]
 
 
 def _centre(adapter: LowRankAdapter) -> Tensor:

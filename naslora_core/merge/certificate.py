@@ -1,8 +1,7 @@
 """What a merge changed, measured."""
 
-import statistics
-import time
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from pydantic import Field
@@ -13,6 +12,7 @@ from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
+from naslora_core.timing import alternate, median
 
 
 class Certificate(Section):
@@ -66,22 +66,15 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         validation_dice_after=choice.validation_dice_after,
         max_metric_drop=max_metric_drop,
         parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
-        seconds_per_image=_time_alternately(segmenters, images[:1]),
+        seconds_per_image=_seconds_per_image(segmenters, images[:1]),
         passed=choice.attempts[-1].passed,
     )
 
 
 @torch.no_grad()
-def _time_alternately(
-    segmenters: Mapping[str, PromptFreeSegmenter], image: torch.Tensor, repeats: int = 9
-) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in segmenters}
-    for repeat in range(repeats + 1):
-        for name, segmenter in segmenters.items():
-            started = time.perf_counter()
-            # An accelerator answers before it is done; the copy waits for it.
-            segmenter(image).cpu()
-            # The first round warms caches up and does not count.
-            if repeat:
-                seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+def _seconds_per_image(segmenters: Mapping[str, PromptFreeSegmenter], image: torch.Tensor) -> dict[str, float]:
+    # An accelerator answers before it is done; the copy waits for it.
+    runs = {
+        name: partial(lambda segmenter: segmenter(image).cpu(), segmenter) for name, segmenter in segmenters.items()
+    }
+    return {name: median(seconds)[0] for name, seconds in alternate(runs, repeats=9).items()}

@@ -19,6 +19,7 @@ from naslora_core.pictures.overlays import (
     contours_of,
     panel,
 )
+from naslora_core.spacing import evenly_spaced
 
 COLUMNS = 5
 _PAPER, _INK, _EMPTY = (250, 250, 250), (30, 32, 38), (224, 226, 230)
@@ -55,8 +56,7 @@ def choose_pairs(dataset: Dataset, count: int) -> list[Pair]:
     chosen: list[Pair] = []
     for split in SPLITS:
         pairs = dataset.of_split(split)
-        wanted = min(len(pairs), max(1, round(count * len(pairs) / len(dataset.pairs))))
-        chosen += [pairs[place * len(pairs) // wanted] for place in range(wanted)]
+        chosen += evenly_spaced(pairs, max(1, round(count * len(pairs) / len(dataset.pairs))))
     return chosen
 
 

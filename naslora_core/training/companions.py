@@ -5,6 +5,7 @@ from typing import Any
 
 from naslora_core.adapters import Adapter
 from naslora_core.adapters.companion import Probe
+from naslora_core.spacing import evenly_spaced
 
 # Enough to know a domain by, and no more than a small part of a training.
 _IMAGES = 64
@@ -54,6 +55,5 @@ class Companions:
 
 def spread_rows(rows: Sequence[int], batch_size: int) -> list[list[int]]:
     """Return batches of up to 64 of the rows, evenly spaced."""
-    count = min(_IMAGES, len(rows))
-    chosen = [rows[place * len(rows) // count] for place in range(count)]
-    return [chosen[start : start + batch_size] for start in range(0, count, batch_size)]
+    chosen = evenly_spaced(rows, _IMAGES)
+    return [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]

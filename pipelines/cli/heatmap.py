@@ -26,6 +26,7 @@ def heatmap(
     from naslora_core.pictures.heat import write_heat_sheet
     from naslora_core.sam.checkpoint import load_base
     from naslora_core.sam.segmenter import PromptFreeSegmenter
+    from naslora_core.spacing import evenly_spaced
     from pipelines.run.project import project_root
     from stages.paths import StagePaths
     from stages.runner import ConsoleProgress, require_domain
@@ -39,9 +40,7 @@ def heatmap(
         title = f"{run}: {read_adapter_config(folder)['method']}"
         loaders[title] = partial(lambda folder: load_adapted(folder, params.model)[0], folder)
     dataset = read_dataset(paths.data(domain))
-    test = dataset.of_split("test")
-    count = min(images, len(test))
-    pairs = [test[place * len(test) // count] for place in range(count)]
+    pairs = evenly_spaced(dataset.of_split("test"), images)
     heats = explain_models(loaders, pairs, dataset.card, ConsoleProgress())
     target = out or Path(f"heatmap_{domain}.png")
     for model, share in write_heat_sheet(target, pairs, dataset.card, heats).items():

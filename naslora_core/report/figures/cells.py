@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from naslora_core.report.architecture import layer_label
-from naslora_core.report.figures.layers import spread
+from naslora_core.report.figures.layers import MOST_PANELS
 from naslora_core.report.figures.style import LIGHT, WIDTH_IN
 from naslora_core.searched_layers import Layer
+from naslora_core.spacing import first_to_last
 
 _COLUMNS = 4
 # x of the middle of the boxes, and of the near edges of the operations' boxes; the axes run from 0 to 1.
@@ -27,7 +28,7 @@ def draw_cells(layers: Sequence[Layer], space: Sequence[str]) -> Figure:
         layers: the searched layers, in the order of the model; of more than 32, 32 are drawn.
         space: the primitives, in the order of the search space.
     """
-    shown = [layers[place] for place in spread(len(layers))]
+    shown = first_to_last(layers, MOST_PANELS)
     rows = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(WIDTH_IN, rows * (0.45 + 0.21 * len(space))), layout="constrained")
     grid = figure.subplots(rows, _COLUMNS, squeeze=False)

@@ -12,8 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from naslora_core.report.architecture import layer_label
 from naslora_core.report.figures.style import LIGHT, WIDTH_IN
 from naslora_core.searched_layers import Layer, normalised_entropy
+from naslora_core.spacing import first_to_last
 
-_COLUMNS, _MOST_PANELS = 4, 32
+MOST_PANELS = 32
+_COLUMNS = 4
 
 # Colour and opacity of a primitive's band.
 Look = tuple[str, float]
@@ -30,7 +32,7 @@ def draw_layers(layers: Sequence[Layer], space: Sequence[str], alphas: pd.DataFr
         alphas: one row per epoch, layer and primitive; weights of a layer sum to one.
         kept_epoch: the epoch whose weights the model holds.
     """
-    shown = [layers[place] for place in spread(len(layers))]
+    shown = first_to_last(layers, MOST_PANELS)
     rows, looks = -(-len(shown) // _COLUMNS), _looks(space, alphas)
     figure = Figure(figsize=(WIDTH_IN, 0.7 + 1.55 * rows), layout="constrained")
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -72,8 +74,3 @@ def _looks(space: Sequence[str], alphas: pd.DataFrame) -> dict[str, Look]:
         looks[name] = (LIGHT["muted"], 0.55 - 0.45 * (rank - 3) / max(1, len(space) - 3))
     looks |= {name: (LIGHT[key], 1.0) for name, key in zip(leaders, ("accent", "second", "heat"), strict=False)}
     return {name: looks[name] for name in space}
-
-
-def spread(count: int) -> list[int]:
-    """Return at most 32 of the numbers 0..count - 1, with the first and the last."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, _MOST_PANELS))})

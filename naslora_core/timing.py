@@ -1,4 +1,4 @@
-"""Time alternating runs, and the memory of a process of their own."""
+"""Measure what several models cost side by side: seconds in alternating runs, memory in a process of its own."""
 
 import multiprocessing
 import resource
@@ -37,7 +37,7 @@ def median(seconds: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def median_ratio(slow: list[tuple[float, float]], fast: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the median over the rounds of how much faster the second is, by (wall, CPU) seconds."""
+    """Return the median over the rounds of how many times as long the first takes, by (wall, CPU) seconds."""
     return median([(a[0] / b[0], a[1] / b[1]) for a, b in zip(slow, fast, strict=True)])
 
 

@@ -7,7 +7,7 @@ from naslora_core.bench.table import Table
 
 _SCORES = (
     "row", "seeds", "Dice [95 %]", "difference to {reference} [95 %]", "merged", "Dice merged", "inference / base",
-    "trained parameters", "training s", "energy kJ",
+    "trained parameters", "training s",
 )  # fmt: skip
 _COSTS = ("row", "step / {reference}", "CPU time", "with search", "CPU time with search", "peak memory")
 
@@ -60,7 +60,6 @@ def _score_line(name: str, row: Mapping[str, Any]) -> list[str]:
         f"{row['latency_ratio']:.2f}",
         f"{row['trainable_parameters']:,}",
         f"{row['train_seconds']:.0f}",
-        "" if row["energy_j"] is None else f"{row['energy_j'] / 1000:.1f}",
     ]
 
 

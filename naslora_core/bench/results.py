@@ -17,17 +17,15 @@ METRIC = "dice"
 
 @dataclass(frozen=True)
 class CellFolders:
-    """Where the stages of one finished training have written, and what it cost beside that.
+    """Where the stages of one finished training have written, and how its merge went.
 
     Attributes:
-        energy_j: of the processor's packages while it trained; None where that cannot be read.
         refused: why the model could not be merged within `merge.max_metric_drop`; None where it was.
     """
 
     search_train: Path
     merge: Path
     evaluate: Path
-    energy_j: float | None
     refused: str | None
 
 
@@ -97,11 +95,9 @@ def _facts(folders: Sequence[CellFolders]) -> dict[str, Any]:
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
     certificates = [_read(folder.merge / "certificate.json") for folder in folders]
     latency = [c["seconds_per_image"]["merged"] / c["seconds_per_image"]["base"] for c in certificates]
-    energy = [folder.energy_j for folder in folders if folder.energy_j is not None]
     return {
         "trainable_parameters": training[0]["trainable_parameters"],
         "train_seconds": _mean([facts["train_seconds"] for facts in training]),
-        "energy_j": _mean(energy) if energy else None,
         "merge": sorted({certificate["mode"] for certificate in certificates}),
         "merge_refused": next((folder.refused for folder in folders if folder.refused), None),
         "latency_ratio": _mean(latency),

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt
 
-from naslora_core.config import DomainName, Section
-from naslora_core.errors import ConfigError
+from naslora_core.config import DomainName, ModelConfig, Section
+from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.reading import parse_yaml
+from naslora_core.sam.checkpoint import require_checkpoint
 
 
 class Expected(Section):
@@ -114,3 +115,17 @@ def cells_of(table: Table, only: Sequence[str] = ()) -> list[Cell]:
             f"{', '.join(map(str, table.seeds))}; --domain and --seed add others"
         )
     return [by_name[name] for name in only] if only else cells
+
+
+def missing_for(root: Path, table: Table, model: ModelConfig) -> list[str]:
+    """Return what a table needs and the project lacks, each with how to get it; empty if it can be started."""
+    lacking = []
+    for domain in table.domains:
+        if not (root / "data" / domain / "dataset.yaml").is_file():
+            how = table.paper.data if table.paper else "bring it in with naslora data import"
+            lacking.append(f"data/{domain} is missing: {how}")
+    try:
+        require_checkpoint(model)
+    except CheckpointError as error:
+        lacking.append(str(error))
+    return lacking

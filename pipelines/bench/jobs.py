@@ -12,7 +12,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from naslora_core.bench.energy import EnergyMeter
 from naslora_core.bench.results import CellFolders
 from naslora_core.bench.table import Cell, Table, cells_of
 from naslora_core.config import Params, load_params
@@ -63,7 +62,7 @@ class Job:
         """Return where a finished cell's results are."""
         done = read_done(self.done_file)
         stages = {stage: self.paths.output(stage, self.cell.domain) for stage in ("search_train", "merge", "evaluate")}
-        return CellFolders(**stages, energy_j=done["energy_j"], refused=done["refused"])
+        return CellFolders(**stages, refused=done["refused"])
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Outcome:
 
 
 def read_done(path: Path) -> dict[str, Any]:
-    """Return what a finished cell has noted: energy_j and refused, as `CellFolders` has them.
+    """Return what a finished cell has noted: refused, as `CellFolders` has it, and energy_j, which only old files hold.
 
     Raises:
         DataError: if the file is damaged or of another version.
@@ -85,7 +84,7 @@ def read_done(path: Path) -> dict[str, Any]:
         done = read_object(path)
         # The first version wrote no number.
         require_format(done.get("format", 1), FORMAT, path, again, DataError)
-        return {"energy_j": done["energy_j"], "refused": done["refused"]}
+        return {"energy_j": done.get("energy_j"), "refused": done["refused"]}
     except (ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged ({error}); {again}") from error
 
@@ -184,8 +183,7 @@ def run_job(job: Job, progress: Progress) -> None:
         NasLoraError: if a stage cannot do its work.
     """
     domain, refused = job.cell.domain, None
-    meter = EnergyMeter()
-    search_train.main(domain, job.params, job.paths, meter.watch(progress))
+    search_train.main(domain, job.params, job.paths, progress)
     try:
         merge.main(domain, job.params, job.paths, progress)
     except MergeError as error:
@@ -193,7 +191,7 @@ def run_job(job: Job, progress: Progress) -> None:
         anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
         merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
     evaluate.main(domain, job.params, job.paths, progress, pictures=False)
-    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.cell), "energy_j": meter.joules, "refused": refused}
+    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.cell), "refused": refused}
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 
 

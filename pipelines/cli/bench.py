@@ -159,7 +159,7 @@ def _model_settings(table: "Table", model: str | None) -> list[str]:
 
 
 def _require(root: Path, table: "Table", extra: Sequence[str]) -> None:
-    from naslora_core.bench.preset import missing_for
+    from naslora_core.bench.table import missing_for
     from naslora_core.errors import PipelineError
     from pipelines.bench.jobs import row_params
 
@@ -169,8 +169,7 @@ def _require(root: Path, table: "Table", extra: Sequence[str]) -> None:
 
 
 def _show_presets(root: Path) -> None:
-    from naslora_core.bench.preset import missing_for
-    from naslora_core.bench.table import load_table
+    from naslora_core.bench.table import load_table, missing_for
     from pipelines.bench.jobs import row_params
 
     rows = []

@@ -4,10 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from naslora_core.bench.energy import EnergyMeter
 from naslora_core.bench.statistics import crossed_interval, describe, paired_difference, score_matrix
 from naslora_core.evaluation.summary import bootstrap_interval
-from naslora_core.progress import silent
 
 
 def test_with_one_seed_the_interval_is_that_over_images():
@@ -75,18 +73,3 @@ def test_lines_of_one_image_are_averaged_and_images_of_some_seeds_left_out():
     scores = score_matrix(table, "dice")
     assert scores.to_dict() == {"a": {7: pytest.approx(0.3), 8: 0.5}}
     assert describe(scores, 0)["mean"] == pytest.approx(0.4)
-
-
-def test_energy_adds_up_over_a_counter_that_starts_anew(tmp_path):
-    package, part = tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:0:0"
-    for folder in (package, part):
-        folder.mkdir()
-        (folder / "max_energy_range_uj").write_text("10000000\n")
-        (folder / "energy_uj").write_text("9000000\n")
-    meter = EnergyMeter(tmp_path)
-    report = meter.watch(silent)
-    for value in (9_500_000, 500_000, 1_500_000):
-        (package / "energy_uj").write_text(f"{value}\n")
-        report(1, 3, "")
-    assert meter.joules == pytest.approx(0.5 + 1 + 1)
-    assert EnergyMeter(tmp_path / "none").joules is None

@@ -1,5 +1,7 @@
 """Dense convolutions with trained weights, without norm or activation."""
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from naslora_core.ops.base import OPS, LinearPrimitive, PointwisePrimitive
@@ -19,27 +21,17 @@ class PointwiseConvolution(PointwisePrimitive):
         return self.weight
 
 
-class _Convolution(LinearPrimitive):
+class Convolution(LinearPrimitive):
+    """Mix channels over `size` x `size` tokens."""
+
     def __init__(self, channels: int, size: int) -> None:
         super().__init__(channels)
         self.weight = nn.Parameter(near_identity(channels, size))
 
     def taps(self) -> Tensor:
-        """Return the trained kernel, (C, C, k, k)."""
+        """Return the trained kernel, (C, C, size, size)."""
         return self.weight
 
 
-@OPS.register("conv_3x3")
-class Convolution3x3(_Convolution):
-    """Mix channels over 3x3 tokens."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 3)
-
-
-@OPS.register("conv_5x5")
-class Convolution5x5(_Convolution):
-    """Mix channels over 5x5 tokens."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 5)
+for size in (3, 5):
+    OPS.register(f"conv_{size}x{size}")(partial(Convolution, size=size))

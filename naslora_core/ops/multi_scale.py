@@ -1,5 +1,7 @@
 """Convolution at another scale of the feature map."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,8 +24,8 @@ def convolve_at_scale(x: Tensor, kernel: Tensor, scale: int, bias: Tensor | None
     return F.interpolate(filtered, size=size, mode="bicubic", align_corners=False) if scale > 1 else filtered
 
 
-class _MultiScaleConvolution(Primitive):
-    """Conv-LoRA's expert as an operation of a cell (arXiv:2401.17868, section 3.2).
+class MultiScaleConvolution(Primitive):
+    """Convolve at `scale` times the resolution: Conv-LoRA's expert as an operation (arXiv:2401.17868, section 3.2).
 
     Without the GELU it would be linear, but still not one convolution: how it treats a token depends on the
     token's distance from the border, which bicubic interpolation continues.
@@ -39,17 +41,5 @@ class _MultiScaleConvolution(Primitive):
         return convolve_at_scale(x, self.weight, self.scale)
 
 
-@OPS.register("ms_conv_2x")
-class MultiScaleConvolution2x(_MultiScaleConvolution):
-    """Convolve at twice the resolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, scale=2)
-
-
-@OPS.register("ms_conv_4x")
-class MultiScaleConvolution4x(_MultiScaleConvolution):
-    """Convolve at four times the resolution."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, scale=4)
+for scale in (2, 4):
+    OPS.register(f"ms_conv_{scale}x")(partial(MultiScaleConvolution, scale=scale))

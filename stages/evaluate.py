@@ -15,7 +15,7 @@ from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.pictures.gallery import write_gallery
 from naslora_core.pictures.gradcam import explain_models
-from naslora_core.pictures.heat import choose_pairs, write_heat
+from naslora_core.pictures.heat import choose_by_score, write_heat
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import load_base
@@ -58,7 +58,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
         if not pictures:
             return
         write_gallery(folder, pairs, card, evaluations, params.evaluate.gallery_size)
-        shown = choose_pairs(pairs, tables["merged"].set_index("name")["dice"])
+        shown = choose_by_score(pairs, tables["merged"].set_index("name")["dice"])
         segmenters = _segmenters(paths.source("search_train", domain), params.model)
         write_heat(folder, shown, card, explain_models(segmenters, shown, card, progress))
 

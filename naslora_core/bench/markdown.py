@@ -1,4 +1,4 @@
-"""A summary as tables for people."""
+"""The summary of a table as a Markdown page."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A summary as one HTML page, complete in itself, in the look of the report."""
+"""The summary of a table as one HTML page without other files, in the look of the report."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the trainings of a table have left in their folders, read and summarised."""
+"""Read the results of a table's trainings, and summarise them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ def summarise(
     cost: Mapping[str, Mapping[str, float]],
     seed: int,
 ) -> dict[str, Any]:
-    """Return all that can be said about a table, as JSON can hold it.
+    """Return scores with intervals, differences to the reference and facts of the trainings, as JSON can hold them.
 
     Args:
         table: what was asked for.

@@ -26,7 +26,7 @@ class Paper(Section):
     """What a published experiment needs and reached.
 
     Attributes:
-        data: where the images come from and how they are brought in.
+        data: where the images come from and how they are imported.
         hardware: on which it is meant to run.
         duration: expected, of one training.
         expected: published scores.
@@ -122,7 +122,7 @@ def missing_for(root: Path, table: Table, model: ModelConfig) -> list[str]:
     lacking = []
     for domain in table.domains:
         if not (root / "data" / domain / "dataset.yaml").is_file():
-            how = table.paper.data if table.paper else "bring it in with naslora data import"
+            how = table.paper.data if table.paper else "import it with naslora data import"
             lacking.append(f"data/{domain} is missing: {how}")
     try:
         require_checkpoint(model)

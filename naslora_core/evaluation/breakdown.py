@@ -1,4 +1,4 @@
-"""Scores of easy and of hard images apart."""
+"""Scores by size and by contrast of the object."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -26,7 +26,7 @@ BATCH_SIZE = 4
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model did on a set of images.
+    """Predictions and scores of one model on a set of images.
 
     Args:
         table: one row per image; column "name", one per metric, and of several classes those that `score` names.

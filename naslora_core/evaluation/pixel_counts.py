@@ -24,22 +24,22 @@ class PixelCounts(NamedTuple):
 
     @property
     def dice(self) -> np.ndarray:
-        """Twice the shared pixels by those of both; 1 if both are empty."""
+        """Twice the shared pixels over those of both; 1 if both are empty."""
         return _divide(2 * self.shared, self.found + self.wanted, empty=1)
 
     @property
     def iou(self) -> np.ndarray:
-        """Shared pixels by those of either; 1 if both are empty."""
+        """Shared pixels over those of either; 1 if both are empty."""
         return _divide(self.shared, self.found + self.wanted - self.shared, empty=1)
 
     @property
     def precision(self) -> np.ndarray:
-        """Shared pixels by those found; of an empty prediction 1 if the truth is empty too, else 0."""
+        """Shared pixels over those found; of an empty prediction 1 if the truth is empty too, else 0."""
         return _divide(self.shared, self.found, empty=np.equal(self.wanted, 0))
 
     @property
     def recall(self) -> np.ndarray:
-        """Shared pixels by those wanted; of an empty truth 1 if the prediction is empty too, else 0."""
+        """Shared pixels over those wanted; of an empty truth 1 if the prediction is empty too, else 0."""
         return _divide(self.shared, self.wanted, empty=np.equal(self.found, 0))
 
     @property

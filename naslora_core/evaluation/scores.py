@@ -1,4 +1,4 @@
-"""How well one image was segmented: by class where there are several, then as the mean over its classes."""
+"""The metrics of one image: by class where there are several, then as the mean over its classes."""
 
 import math
 from collections.abc import Sequence

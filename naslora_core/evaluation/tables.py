@@ -1,4 +1,4 @@
-"""The tables that an evaluation leaves for other programs."""
+"""Write the tables of an evaluation that other programs read."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

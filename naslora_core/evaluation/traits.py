@@ -1,4 +1,4 @@
-"""What makes an image hard or easy, whichever model looks at it: how large its object is, and how it stands out."""
+"""Traits that make an image hard or easy for every model: size of the object, and its contrast to the surroundings."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ NO_LEVEL = "none"
 
 @dataclass(frozen=True)
 class Trait:
-    """A number that images are told apart by, and how its three levels are called.
+    """A number that describes an image, and the names of its three levels.
 
     Args:
         column: of the table, where the numbers are.

@@ -38,7 +38,7 @@ class LinearPrimitive(Primitive):
     dilation = 1
 
     def taps(self) -> Tensor:
-        """Return the numbers the kernel is made of, (C_out, C_in, k, k) with odd k, without the gaps."""
+        """Return the kernel without the gaps of its dilation, (C_out, C_in, k, k) with odd k."""
         raise TypeError(f"{type(self).__name__} must say what it computes by taps()")
 
     def as_kernel(self) -> Tensor:

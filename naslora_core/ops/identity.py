@@ -8,7 +8,7 @@ from naslora_core.ops.base import OPS, PointwisePrimitive, identity_kernel
 
 @OPS.register("none")
 class Zero(PointwisePrimitive):
-    """Answer zero: the way for a search to switch a branch off (DARTS, arXiv:1806.09055)."""
+    """Return zeros: the way for a search to switch a branch off (DARTS, arXiv:1806.09055)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)

@@ -1,4 +1,4 @@
-"""Convolution at another scale of the feature map."""
+"""Convolution of the enlarged feature map."""
 
 from functools import partial
 

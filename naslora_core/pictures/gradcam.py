@@ -1,4 +1,4 @@
-"""Grad-CAM: which parts of the encoder's embedding speak for foreground."""
+"""Grad-CAM: which places of the encoder's embedding raise the foreground logits."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,7 +16,7 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 
 def grad_cam(embeddings: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
-    """Weigh every channel by how much it raises the foreground, and add up what speaks for it.
+    """Return the Grad-CAM heat maps: channels weighted by their gradient and summed, negative values set to zero.
 
     A channel's weight is the mean over all positions of the gradient of the summed foreground logits. For a
     segmentation the sum runs over the pixels that are predicted foreground; where there are none, over all.
@@ -44,7 +44,7 @@ def grad_cam(embeddings: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
 def explain(
     segmenter: PromptFreeSegmenter, pairs: Sequence[Pair], card: DatasetCard, progress: Progress = silent
 ) -> dict[str, np.ndarray]:
-    """Return where a model finds reasons for foreground, image by image.
+    """Return the Grad-CAM heat map of a model on every image.
 
     Args:
         segmenter: the model, with or without adapters; computes in float32.
@@ -80,5 +80,5 @@ def explain_models(
     card: DatasetCard,
     progress: Progress = silent,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the heat of several models by model and image name, holding one model in memory at a time."""
+    """Return the heat maps of several models by model and image name, holding one model in memory at a time."""
     return {model: explain(load(), pairs, card, progress) for model, load in loaders.items()}

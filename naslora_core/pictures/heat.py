@@ -91,7 +91,7 @@ def write_heat_sheet(path: Path, pairs: Sequence[Pair], card: DatasetCard, heats
     }
 
 
-def choose_pairs(pairs: Sequence[Pair], scores: pd.Series) -> list[Pair]:
+def choose_by_score(pairs: Sequence[Pair], scores: pd.Series) -> list[Pair]:
     """Return `IMAGES` of the pairs, chosen by the gallery's rule; `scores` is indexed by image name."""
     by_name = {pair.name: pair for pair in pairs}
     return [by_name[name] for _, name in choose_cases(scores, IMAGES)]

@@ -1,4 +1,4 @@
-"""What a search found, in numbers and in one sentence."""
+"""The found architecture in one sentence, and short names of its layers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def layer_label(layer: Layer) -> str:
     return " · ".join([name, layer.window, *([edge.replace("_", "→")] if edge else [])])
 
 
-def describe_architecture(layers: Sequence[Layer], space: Sequence[str]) -> str:
+def architecture_in_words(layers: Sequence[Layer], space: Sequence[str]) -> str:
     """Say in one sentence what the weights mean.
 
     It names the strongest primitive, how often it wins, whether layers that see the whole image differ from

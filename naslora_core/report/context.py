@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from naslora_core.report import sentences
-from naslora_core.report.architecture import describe_architecture
+from naslora_core.report.architecture import architecture_in_words
 from naslora_core.report.figures.cells import draw_cells
 from naslora_core.report.figures.heat_map import draw_heat_map
 from naslora_core.report.figures.layers import draw_layers
@@ -59,7 +59,7 @@ def domain_context(
         "gain": sentences.gain_sentence(results.summary),
         "data": sentences.verdict_sentence(results.verdict) + sentences.gate_sentence(results.adapter),
         "data_docs": os.path.relpath(results.data_docs, folder) if results.data_docs else "",
-        "architecture": describe_architecture(results.layers, results.space) if results.layers else "",
+        "architecture": architecture_in_words(results.layers, results.space) if results.layers else "",
         "certificate": sentences.certificate_sentences(results.certificate),
         "learning": sentences.learning_sentence(results.history),
         "training": sentences.training_sentence(results.history, results.training, results.adapter["method"]),

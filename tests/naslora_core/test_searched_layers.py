@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from naslora_core.report.architecture import describe_architecture, layer_label
+from naslora_core.report.architecture import architecture_in_words, layer_label
 from naslora_core.searched_layers import Layer, normalised_entropy
 
 SPACE = ["none", "skip_connect", "conv_3x3", "conv_5x5"]
@@ -27,7 +27,7 @@ def test_entropy_of_a_half_choice_follows_its_formula():
 
 def test_the_sentence_names_the_strongest_primitive_and_how_often_it_wins():
     layers = [layer(0, "8x8", conv_3x3=0.7), layer(1, "8x8", conv_3x3=0.6), layer(2, "8x8", conv_5x5=0.5)]
-    sentence = describe_architecture(layers, SPACE)
+    sentence = architecture_in_words(layers, SPACE)
     assert "over 3 layers conv_3x3 weighs most (0.49, where equal shares would be 0.25)" in sentence
     assert "strongest primitive in 2 of them" in sentence
     assert "whole image" not in sentence
@@ -35,7 +35,7 @@ def test_the_sentence_names_the_strongest_primitive_and_how_often_it_wins():
 
 def test_the_sentence_tells_layers_with_the_whole_image_from_those_with_windows():
     layers = [layer(0, "8x8", conv_3x3=0.7), layer(1, "8x8", conv_3x3=0.7), layer(2, "image", conv_5x5=0.8)]
-    assert "see the whole image lean to conv_5x5, layers that see windows to conv_3x3" in describe_architecture(
+    assert "see the whole image lean to conv_5x5, layers that see windows to conv_3x3" in architecture_in_words(
         layers, SPACE
     )
 
@@ -45,7 +45,7 @@ def test_the_sentence_tells_layers_with_the_whole_image_from_those_with_windows(
     [(0.26, "not as a choice"), (0.6, "leans without choosing"), (0.95, "close to a choice")],
 )
 def test_the_sentence_says_how_decided_the_search_is(weight: float, words: str):
-    assert words in describe_architecture([layer(0, "8x8", conv_3x3=weight)], SPACE)
+    assert words in architecture_in_words([layer(0, "8x8", conv_3x3=weight)], SPACE)
 
 
 def test_a_layer_is_called_by_its_block_and_what_it_sees():

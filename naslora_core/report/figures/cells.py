@@ -1,4 +1,4 @@
-"""The found cells as diagrams: what goes on between the two matrices of every adapter."""
+"""The found cells as diagrams: the operations between the two matrices of every adapter."""
 
 from collections.abc import Sequence
 

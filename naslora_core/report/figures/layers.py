@@ -1,4 +1,4 @@
-"""How each layer decided: the weights of its primitives and their entropy, by epoch."""
+"""The architecture weights of each layer by epoch, and their entropy."""
 
 from collections.abc import Sequence
 

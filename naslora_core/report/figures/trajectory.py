@@ -1,4 +1,4 @@
-"""How the architecture weights moved during the search, and how decided they became."""
+"""The mean weight of each primitive and the entropy of each layer, by epoch."""
 
 import pandas as pd
 from matplotlib.axes import Axes

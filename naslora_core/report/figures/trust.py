@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: scores by threshold, and the share of foreground by probability."""
+"""Scores by threshold, and calibration: the share of foreground by probability."""
 
 import pandas as pd
 from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
-from naslora_core.pictures.heat import choose_pairs, heat_panel, heat_panels, scale_of, share_inside, write_heat
+from naslora_core.pictures.heat import choose_by_score, heat_panel, heat_panels, scale_of, share_inside, write_heat
 
 
 def test_the_share_of_heat_inside_is_that_of_its_cells():
@@ -54,4 +54,4 @@ def test_the_panels_are_the_truth_and_every_model(pairs: list[Pair], card: Datas
 
 def test_few_images_are_all_chosen_worst_first(pairs: list[Pair]):
     scores = pd.Series({pair.name: 1 - place / 10 for place, pair in enumerate(pairs[:5])})
-    assert [pair.name for pair in choose_pairs(pairs, scores)] == ["004", "003", "002", "001", "000"]
+    assert [pair.name for pair in choose_by_score(pairs, scores)] == ["004", "003", "002", "001", "000"]

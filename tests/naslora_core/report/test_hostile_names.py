@@ -1,4 +1,4 @@
-"""Titles, classes, files and words of strangers: a page shows them, and is built as it is with harmless ones."""
+"""Names from untrusted data: a page shows them as text, and has the same elements as with harmless ones."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from naslora_core.report.sources import Folders, read_results
 HARMLESS = "a word"
 HOSTILE = "</code></title></script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\n{{ 7 * 7 }} ${name} &lt;"
 WORDS = (HARMLESS, HOSTILE)
-# Where a stage writes what a stranger has chosen, by file of its folder.
+# Where a stage writes what untrusted data contain, by file of its folder.
 CHOSEN = {
     "evaluate/summary.json": {"title", "licence", "citation", "source"},
     "evaluate/gallery.json": {"name"},

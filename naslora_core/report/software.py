@@ -1,4 +1,4 @@
-"""What a page was made with: the versions of what computes, and the revision of the code."""
+"""The versions of the software that made a page, and the revision of the code."""
 
 import platform
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 _PACKAGES = ("naslora", "torch", "segment-anything", "numpy", "pandas", "pillow", "matplotlib")
 
 
-def surroundings(root: Path) -> dict[str, str]:
-    """Return versions by name, and the git revision of the project where there is one.
+def software_versions(root: Path) -> dict[str, str]:
+    """Return the versions of Python and of the packages by name, and the git revision of the project if there is one.
 
     Args:
         root: the project's folder.

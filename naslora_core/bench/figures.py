@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from naslora_core.bench.results import CellFolders
-from naslora_core.bench.table import Cell
+from naslora_core.bench.results import TrainingFolders
+from naslora_core.bench.table import Training
 from naslora_core.report.figures.heat_map import draw_heat_map
 from naslora_core.report.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
 from naslora_core.searched_layers import Layer, read_layers
@@ -21,7 +21,7 @@ _STYLES = ("-", "--", ":", "-.")
 
 
 def write_figures(
-    folder: Path, summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]
+    folder: Path, summary: Mapping[str, Any], trainings: Mapping[Training, TrainingFolders]
 ) -> dict[str, dict[str, str]]:
     """Write every picture there is data for as PNG into an existing folder.
 
@@ -30,14 +30,16 @@ def write_figures(
     """
     drawn: dict[str, dict[str, str]] = {}
     with chart_style():
-        for domain, kind, figure in _figures(summary, cells):
+        for domain, kind, figure in _figures(summary, trainings):
             name = f"{domain}-{kind}"
             drawn.setdefault(domain, {})[kind] = to_svg(figure, name)
             write_png(figure, folder / f"{name}.png")
     return drawn
 
 
-def _figures(summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> Iterator[tuple[str, str, Figure]]:
+def _figures(
+    summary: Mapping[str, Any], trainings: Mapping[Training, TrainingFolders]
+) -> Iterator[tuple[str, str, Figure]]:
     for domain, rows in summary["domains"].items():
         if not rows:
             continue
@@ -47,10 +49,10 @@ def _figures(summary: Mapping[str, Any], cells: Mapping[Cell, CellFolders]) -> I
         if steps:
             label = f"time of a training step / {summary['reference']}"
             yield domain, "cost", draw_tradeoff(rows, steps, label, logarithmic=False)
-        own = {cell: folders for cell, folders in cells.items() if cell.domain == domain}
+        own = {training: folders for training, folders in trainings.items() if training.domain == domain}
         yield domain, "convergence", draw_convergence(own)
         for row in rows:
-            layers, space = mean_architecture([folders for cell, folders in own.items() if cell.row == row])
+            layers, space = mean_architecture([folders for training, folders in own.items() if training.row == row])
             if layers:
                 yield domain, f"architecture-{row.replace(':', '-')}", draw_heat_map(layers, space)
 
@@ -79,13 +81,14 @@ def draw_tradeoff(
     return figure
 
 
-def draw_convergence(cells: Mapping[Cell, CellFolders]) -> Figure:
+def draw_convergence(trainings: Mapping[Training, TrainingFolders]) -> Figure:
     """Draw validation Dice by epoch: the mean over seeds as a line, from the worst to the best as a band."""
     figure, (axes,) = panels(1, height_in=3.6)
     ends, last = [], 1.0
-    for place, row in enumerate(dict.fromkeys(cell.row for cell in cells)):
+    for place, row in enumerate(dict.fromkeys(training.row for training in trainings)):
         curves = pd.concat(
-            [_history(folders).rename(cell.seed) for cell, folders in cells.items() if cell.row == row], axis=1
+            [_history(folders).rename(training.seed) for training, folders in trainings.items() if training.row == row],
+            axis=1,
         )
         colour = LIGHT[_COLOURS[place % len(_COLOURS)]]
         _draw_band(axes, curves, colour, _STYLES[place // len(_COLOURS) % len(_STYLES)])
@@ -97,9 +100,11 @@ def draw_convergence(cells: Mapping[Cell, CellFolders]) -> Figure:
     return figure
 
 
-def mean_architecture(cells: list[CellFolders]) -> tuple[list[Layer], list[str]]:
+def mean_architecture(trainings: list[TrainingFolders]) -> tuple[list[Layer], list[str]]:
     """Return the searched layers of one row, with the means of their weights over the seeds, and the space."""
-    genotypes = [json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in cells]
+    genotypes = [
+        json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in trainings
+    ]
     space: list[str] = genotypes[0]["space"]
     layers = []
     for alike in zip(*(read_layers(genotype) for genotype in genotypes), strict=True):
@@ -113,5 +118,5 @@ def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str, style: str) -> Non
     axes.fill_between(curves.index, curves.min(axis=1), curves.max(axis=1), color=colour, alpha=0.15, linewidth=0)
 
 
-def _history(folders: CellFolders) -> pd.Series:
+def _history(folders: TrainingFolders) -> pd.Series:
     return pd.read_csv(folders.search_train / "history.csv").set_index("epoch")["validation_dice"]

@@ -23,10 +23,10 @@ def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
     parts = [f"# {table.question}", f"    {command}"]
     for domain, rows in summary["domains"].items():
         lines = [_score_line(name, row) for name, row in rows.items()]
-        parts += [f"## {domain}", _grid([cell.format(reference=table.reference) for cell in _SCORES], lines)]
+        parts += [f"## {domain}", _grid([title.format(reference=table.reference) for title in _SCORES], lines)]
     if summary["cost"]:
         lines = [_cost_line(name, row) for name, row in summary["cost"].items()]
-        parts += ["## A training step", _grid([cell.format(reference=table.reference) for cell in _COSTS], lines)]
+        parts += ["## A training step", _grid([title.format(reference=table.reference) for title in _COSTS], lines)]
     notes = [
         f"- {domain}, {name}: {row['merge_refused']}"
         for domain, rows in summary["domains"].items()

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.bench.statistics import describe, paired_difference, score_matrix
-from naslora_core.bench.table import Cell, Table
+from naslora_core.bench.table import Table, Training
 from naslora_core.files import atomic_file
 
 METRIC = "dice"
 
 
 @dataclass(frozen=True)
-class CellFolders:
+class TrainingFolders:
     """Where the stages of one finished training have written, and how its merge went.
 
     Attributes:
@@ -29,12 +29,12 @@ class CellFolders:
     refused: str | None
 
 
-def read_results(cells: Mapping[Cell, CellFolders]) -> pd.DataFrame:
+def read_results(trainings: Mapping[Training, TrainingFolders]) -> pd.DataFrame:
     """Return the scores of every image: domain, row, seed, model (adapted, merged), name and one column a metric."""
     tables = []
-    for cell, folders in cells.items():
+    for training, folders in trainings.items():
         table = pd.read_csv(folders.evaluate / "per_image.csv", dtype={"name": str})
-        tables.append(table.assign(domain=cell.domain, row=cell.row, seed=cell.seed))
+        tables.append(table.assign(domain=training.domain, row=training.row, seed=training.seed))
     results = pd.concat(tables, ignore_index=True)
     first = ["domain", "row", "seed", "model", "name"]
     return results[[*first, *(column for column in results if column not in first)]]
@@ -48,7 +48,7 @@ def write_results(path: Path, results: pd.DataFrame) -> None:
 
 def summarise(
     table: Table,
-    cells: Mapping[Cell, CellFolders],
+    trainings: Mapping[Training, TrainingFolders],
     results: pd.DataFrame,
     cost: Mapping[str, Mapping[str, float]],
     seed: int,
@@ -57,7 +57,7 @@ def summarise(
 
     Args:
         table: what was asked for.
-        cells: the finished trainings.
+        trainings: the finished trainings.
         results: their scores, as `read_results` gives them.
         cost: of a training step by row, as `compare_training` gives it; may be empty.
         seed: of the bootstrap.
@@ -71,7 +71,9 @@ def summarise(
         scores = {row: _matrices(there[there["row"] == row]) for row in table.rows if (there["row"] == row).any()}
         domains[domain] = {}
         for row, by_model in scores.items():
-            facts = _facts([folders for cell, folders in cells.items() if (cell.domain, cell.row) == (domain, row)])
+            facts = _facts(
+                [folders for training, folders in trainings.items() if (training.domain, training.row) == (domain, row)]
+            )
             difference = None
             if row != table.reference and table.reference in scores:
                 difference = paired_difference(by_model["adapted"], scores[table.reference]["adapted"], seed)
@@ -90,7 +92,7 @@ def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {model: score_matrix(results[results["model"] == model], METRIC) for model in ("adapted", "merged")}
 
 
-def _facts(folders: Sequence[CellFolders]) -> dict[str, Any]:
+def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
     """Return the means over the seeds of what one training reports about itself, and how its merge went."""
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
     certificates = [_read(folder.merge / "certificate.json") for folder in folders]

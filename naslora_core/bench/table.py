@@ -67,7 +67,7 @@ class Table(Section):
 
 
 @dataclass(frozen=True)
-class Cell:
+class Training:
     """One training: a row of a table, on a domain, with a seed."""
 
     domain: str
@@ -96,25 +96,25 @@ def load_table(path: Path) -> Table:
     return table
 
 
-def cells_of(table: Table, only: Sequence[str] = ()) -> list[Cell]:
-    """Return the cells of a table, seed by seed, so that a table that is stopped has whole columns.
+def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
+    """Return the trainings of a table, seed by seed, so that a table that is stopped has whole columns.
 
     Args:
         table: with the domains and seeds that are wanted.
-        only: names of cells, "kvasir:conv_lora:seed=7"; empty is all.
+        only: names of trainings, "kvasir:conv_lora:seed=7"; empty is all.
 
     Raises:
         ConfigError: if a name is none of the table's.
     """
-    cells = [Cell(d, row, seed) for seed in table.seeds for d in table.domains for row in table.rows]
-    by_name = {str(cell): cell for cell in cells}
+    trainings = [Training(d, row, seed) for seed in table.seeds for d in table.domains for row in table.rows]
+    by_name = {str(training): training for training in trainings}
     if unknown := [name for name in only if name not in by_name]:
         raise ConfigError(
             f"--only {unknown[0]} is no cell of this table; write DOMAIN:ROW:seed=SEED with a domain of "
             f"{', '.join(table.domains)}, a row of {', '.join(table.rows)} and a seed of "
             f"{', '.join(map(str, table.seeds))}; --domain and --seed add others"
         )
-    return [by_name[name] for name in only] if only else cells
+    return [by_name[name] for name in only] if only else trainings
 
 
 def missing_for(root: Path, table: Table, model: ModelConfig) -> list[str]:

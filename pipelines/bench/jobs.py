@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from naslora_core.bench.results import CellFolders
-from naslora_core.bench.table import Cell, Table, cells_of
+from naslora_core.bench.results import TrainingFolders
+from naslora_core.bench.table import Table, Training, trainings_of
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
@@ -31,7 +31,7 @@ DONE_FILE = "bench.json"
 # Of bench.json, and of the table.json and cost.json that are made of it.
 FORMAT = 1
 
-# Of the settings, those that a cell's numbers depend on; the base model counts by its content.
+# Of the settings, those that a training's numbers depend on; the base model counts by its content.
 _DECIDES = {"seed", "model", "adapter", "search", "train", "merge", "evaluate"}
 _DECIDES_NOTHING = {"model": {"checkpoint"}, "train": {"tensorboard"}, "evaluate": {"gallery_size"}}
 
@@ -42,27 +42,29 @@ Failure = NasLoraError | OSError | RuntimeError
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A cell with everything that decides its result.
+    """A training with everything that decides its result.
 
     Attributes:
         paths: an ad-hoc run named after all that decides the result, so that other settings never meet an old one,
             and tables share what they have in common.
     """
 
-    cell: Cell
+    training: Training
     params: Params
     paths: StagePaths
 
     @property
     def done_file(self) -> Path:
-        """Written last; where it is, the cell is finished."""
+        """Written last; where it is, the training is finished."""
         return self.paths.output(DONE_FILE)
 
-    def folders(self) -> CellFolders:
-        """Return where a finished cell's results are."""
+    def folders(self) -> TrainingFolders:
+        """Return where a finished training's results are."""
         done = read_done(self.done_file)
-        stages = {stage: self.paths.output(stage, self.cell.domain) for stage in ("search_train", "merge", "evaluate")}
-        return CellFolders(**stages, refused=done["refused"])
+        stages = {
+            stage: self.paths.output(stage, self.training.domain) for stage in ("search_train", "merge", "evaluate")
+        }
+        return TrainingFolders(**stages, refused=done["refused"])
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,12 @@ class Outcome:
 
 
 def read_done(path: Path) -> dict[str, Any]:
-    """Return what a finished cell has noted: refused, as `CellFolders` has it, and energy_j, which only old files hold.
+    """Return what a finished training has noted: refused, as in `TrainingFolders`, and energy_j, if the file is old.
 
     Raises:
         DataError: if the file is damaged or of another version.
     """
-    again = f"delete {path.parent} to measure its cell again"
+    again = f"delete {path.parent} to measure its training again"
     try:
         done = read_object(path)
         # The first version wrote no number.
@@ -97,7 +99,7 @@ def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Para
 
 
 def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
-    """Return the jobs of a table's cells.
+    """Return the jobs of a table's trainings.
 
     Raises:
         ConfigError: if a setting or a domain is unknown.
@@ -114,16 +116,16 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
         if params.model.checkpoint not in bases:
             bases[params.model.checkpoint] = file_sha256(params.model.checkpoint)
     jobs = []
-    for cell in cells_of(table):
-        params = rows[cell.row].model_copy(update={"seed": cell.seed, "domains": (cell.domain,)})
+    for training in trainings_of(table):
+        params = rows[training.row].model_copy(update={"seed": training.seed, "domains": (training.domain,)})
         settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
-        decides = json.dumps([settings, data[cell.domain], bases[params.model.checkpoint]], sort_keys=True)
+        decides = json.dumps([settings, data[training.domain], bases[params.model.checkpoint]], sort_keys=True)
         name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
-        jobs.append(Job(cell, params, StagePaths(root, name)))
+        jobs.append(Job(training, params, StagePaths(root, name)))
     return jobs
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], progress: Progress) -> list[Cell]:
+def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], progress: Progress) -> list[Training]:
     """Run all that are not finished, and return those that failed.
 
     A job that was killed goes on from its last epoch. One that fails does not stop the others.
@@ -141,10 +143,10 @@ def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], prog
     failed = []
     for job, outcome in chain(refused.items(), outcomes):
         if outcome.error is not None:
-            failed.append(job.cell)
+            failed.append(job.training)
         ending = "finished" if outcome.error is None else "failed"
         reason = "" if outcome.error is None else f": {outcome.error}"
-        say(f"{job.cell}: {ending} after {duration(outcome.seconds)}{reason}")
+        say(f"{job.training}: {ending} after {duration(outcome.seconds)}{reason}")
     return failed
 
 
@@ -175,14 +177,14 @@ def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress
 
 
 def run_job(job: Job, progress: Progress) -> None:
-    """Train, merge and evaluate one cell.
+    """Train, merge and evaluate one model of a table.
 
     Where no merge keeps the validation Dice, the calibrated one is measured all the same, and the refusal noted.
 
     Raises:
         NasLoraError: if a stage cannot do its work.
     """
-    domain, refused = job.cell.domain, None
+    domain, refused = job.training.domain, None
     search_train.main(domain, job.params, job.paths, progress)
     try:
         merge.main(domain, job.params, job.paths, progress)
@@ -191,13 +193,13 @@ def run_job(job: Job, progress: Progress) -> None:
         anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
         merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
     evaluate.main(domain, job.params, job.paths, progress, pictures=False)
-    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.cell), "refused": refused}
+    done: dict[str, Any] = {"format": FORMAT, "cell": str(job.training), "refused": refused}
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 
 
 def _prepare(job: Job, progress: Progress) -> None:
     """Check and resize a domain's images once for all jobs that need them at this size."""
-    domain, model = job.cell.domain, job.params.model
+    domain, model = job.training.domain, job.params.model
     size = find_spec(model.name, model.image_size).image_size
     shared = StagePaths(job.paths.root, f"bench-data-{size}")
     arrays, verdict = shared.output("preprocess", domain), shared.output("validate", domain) / "verdict.json"

@@ -39,13 +39,13 @@ def write_bench(
         progress: told of the measurement.
         command: what makes all this again.
     """
-    cells = {job.cell: job.folders() for job in finished}
-    results = read_results(cells)
+    trainings = {job.training: job.folders() for job in finished}
+    results = read_results(trainings)
     cost = _cost(folder / "cost.json", root, table, extra, rounds, progress)
-    summary = summarise(table, cells, results, cost, seed=finished[0].params.seed)
+    summary = summarise(table, trainings, results, cost, seed=finished[0].params.seed)
     for domain, rows in summary["domains"].items():
         for row in rows:
-            own = [f"--only={cell}" for cell in cells if (cell.domain, cell.row) == (domain, row)]
+            own = [f"--only={training}" for training in trainings if (training.domain, training.row) == (domain, row)]
             rows[row]["again"] = shlex.join([*command, *own])
     line = shlex.join(command)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def write_bench(
     for picture in folder.glob("*.png"):
         # Of the same table on other domains, or with other rows.
         picture.unlink()
-    charts = write_figures(folder, summary, cells)
+    charts = write_figures(folder, summary, trainings)
     markdown = format_table(table, summary, line)
     for name, text in {"table.md": markdown, "index.html": format_page(summary, charts, line)}.items():
         with atomic_file(folder / name) as temporary:

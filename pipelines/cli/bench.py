@@ -10,7 +10,7 @@ import typer
 from pipelines.cli.output import Json, print_result
 
 if TYPE_CHECKING:
-    from naslora_core.bench.table import Cell, Table
+    from naslora_core.bench.table import Table, Training
     from pipelines.bench.jobs import Job
 
 
@@ -76,7 +76,8 @@ def bench(
 
 def _show_plan(planned: Sequence["Job"]) -> None:
     rows = [
-        {"cell": str(job.cell), "finished": job.done_file.is_file(), "folder": job.done_file.parent} for job in planned
+        {"cell": str(job.training), "finished": job.done_file.is_file(), "folder": job.done_file.parent}
+        for job in planned
     ]
     for row in rows:
         typer.echo(f"{'finished' if row['finished'] else 'to run  '}  {row['cell']}  {row['folder']}")
@@ -84,14 +85,14 @@ def _show_plan(planned: Sequence["Job"]) -> None:
     print_result(rows)
 
 
-def _run(table: "Table", planned: Sequence["Job"], only: Many, workers: int) -> list["Cell"]:
-    """Run what is not finished, or the cells of `only` in any case; return those that failed."""
-    from naslora_core.bench.table import cells_of
+def _run(table: "Table", planned: Sequence["Job"], only: Many, workers: int) -> list["Training"]:
+    """Run what is not finished, or the trainings of `only` in any case; return those that failed."""
+    from naslora_core.bench.table import trainings_of
     from pipelines.bench.jobs import run_jobs
     from stages.runner import ConsoleProgress
 
-    wanted = cells_of(table, only or ())
-    selected = [job for job in planned if job.cell in wanted]
+    wanted = trainings_of(table, only or ())
+    selected = [job for job in planned if job.training in wanted]
     if only:
         for job in selected:
             job.done_file.unlink(missing_ok=True)
@@ -105,7 +106,7 @@ def _report(
     planned: Sequence["Job"],
     extra: Sequence[str],
     rounds: int,
-    failed: Sequence["Cell"],
+    failed: Sequence["Training"],
     command: Sequence[str],
 ) -> None:
     from naslora_core.errors import PipelineError
@@ -118,7 +119,7 @@ def _report(
         typer.echo(f"Results: {output}")
     if failed:
         raise PipelineError(f"{len(failed)} trainings failed: {', '.join(map(str, failed))}; see above, then run again")
-    typer.echo(f"Next: open {output / 'index.html'}, or run one training anew with --only {finished[0].cell}")
+    typer.echo(f"Next: open {output / 'index.html'}, or run one training anew with --only {finished[0].training}")
     print_result({"output": output, "table": json.loads((output / "table.json").read_text(encoding="utf-8"))})
 
 

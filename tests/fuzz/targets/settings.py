@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from naslora_core.bench.table import cells_of, load_table
+from naslora_core.bench.table import load_table, trainings_of
 from naslora_core.config import load_params
 from naslora_core.data.dataset.card import read_card, write_card
 from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
@@ -63,4 +63,4 @@ def table(folder: Path) -> None:
     file = next(iter(sorted(folder.glob("*.yaml"))), None)
     if file is None:
         raise ConfigError("the table has another name")
-    cells_of(load_table(file))
+    trainings_of(load_table(file))

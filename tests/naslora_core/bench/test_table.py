@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from naslora_core.adapters import find_method
-from naslora_core.bench.table import Cell, cells_of, load_table
+from naslora_core.bench.table import Training, load_table, trainings_of
 from naslora_core.config import load_params
 from naslora_core.errors import ConfigError
 from naslora_core.ops import resolve_space
@@ -32,12 +32,12 @@ def test_there_is_a_preset_for_each_published_benchmark():
 
 def test_cells_go_seed_by_seed_and_are_found_by_name():
     table = load_table(ROOT / "configs" / "ablations" / "nodes.yaml")
-    cells = cells_of(table)
-    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
-    assert len(set(cells)) == len(cells) == len(table.seeds) * len(table.domains) * len(table.rows)
-    assert cells_of(table, ["kvasir:two:seed=8"]) == [Cell("kvasir", "two", 8)]
+    trainings = trainings_of(table)
+    assert [training.seed for training in trainings] == sorted(training.seed for training in trainings)
+    assert len(set(trainings)) == len(trainings) == len(table.seeds) * len(table.domains) * len(table.rows)
+    assert trainings_of(table, ["kvasir:two:seed=8"]) == [Training("kvasir", "two", 8)]
     with pytest.raises(ConfigError, match=r"--only kvasir:four:seed=8 is no cell.*a row of one, two, three"):
-        cells_of(table, ["kvasir:four:seed=8"])
+        trainings_of(table, ["kvasir:four:seed=8"])
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_page_needs_no_other_file_and_says_what_the_table_says(project):
 
 def test_only_what_is_missing_is_run(project, monkeypatch):
     ran = []
-    monkeypatch.setattr(bench, "run_job", lambda job, progress: ran.append(str(job.cell)))
+    monkeypatch.setattr(bench, "run_job", lambda job, progress: ran.append(str(job.training)))
     earlier = project / "artifacts" / "bench" / "tiny" / "another_domain-cost.png"
     earlier.touch()
     assert naslora(project, "--rounds", "1").exit_code == 0
@@ -125,7 +125,7 @@ def test_one_row_is_run_anew_and_one_that_fails_does_not_hide_the_others(project
     shutil.copytree(project, copy, symlinks=True)
 
     def fail(job, progress):
-        raise PipelineError(f"no luck with {job.cell}")
+        raise PipelineError(f"no luck with {job.training}")
 
     monkeypatch.setattr(bench, "run_job", fail)
     result = naslora(copy, "--only", "leaf_lesions:nas_lora:seed=7", "--rounds", "0")

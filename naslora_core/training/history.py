@@ -1,15 +1,13 @@
 """The record of a training run: one row an epoch, and the shares of the operations after each."""
 
 import csv
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import torch
-
 from naslora_core.adapted.architecture import searched_edges
 from naslora_core.adapters import Adapter
+from naslora_core.searched_layers import normalised_entropy
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,10 @@ def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaReco
 
 
 def alpha_entropy(adapters: Mapping[str, Adapter]) -> float | None:
-    """Return -sum(w log w) / log(n) of the n operations' shares, mean over the searched layers; None without any."""
-    edges = [op.op_weights.detach().float() for op in searched_edges(adapters).values()]
-    scaled = [
-        float(torch.special.entr(weights).sum()) / math.log(len(weights)) for weights in edges if len(weights) > 1
-    ]
-    return round(sum(scaled) / len(scaled), 6) if scaled else None
+    """Return the normalised entropy of the operations' shares, mean over the searched layers; None without any."""
+    edges = [op.op_weights.detach().cpu().numpy() for op in searched_edges(adapters).values()]
+    entropies = [normalised_entropy(shares) for shares in edges if len(shares) > 1]
+    return round(sum(entropies) / len(entropies), 6) if entropies else None
 
 
 def write_records(path: Path, kind: type, records: Sequence[EpochRecord] | Sequence[AlphaRecord]) -> None:

@@ -12,7 +12,6 @@ from naslora_core.errors import MergeError
 from naslora_core.export.source import PlainSam, read_plain_sam
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
-from naslora_core.merge.neck import NECK
 from naslora_core.sam.checkpoint import read_weights, save_weights
 from naslora_core.sam.specs import MODEL_SPECS
 
@@ -21,7 +20,7 @@ FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
 
 _PREFIX = "base_model.model."
 # Training changes the decoder; a calibrated merge the neck.
-_SAVED_MODULES = ("mask_decoder", NECK)
+_SAVED_MODULES = ("mask_decoder", "image_encoder.neck")
 _LINES = """from peft import PeftModel
 sam = PeftModel.from_pretrained(sam, "{folder}").base_model.model"""
 _CARD = """---

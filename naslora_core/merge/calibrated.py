@@ -3,14 +3,17 @@
 What a cell adds to a token depends on its neighbours. Where these are predictable from the token itself, and
 in images they largely are, a matrix W_e' does nearly the same: the least-squares map from the layer's input x
 to the cell's output t. As it is (rank, in_features), what is left in the blocks is LoRA of the same rank.
+
+The neck's two convolutions follow all adapted layers and are part of every SAM. Fitted to give what they gave
+behind the unmerged blocks, they recover some of the neighbourhood that a matrix a token cannot see, for nothing.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
@@ -19,7 +22,6 @@ from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters, put_layer
 from naslora_core.merge.moments import Moments, input_of
-from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
@@ -89,3 +91,34 @@ def _centre(adapter: LowRankAdapter) -> Tensor:
     reach = len({target for _, target in kernels}) * (max(kernel.shape[-1] for kernel in kernels.values()) // 2)
     alone = F.pad(unit[:, :, None, None], (reach, reach, reach, reach))
     return run_kernels(kernels, alone)[:, :, reach, reach].t()
+
+
+@torch.no_grad()
+def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
+    """Fit the neck's convolutions, one after the other and in place, so that they answer as in `adapted`.
+
+    Args:
+        merged: the model whose blocks are merged already.
+        adapted: the model it came from.
+        batches: images, each (B, 3, S, S) uint8; gone through once for each convolution.
+        ridge: keeps the weights near what they are, relative to the mean square of the inputs.
+    """
+    for own, other in zip(_convolutions(merged), _convolutions(adapted), strict=True):
+        moments = Moments(own.weight[0].numel(), own.out_channels, own.weight.device)
+        for images in batches:
+            wanted = other(input_of(other, PromptFreeSegmenter(adapted), images))
+            moments.add(_patches(own, input_of(own, PromptFreeSegmenter(merged), images)), wanted.permute(0, 2, 3, 1))
+        own.weight.copy_(moments.fit(own.weight.double().flatten(1), ridge).view_as(own.weight))
+
+
+def _convolutions(sam: Sam) -> list[nn.Conv2d]:
+    return [layer for layer in sam.image_encoder.neck if isinstance(layer, nn.Conv2d)]
+
+
+def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """Return what each output pixel is made of, (B, H, W, C * k * k), in the order of the flattened weight."""
+    height, width = x.shape[-2:]
+    # The neck has no bias, stride 1 and padding that keeps the size.
+    size = (convolution.kernel_size[0], convolution.kernel_size[1])
+    columns = F.unfold(x, size, padding=(size[0] // 2, size[1] // 2))
+    return columns.transpose(1, 2).unflatten(1, (height, width))

@@ -10,7 +10,7 @@ from torch import Tensor
 from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
-from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
+from naslora_core.merge.fold import FoldedLinear, folded_layers
 from naslora_core.merge.method import Merged, put_layer
 from naslora_core.reading import read_object, require_format
 from naslora_core.sam.build import Sam, build_sam

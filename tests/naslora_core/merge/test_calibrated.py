@@ -7,11 +7,10 @@ import torch.nn.functional as F
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.merge import calibrated
-from naslora_core.merge.calibrated import calibrate, spread
+from naslora_core.merge.calibrated import calibrate, refit_neck, spread
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.merge.moments import Moments, input_of
-from naslora_core.merge.neck import refit_neck
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

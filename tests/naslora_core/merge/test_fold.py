@@ -7,8 +7,7 @@ from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.cell import Cell, MixedOp
 from naslora_core.errors import CheckpointError, MergeError
 from naslora_core.merge.exact import exact
-from naslora_core.merge.fold import fold, fold_layer
-from naslora_core.merge.folded_linear import FoldedLinear, convolve_tokens
+from naslora_core.merge.fold import FoldedLinear, convolve_tokens, fold, fold_layer
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.ops.base import convolve
 from naslora_core.sam.build import build_sam

@@ -122,15 +122,11 @@ class SwitchableSam:
     def _switch(self, name: str | None) -> None:
         # An adapter that is left over from a folder that could not be read has to go as well.
         for layer, adapter in find_adapters(self.sam).items():
-            self._place(layer, adapter.base_layer)
+            self.sam.set_submodule(layer, adapter.base_layer)
         state = _State(self._base_decoder, {}) if name is None else self._adapters[name]
         # The model may have moved to another device since this adapter was loaded or active.
         device = self.sam.device
         for layer, module in state.layers.items():
-            self._place(layer, module.to(device))
+            self.sam.set_submodule(layer, module.to(device))
         self.sam.mask_decoder = state.decoder.to(device)
         self._active = name
-
-    def _place(self, layer: str, module: nn.Module) -> None:
-        parent, _, attribute = layer.rpartition(".")
-        setattr(self.sam.get_submodule(parent), attribute, module)

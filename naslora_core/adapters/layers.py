@@ -75,5 +75,4 @@ def find_layers(module: nn.Module, target_modules: Sequence[str]) -> dict[str, n
 def put_layers(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
     """Put layers where others are, by dotted name, in place."""
     for name, layer in layers.items():
-        parent, _, attribute = name.rpartition(".")
-        setattr(module.get_submodule(parent), attribute, layer)
+        module.set_submodule(name, layer)

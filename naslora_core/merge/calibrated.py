@@ -20,7 +20,7 @@ from naslora_core.cell.kernels import run_kernels
 from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
-from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters, put_layer
+from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters
 from naslora_core.merge.moments import Moments, input_of
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
@@ -56,7 +56,7 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
             moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
         update = moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge)
         factors[name] = LoRAFactors(update, adapter.scaling * adapter.lora_B.double())
-        put_layer(merged, name, linear_layer(adapter.base_layer, factors[name].delta_weight()))
+        merged.set_submodule(name, linear_layer(adapter.base_layer, factors[name].delta_weight()))
         progress(done + 1, len(adapters) + 1, "calibrate the merge")
     if adapters:
         refit_neck(merged, sam, batches, ridge)

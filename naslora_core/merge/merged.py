@@ -11,7 +11,7 @@ from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.merge.fold import FoldedLinear, folded_layers
-from naslora_core.merge.method import Merged, put_layer
+from naslora_core.merge.method import Merged
 from naslora_core.reading import read_object, require_format
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
@@ -101,4 +101,4 @@ def _prepare_folded_layers(sam: Sam, weights: Mapping[str, Tensor]) -> None:
         if rank > LARGEST_RANK or max(kernels.values()) > WIDEST_KERNEL:
             raise ValueError(f"{name} has rank {rank} and kernels of side {max(kernels.values())}")
         folded = FoldedLinear(plain.in_features, plain.out_features, rank, kernels, plain.bias is not None)
-        put_layer(sam, name, folded)
+        sam.set_submodule(name, folded)

@@ -78,9 +78,3 @@ def with_layers(sam: Sam, layers: Mapping[str, nn.Linear]) -> Sam:
     # Told to be there already, the new layers are not copied, and neither are the adapters they replace.
     merged = copy.deepcopy(sam, {id(adapter): layers[name] for name, adapter in find_adapters(sam).items()})
     return merged.requires_grad_(False).eval()
-
-
-def put_layer(sam: Sam, name: str, layer: nn.Module) -> None:
-    """Put a layer where another one is, in place."""
-    parent, _, attribute = name.rpartition(".")
-    setattr(sam.get_submodule(parent), attribute, layer)

@@ -38,13 +38,15 @@ def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[OnEpoc
 @contextmanager
 def _dvclive(folder: Path) -> Iterator[OnEpoch]:
     from dvclive import Live
-    from scmrepo.exceptions import SCMError
 
     # The pipeline's dvc.yaml declares the files, and dvc exp run makes the experiments: Live only writes. An
     # interrupted run tells all its epochs again, so that no step can be missing or double.
     try:
         live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
-    except SCMError as error:
+    except Exception as error:
+        # By its name, as the class belongs to a package that DVC, not this project, depends on.
+        if all(kind.__name__ != "SCMError" for kind in type(error).__mro__):
+            raise
         raise PipelineError(f"DVCLive asks git for the last commit, and finds none ({error}); commit once") from error
     with live:
 

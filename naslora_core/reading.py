@@ -1,14 +1,16 @@
 """Read JSON and YAML that somebody else may have written: measured before anything is built of it.
 
-Both raise ValueError for whatever is wrong with a text, so that a reader has one thing to turn into its own message.
+Both raise ValueError for whatever is wrong with a text, so that a reader has one thing to turn into its own message;
+`read_model` does that for the files whose format has a number.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
@@ -21,6 +23,8 @@ from ruamel.yaml.events import (
 )
 
 from naslora_core.errors import NasLoraError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # The largest settings there are list a few thousand names.
@@ -54,6 +58,30 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}, expected an object with names and values")
     return content
+
+
+def read_model(
+    path: Path, model: type[Model], expected: int, remedy: str, error: type[NasLoraError], fault: str = "cannot be read"
+) -> Model:
+    """Return the content of a JSON file that says which version of its format it has, checked against a model.
+
+    Args:
+        path: of the file; one that says no version has the first, which wrote none.
+        model: what the file has to hold.
+        expected: the version this code writes.
+        remedy: what to do about a file of another version, or a damaged one.
+        error: what to raise.
+        fault: what to say of a file that cannot be read, is no JSON or does not fit the model.
+
+    Raises:
+        NasLoraError: of the class `error`, if the file has such a fault, or is of another version.
+    """
+    try:
+        content = read_object(path)
+        require_format(content.get("format", 1), expected, path, remedy, error)
+        return model.model_validate(content)
+    except (OSError, ValueError) as reason:
+        raise error(f"{path} {fault} ({reason}); {remedy}") from reason
 
 
 def parse_yaml(text: str) -> Any:

@@ -13,7 +13,7 @@ from naslora_core.adapters import Adapter
 from naslora_core.config import AdapterConfig, ClassCount, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import file_sha256, write_json
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import (
     describe_mismatch,
@@ -122,42 +122,36 @@ def load_adapted(folder: Path, model: ModelConfig) -> tuple[PromptFreeSegmenter,
     return PromptFreeSegmenter(sam).eval(), adapters
 
 
-def read_adapter_config(folder: Path) -> dict[str, Any]:
+def read_adapter_config(folder: Path) -> AdapterNotes:
     """Return the adapter.json of a folder.
 
     Raises:
         CheckpointError: if the file cannot be read or is of another version.
     """
-    path = folder / CONFIG_FILE
-    try:
-        config = read_object(path)
-        require_format(config.get("format"), FORMAT, path, "train again with naslora run", CheckpointError)
-        AdapterNotes.model_validate(config)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); run stage search-train") from error
-    return config
+    remedy = "train again with naslora run, or run stage search-train"
+    return read_model(folder / CONFIG_FILE, AdapterNotes, FORMAT, remedy, CheckpointError)
 
 
-def require_base(folder: Path, config: Mapping[str, Any], base: Base) -> None:
+def require_base(folder: Path, config: AdapterNotes, base: Base) -> None:
     """Check that the adapter of a folder was trained on `base`.
 
     Raises:
         CheckpointError: if it was trained on another one.
     """
-    if config["base"] != base:
+    if (trained_on := config.base.model_dump()) != base:
         raise CheckpointError(
-            f"{folder} was trained on {_in_words(config['base'])}, but model in params.yaml is {_in_words(base)}; "
+            f"{folder} was trained on {_in_words(trained_on)}, but model in params.yaml is {_in_words(base)}; "
             "restore that base or train again"
         )
 
 
-def trains_base(folder: Path, config: Mapping[str, Any]) -> bool:
+def trains_base(folder: Path, config: AdapterNotes) -> bool:
     """Return whether the folder holds new values for parts of the base's own encoder, outside of adapters."""
-    own = tuple(f"{layer}." for layer in config["layers"])
+    own = tuple(f"{layer}." for layer in config.layers)
     return not all(key.startswith(own) for key in read_weights(folder / ADAPTER_FILE))
 
 
-def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[str, Adapter]:
+def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Adapter]:
     """Put the trained adapter of `folder` onto its base, in place.
 
     Args:
@@ -171,10 +165,8 @@ def attach_adapter(sam: Sam, folder: Path, config: Mapping[str, Any]) -> dict[st
     Raises:
         CheckpointError: if the tensors are missing, damaged, or not those that adapter.json describes.
     """
-    set_class_count(sam, config["classes"])
-    adapter = AdapterConfig.model_validate(config["adapter"])
-    search = SearchConfig.model_validate(config["search"])
-    adapters = add_adapters(sam, adapter, search, seed=0)
+    set_class_count(sam, config.classes)
+    adapters = add_adapters(sam, config.adapter, config.search, seed=0)
     _load_trained(sam, folder)
     return adapters
 

@@ -76,7 +76,7 @@ class SwitchableSam:
         require_base(folder, config, self._description)
         if trains_base(folder, config):
             raise CheckpointError(
-                f"{folder} was trained with adapter.method {config['method']}, which changes layers that all adapters "
+                f"{folder} was trained with adapter.method {config.method}, which changes layers that all adapters "
                 "here share; load it alone, with Predictor.adapted"
             )
         with self.disable_adapter():

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import file_sha256
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 
 START_FILE, FORMAT = "start.json", 1
 
@@ -35,6 +37,11 @@ class WarmStart:
         return train.model_copy(update={"epochs": self.epochs}), search.model_copy(update={"warmup_epochs": 0})
 
 
+class _StartNotes(BaseModel):
+    version: int
+    epochs: int
+
+
 def find_warm_start(folder: Path) -> WarmStart | None:
     """Return the start that was laid out in a folder, or None if there is none.
 
@@ -44,10 +51,6 @@ def find_warm_start(folder: Path) -> WarmStart | None:
     path = folder / START_FILE
     if not path.is_file():
         return None
-    try:
-        content = read_object(path)
-        # The first version wrote no number.
-        require_format(content.get("format", 1), FORMAT, path, f"delete {folder} to train anew", CheckpointError)
-        return WarmStart(folder, int(content["version"]), int(content["epochs"]))
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); delete {folder} to train from the start") from error
+    remedy = f"delete {folder} to train from the start"
+    notes = read_model(path, _StartNotes, FORMAT, remedy, CheckpointError, fault="is damaged")
+    return WarmStart(folder, notes.version, notes.epochs)

@@ -12,7 +12,7 @@ from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.merge.fold import FoldedLinear, folded_layers
 from naslora_core.merge.method import Merged
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
 from naslora_core.sam.classes import class_count, set_class_count
@@ -58,13 +58,7 @@ def read_merged_notes(folder: Path) -> MergedNotes:
     Raises:
         CheckpointError: if the file cannot be read or is of another version.
     """
-    path = folder / CONFIG_FILE
-    try:
-        content = read_object(path)
-        require_format(content.get("format"), FORMAT, path, "merge again", CheckpointError)
-        return MergedNotes.model_validate(content)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); run stage merge") from error
+    return read_model(folder / CONFIG_FILE, MergedNotes, FORMAT, "merge again: run stage merge", CheckpointError)
 
 
 def load_merged(folder: Path) -> Sam:

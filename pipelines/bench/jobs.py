@@ -12,6 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Table, Training, trainings_of
 from naslora_core.config import Params, load_params
@@ -19,7 +21,7 @@ from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
 from naslora_core.files import file_sha256, write_json
 from naslora_core.progress import Progress, silent
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 from naslora_core.report.sentences import duration
 from naslora_core.sam.checkpoint import require_checkpoint
 from naslora_core.sam.specs import find_spec
@@ -75,20 +77,19 @@ class Outcome:
     seconds: float
 
 
+class _Done(BaseModel):
+    energy_j: float | None = None
+    refused: str | None
+
+
 def read_done(path: Path) -> dict[str, Any]:
     """Return what a finished training has noted: refused, as in `TrainingFolders`, and energy_j, if the file is old.
 
     Raises:
         DataError: if the file is damaged or of another version.
     """
-    again = f"delete {path.parent} to measure its training again"
-    try:
-        done = read_object(path)
-        # The first version wrote no number.
-        require_format(done.get("format", 1), FORMAT, path, again, DataError)
-        return {"energy_j": done.get("energy_j"), "refused": done["refused"]}
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged ({error}); {again}") from error
+    remedy = f"delete {path.parent} to measure its training again"
+    return read_model(path, _Done, FORMAT, remedy, DataError, fault="is damaged").model_dump()
 
 
 def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Params:

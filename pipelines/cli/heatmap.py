@@ -37,7 +37,7 @@ def heatmap(
     loaders = {"base": lambda: PromptFreeSegmenter(load_base(params.model))}
     for run in runs or [PIPELINE]:
         folder = StagePaths(paths.root, None if run == PIPELINE else run).output("search_train", domain)
-        title = f"{run}: {read_adapter_config(folder)['method']}"
+        title = f"{run}: {read_adapter_config(folder).method}"
         loaders[title] = partial(lambda folder: load_adapted(folder, params.model)[0], folder)
     dataset = read_dataset(paths.data(domain))
     pairs = evenly_spaced(dataset.of_split("test"), images)

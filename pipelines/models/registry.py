@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt
 from naslora_core.config import DomainName, Section
 from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.files import write_json
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 
 FORMAT: Literal[1] = 1
 
@@ -135,12 +135,7 @@ class Registry:
         if not path.is_file():
             return Record(domain=domain)
         remedy = f"restore it with git checkout {path}"
-        try:
-            content = read_object(path)
-            require_format(content.get("format"), FORMAT, path, remedy, PipelineError)
-            return Record.model_validate(content)
-        except ValueError as error:
-            raise PipelineError(f"{path} is no record of models: {error}; {remedy}") from error
+        return read_model(path, Record, FORMAT, remedy, PipelineError, fault="is no record of models")
 
     def write(self, record: Record) -> None:
         """Replace the record of a domain, atomically."""

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from naslora_core.errors import DataError
-from naslora_core.reading import read_object, require_format
+from naslora_core.reading import read_model
 
 _IMAGES_PER_SHARD = 256
 # Every mapped file holds a descriptor, and 1024 is a common limit; beyond that the shards grow instead.
@@ -32,13 +32,8 @@ def read_index(path: Path) -> ShardsIndex:
     Raises:
         DataError: if the file cannot be read or is of another version.
     """
-    try:
-        content = read_object(path)
-        # The first version wrote no number.
-        require_format(content.get("format", 1), 1, path, "pack the dataset again", DataError)
-        return ShardsIndex.model_validate(content)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}); restore it with dvc checkout") from error
+    remedy = "restore it with dvc checkout, or pack the dataset again"
+    return read_model(path, ShardsIndex, 1, remedy, DataError, fault="is damaged")
 
 
 def shard_count(images: int) -> int:

@@ -4,11 +4,10 @@ import argparse
 import errno
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import FrameType
 
-from naslora_core.config import load_params
 from naslora_core.errors import ConfigError, NasLoraError, is_out_of_memory
 from naslora_core.telemetry import turn_telemetry_off
 from stages.console import ConsoleProgress, end_bars
@@ -16,6 +15,13 @@ from stages.paths import StagePaths
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given.
 StageMain = Callable[..., None]
+# What a stage can be told on the command line, as a program of its own and by `naslora stage`.
+OPTIONS = {
+    "domain": "Which folder of data/; all stages but report need it.",
+    "run": "Name of the trial; outputs go to runs/RUN.",
+    "set": "Replace a parameter: key=value; may be repeated.",
+    "force": "search-train only: train on data that the gate has not passed.",
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -23,7 +29,7 @@ def run_stage(
     main: StageMain,
     needs_domain: bool = True,
     arguments: Sequence[str] | None = None,
-    switches: Mapping[str, str] | None = None,
+    switches: Collection[str] = (),
 ) -> None:
     """Run a stage as a program; exits with 1 and one line of explanation if it cannot do its work.
 
@@ -33,11 +39,14 @@ def run_stage(
         main: the stage; gets "" as domain where `needs_domain` is False.
         needs_domain: whether the stage works on one domain or on all of them.
         arguments: the command line; None is that of the process.
-        switches: options of this stage alone, with what they do; those that are given become `name=True`.
+        switches: names in `OPTIONS` that this stage alone has; those that are given become `name=True`.
     """
+    # Not at the top, where `naslora --help` would wait for it.
+    from naslora_core.config import load_params
+
     turn_telemetry_off()
-    options = _parse(arguments, needs_domain, switches or {})
-    chosen = {name: True for name in switches or {} if getattr(options, name)}
+    options = _parse(arguments, needs_domain, switches)
+    chosen = {name: True for name in switches if getattr(options, name)}
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         paths = StagePaths(Path(), options.run)
@@ -101,15 +110,15 @@ def require_domain(paths: StagePaths, domain: str) -> None:
         )
 
 
-def _parse(arguments: Sequence[str] | None, needs_domain: bool, switches: Mapping[str, str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run one stage of the pipeline.")
+def _parse(arguments: Sequence[str] | None, needs_domain: bool, switches: Collection[str]) -> argparse.Namespace:
+    about = "Run one stage of the pipeline, or with --run a trial of it; only a trial can be told more than its domain."
+    parser = argparse.ArgumentParser(description=about)
     if needs_domain:
-        parser.add_argument("--domain", required=True, help="which folder of data/ to work on")
+        parser.add_argument("--domain", required=True, help=OPTIONS["domain"])
     else:
         parser.set_defaults(domain="")
-    parser.add_argument("--run", help="write to runs/RUN instead of the pipeline's own outputs")
-    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
-                        help="replace a parameter; only with --run")  # fmt: skip
-    for name, help_text in switches.items():
-        parser.add_argument(f"--{name}", action="store_true", help=help_text)
+    parser.add_argument("--run", help=OPTIONS["run"])
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE", help=OPTIONS["set"])
+    for name in switches:
+        parser.add_argument(f"--{name}", action="store_true", help=OPTIONS[name])
     return parser.parse_args(arguments)

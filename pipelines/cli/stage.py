@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli.output import Json, print_result
+from stages.runner import OPTIONS
 
 _NOT_STAGES = {"__init__", "console", "curves", "paths", "runner"}
 
@@ -22,14 +23,10 @@ def stage_names() -> list[str]:
 
 def stage(
     name: Annotated[str, typer.Argument(help="validate, preprocess, search-train, merge, evaluate or report.")],
-    domain: Annotated[str | None, typer.Option(help="Which folder of data/; all stages but report need it.")] = None,
-    run: Annotated[str, typer.Option(help="Name of the trial; outputs go to runs/RUN.")] = "trial",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Replace a parameter: key=value; may be repeated.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="search-train only: train on data that the gate has not passed.")
-    ] = False,
+    domain: Annotated[str | None, typer.Option(help=OPTIONS["domain"])] = None,
+    run: Annotated[str, typer.Option(help=OPTIONS["run"])] = "trial",
+    settings: Annotated[list[str] | None, typer.Option("--set", help=OPTIONS["set"])] = None,
+    force: Annotated[bool, typer.Option("--force", help=OPTIONS["force"])] = False,
     as_json: Json = False,
 ) -> None:
     """Run one stage with other settings; the pipeline's own outputs stay as they are.

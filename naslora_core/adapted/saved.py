@@ -12,10 +12,11 @@ from naslora_core.adapted.state import trainable_state
 from naslora_core.adapters import Adapter
 from naslora_core.config import AdapterConfig, ClassCount, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
-from naslora_core.files import file_sha256, write_json
+from naslora_core.files import write_json
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import (
+    checkpoint_sha256,
     describe_mismatch,
     load_base,
     read_weights,
@@ -67,7 +68,7 @@ def describe_base(model: ModelConfig) -> Base:
     require_checkpoint(model)
     return {
         "name": model.name,
-        "sha256": file_sha256(model.checkpoint),
+        "sha256": checkpoint_sha256(model.checkpoint),
         "image_size": find_spec(model.name, model.image_size).image_size,
     }
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -52,6 +53,18 @@ def require_checkpoint(model: ModelConfig) -> None:
         f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}. "
         "For sam_tiny run 'dvc pull models/sam_tiny.safetensors.dvc'."
     )
+
+
+def checkpoint_sha256(path: Path) -> str:
+    """Return the SHA-256 of a weight file; a process reads the file for it once, and again after it has changed."""
+    status = path.stat()
+    return _sha256_of(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+# What says that a file has changed is part of the key alone. A run has one base, a page of them a few.
+@lru_cache(maxsize=16)
+def _sha256_of(path: Path, *_: int) -> str:
+    return file_sha256(path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -133,7 +146,7 @@ def _check_official_hash(path: Path, file_prefix: str) -> None:
     expected = path.stem.removeprefix(file_prefix)
     if not file_prefix or not path.name.startswith(file_prefix) or len(expected) != 6:
         return
-    found = file_sha256(path)
+    found = checkpoint_sha256(path)
     if not found.startswith(expected):
         raise CheckpointError(
             f"{path} is damaged: its SHA-256 begins with {found[:6]}, its name says {expected}; fetch it again"

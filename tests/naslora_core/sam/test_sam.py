@@ -1,3 +1,5 @@
+import hashlib
+import os
 import pickle
 
 import numpy as np
@@ -9,9 +11,9 @@ from segment_anything.modeling import Sam
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
-from naslora_core.sam import precision
+from naslora_core.sam import checkpoint, precision
 from naslora_core.sam.build import build_sam, normalise
-from naslora_core.sam.checkpoint import load_base, read_metadata, read_weights, save_weights
+from naslora_core.sam.checkpoint import checkpoint_sha256, load_base, read_metadata, read_weights, save_weights
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -92,6 +94,31 @@ def test_an_official_file_with_wrong_content_is_recognised(tmp_path):
     torch.save({}, path)
     with pytest.raises(CheckpointError, match="its name says 01ec64"):
         load_base(ModelConfig(name="vit_b", checkpoint=path, image_size="native", precision="fp32"))
+
+
+def test_a_weight_file_is_hashed_once_and_again_when_it_changes(tmp_path, monkeypatch):
+    read = []
+
+    def sha256(path):
+        read.append(path.name)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(checkpoint, "file_sha256", sha256)
+    path, other = tmp_path / "sam.pth", tmp_path / "other.pth"
+    path.write_bytes(b"weights")
+    assert checkpoint_sha256(path) == checkpoint_sha256(path) == hashlib.sha256(b"weights").hexdigest()
+    assert read == ["sam.pth"]
+    # Of the same size, and replaced with the same time.
+    other.write_bytes(b"WEIGHTS")
+    written = path.stat().st_mtime_ns
+    os.utime(other, ns=(written, written))
+    other.replace(path)
+    assert checkpoint_sha256(path) == hashlib.sha256(b"WEIGHTS").hexdigest()
+    # Of the same size, and written in place.
+    path.write_bytes(b"w e i g")
+    os.utime(path, ns=(written, written + 1))
+    assert checkpoint_sha256(path) == hashlib.sha256(b"w e i g").hexdigest()
+    assert read == ["sam.pth"] * 3
 
 
 def test_code_in_a_weight_file_is_never_run(tmp_path):

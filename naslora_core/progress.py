@@ -1,6 +1,9 @@
 """How the core tells that long work is moving on, without printing."""
 
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
 
 
 class Progress(Protocol):
@@ -13,3 +16,10 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, message: str) -> None:
     """Ignore progress; the default wherever nobody watches."""
+
+
+def with_progress(items: Sequence[Item], progress: Progress, message: str) -> Iterator[Item]:
+    """Yield items one after the other, and tell after each how many are finished."""
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress(done, len(items), message)

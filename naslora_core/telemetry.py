@@ -1,13 +1,18 @@
-"""What this project is built on would phone home; it does not. To be said before any of it is imported."""
+"""The libraries this project is built on report their use to their makers; here that is off.
+
+To be called before any of them is imported.
+"""
 
 import os
 
-# Each asks in a variable of its own, and some in two: Prefect's client and its server, DVC's statistics and the place
-# that DVCLive sends curves to.
 TELEMETRY_OFF = {
+    # Prefect's client, and Hugging Face's hub.
     "DO_NOT_TRACK": "1",
+    # DVC's statistics.
     "DVC_NO_ANALYTICS": "1",
+    # The server to which DVC and DVCLive send curves and experiments.
     "DVC_STUDIO_OFFLINE": "true",
+    # Great Expectations.
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

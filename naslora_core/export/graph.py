@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.errors import ExportError
+from naslora_core.geometry.square import PADDING_RGB
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -15,7 +16,7 @@ INPUT, OUTPUTS = "images", ("low_res_masks", "probabilities")
 LARGEST_DIFFERENCE = 1e-3
 # Those of the check; the graph was traced with another one.
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)
-_PADDING = "right and bottom, with (124, 116, 104)"
+_PADDING = f"right and bottom, with {PADDING_RGB}"
 
 
 class SegmentationGraph(nn.Module):

@@ -13,6 +13,14 @@ def resized_shape(height: int, width: int, image_size: int) -> tuple[int, int]:
     return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
 
+def fit_into_square(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return an image (H, W, 3) as SAM sees it, (side, side, 3), and the (H, W) that it has there."""
+    height, width = resized_shape(image.shape[0], image.shape[1], side)
+    square = np.full((side, side, 3), PADDING_RGB, dtype=np.uint8)
+    square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
+    return square, (height, width)
+
+
 def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
     """Return (H, W[, 3]) uint8 pixels at another (H, W); bilinear is antialiased when it shrinks."""
     if pixels.shape[:2] == size:

@@ -8,7 +8,7 @@ from torch import Tensor
 from naslora_core.data.synthetic.scenes import SceneGenerator
 from naslora_core.pretraining.model import PromptedMasks, answer_boxes, answer_points, encode, mask_iou
 from naslora_core.pretraining.scenes import PromptedSceneDataset
-from naslora_core.progress import Progress, silent
+from naslora_core.progress import Progress, silent, with_progress
 from naslora_core.sam.build import Sam
 from naslora_core.sam.precision import autocast
 
@@ -67,12 +67,11 @@ def evaluate_prompts(
     count = scene_count // SCENES_A_BATCH
     batches = PromptedSceneDataset(generator, count, SCENES_A_BATCH, prompts=4, centred=True, jitter=0)
     scores = PromptScores()
-    for index in range(count):
+    for index in with_progress(range(count), progress, "held-out scenes"):
         batch = batches[index]
         masks = batch.masks.flatten(0, 1)
         for kind, answer in answer_both(sam, batch.images, batch.points, batch.boxes, precision).items():
             scores.add(kind, mask_iou(answer.low_res_masks, masks), answer.iou_predictions)
-        progress(index + 1, count, "held-out scenes")
     return scores.means()
 
 

@@ -5,16 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from naslora_core.data.dataset.dataset import Dataset
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.errors import DataError
-from naslora_core.geometry.square import PADDING_RGB, resize, resized_shape
+from naslora_core.geometry.square import fit_into_square
 from naslora_core.pretraining.evaluate import PromptScores, answer_both
 from naslora_core.pretraining.scenes import bounding_box, innermost_point
-from naslora_core.progress import Progress, silent
+from naslora_core.progress import Progress, silent, with_progress
 from naslora_core.sam.build import Sam
 
 
@@ -36,11 +35,10 @@ def evaluate_domain(
     """
     scores = PromptScores()
     pairs = dataset.of_split(split)
-    for index, pair in enumerate(pairs):
+    for pair in with_progress(pairs, progress, f"{split} images of {dataset.card.name}"):
         image, mask = read_pair(pair, dataset.card)
         if mask.any():
             _score(sam, image, mask, precision, scores)
-        progress(index + 1, len(pairs), f"{split} images of {dataset.card.name}")
     means = scores.means()
     if not means:
         raise DataError(f"{dataset.root} has no {split} image with foreground, so there is nothing to prompt")
@@ -49,9 +47,7 @@ def evaluate_domain(
 
 def _score(sam: Sam, image: np.ndarray, mask: np.ndarray, precision: str, scores: PromptScores) -> None:
     side = int(sam.image_encoder.img_size)
-    height, width = resized_shape(image.shape[0], image.shape[1], side)
-    square = np.full((side, side, 3), PADDING_RGB, dtype=np.uint8)
-    square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
+    square, (height, width) = fit_into_square(image, side)
     scale = np.array([width / image.shape[1], height / image.shape[0]])
     # A point names the middle of a pixel, the sides of a box lie between pixels.
     point = (innermost_point(mask) + 0.5) * scale - 0.5

@@ -11,7 +11,7 @@ from PIL import Image
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
-from naslora_core.geometry.square import PADDING_RGB, resize, resized_shape
+from naslora_core.geometry.square import fit_into_square, resize
 from naslora_core.parallel import mapping
 
 # Starting a process and importing this file in it takes as long as decoding some thirty images.
@@ -52,11 +52,7 @@ def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
         DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
     """
     image, ids = read_pair(pair, card)
-    original = (image.shape[0], image.shape[1])
-    height, width = resized_shape(*original, image_size)
-    square = np.empty((image_size, image_size, 3), dtype=np.uint8)
-    square[:] = PADDING_RGB
-    square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)
+    square, (height, width) = fit_into_square(image, image_size)
     mask = np.zeros((image_size, image_size), dtype=np.uint8)
     mask[:height, :width] = resize(ids, (height, width), Image.Resampling.NEAREST)
-    return Square(square, mask, (original, (height, width)))
+    return Square(square, mask, ((image.shape[0], image.shape[1]), (height, width)))

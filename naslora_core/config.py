@@ -12,7 +12,7 @@ from naslora_core.reading import parse_yaml
 Share = Annotated[float, Field(ge=0, le=1)]
 # A mask has a byte for the class of a pixel, and 0 is the background.
 ClassCount = Annotated[int, Field(ge=1, le=255)]
-# Settings also come in files of strangers, where an absurd number would fill the memory before anything is checked.
+# Settings also come in other people's files, where an absurd number would fill the memory before anything is checked.
 LARGEST_IMAGE_PX, LARGEST_RANK, MOST_CELL_NODES, LARGEST_OPTION = 4096, 1280, 16, 10_000
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 

@@ -29,7 +29,7 @@ class InjectionError(NasLoraError):
 
 
 class TrainingError(NasLoraError):
-    """A training cannot go on: its numbers are none any more, or memory ran out."""
+    """A training cannot go on: its loss or gradients are no longer finite, or memory ran out."""
 
 
 class MergeError(NasLoraError):

@@ -63,7 +63,7 @@ def atomic_directory(path: Path, durable: bool = True) -> Iterator[Path]:
     _clear_up(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}{_UNFINISHED}"))
     previous = temporary.with_name(temporary.name + _PREVIOUS)
-    with _held(temporary):
+    with _locked(temporary):
         try:
             yield temporary
             temporary.chmod(0o755)
@@ -83,7 +83,7 @@ def atomic_directory(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 def reserve(path: Path) -> None:
-    """Take the room on the disk that a file needs to be written through memory.
+    """Reserve the space on the disk that a file needs to be written through memory.
 
     A full disk is an OSError here; where a sparse file is mapped, it ends the process at the first page that finds
     no room.
@@ -94,20 +94,20 @@ def reserve(path: Path) -> None:
 
 
 def _clear_up(path: Path) -> None:
-    """Put back or remove what processes that are no more have left of their work on a folder."""
+    """Put back or remove what killed processes have left of their work on a folder."""
     for left in path.parent.glob(f".{glob.escape(path.name)}{_UNFINISHED}*"):
         with suppress(OSError):
             if left.name.endswith(_PREVIOUS) and not path.exists():
                 left.replace(path)
             else:
-                with _held(left) as is_ours:
+                with _locked(left) as is_ours:
                     if is_ours:
                         shutil.rmtree(left)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[bool]:
-    """Hold a folder as long as this process lives; yields False where another one does, or the disk knows no locks."""
+def _locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder, at most until this process ends; yields False if another one has, or the disk knows no locks."""
     handle = os.open(folder, os.O_RDONLY)
     is_ours = False
     try:

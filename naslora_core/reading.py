@@ -100,7 +100,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def measure_yaml(text: str) -> None:
-    """Check that building a YAML text is no trap, by its events alone.
+    """Check, by its events alone, that a YAML text is not too large to be built.
 
     The parser recurses in C, where a deep text ends the process; and a few aliases of aliases make a text of some
     lines stand for billions of values.

@@ -1,4 +1,4 @@
-"""Curves of a training under way, for who watches it: DVC and its VS Code extension, TensorBoard."""
+"""Write the curves of a training while it runs: for DVC and its VS Code extension, and for TensorBoard."""
 
 import shutil
 from collections.abc import Iterator, Sequence

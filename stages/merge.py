@@ -18,7 +18,7 @@ from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write the merged model, the LoRA it is where it is one, and its certificate.
+    """Write the merged model, its update as a LoRA where its rank is low, and its certificate.
 
     Raises:
         MergeError: if every merge that merge.mode allows would cost more than merge.max_metric_drop.

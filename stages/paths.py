@@ -43,7 +43,7 @@ class StagePaths:
         return sorted(card.parent.name for card in (self.root / "data").glob("[!.]*/dataset.yaml"))
 
     def measured(self, domain: str) -> Path:
-        """Return the file that remembers what was measured, so that unchanged files are not opened again."""
+        """Return the file that keeps what was measured, so that unchanged files are not opened again."""
         return self.root / ".naslora" / "measurements" / f"{domain}.parquet"
 
     def served_measurements(self, domain: str) -> Path:

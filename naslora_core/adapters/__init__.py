@@ -3,17 +3,17 @@
 from naslora_core.adapters import conv_lora, encoder_parts, lora, nas_lora, nas_pc_lora
 from naslora_core.adapters.base import METHODS, Adapter, find_method
 from naslora_core.adapters.low_rank import LowRankAdapter
-from naslora_core.adapters.peft import bridge
+from naslora_core.adapters.peft import method as peft_method
 
 __all__ = [
     "METHODS",
     "Adapter",
     "LowRankAdapter",
-    "bridge",
     "conv_lora",
     "encoder_parts",
     "find_method",
     "lora",
     "nas_lora",
     "nas_pc_lora",
+    "peft_method",
 ]

@@ -1,4 +1,4 @@
-"""What a method does with all its layers together, beside the steps of the optimiser."""
+"""What a method does with all its layers together while they are trained, beside the steps of the optimiser."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,20 +10,20 @@ Probe = Callable[[], Tensor]
 
 
 class Companion:
-    """Accompanies a training; the adapters of one method share one. What a method does not need does nothing here."""
+    """Hooks that a training calls, shared by all adapters of a method. Here each does nothing."""
 
     def prepare(self, probes: Sequence[Probe]) -> None:
         """Look at training images, before the first step of adapters that are fresh.
 
         Args:
-            probes: each runs other images of stage 1, unvaried, through the model as it is; at least one.
+            probes: each runs other images for the weights, not augmented, through the model as it is; at least one.
         """
 
     def plan(self, steps: int) -> None:
-        """Hear of how many steps of stage 1 the whole training will have."""
+        """Take note of the number of weight steps that the whole training has, before the first of them."""
 
     def after_step(self, step: int) -> None:
-        """Follow a step of stage 1, while the gradients are still there.
+        """Do what the method needs after a step of the weights, while the gradients are still there.
 
         Args:
             step: counted from 1.
@@ -31,7 +31,7 @@ class Companion:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the adapters are such as the training may end with."""
+        """Whether a model may be kept with the adapters as they are, as by its validation score."""
         return True
 
     def penalty(self, layer: nn.Module) -> Tensor | None:

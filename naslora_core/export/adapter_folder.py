@@ -1,4 +1,4 @@
-"""What training changed, without the base model and without the pipeline around it."""
+"""A trained adapter in a folder of its own, without the base model and the pipeline's other files."""
 
 import shutil
 from pathlib import Path

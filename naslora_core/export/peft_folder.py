@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from naslora_core.errors import MergeError
-from naslora_core.export.source import PlainSam, read_plain_sam
+from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
 from naslora_core.sam.checkpoint import read_weights, save_weights

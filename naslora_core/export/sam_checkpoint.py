@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from naslora_core.export.source import read_plain_sam
+from naslora_core.export.plain_sam import read_plain_sam
 from naslora_core.files import atomic_file
 from naslora_core.sam.specs import MODEL_SPECS
 

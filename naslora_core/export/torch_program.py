@@ -22,7 +22,7 @@ def export_torch_program(merged: Path, output: Path) -> Exported:
     """Write a merged model as an ExportedProgram that takes any batch, atomically, if it computes what the model does.
 
     Nothing in the file is pickled. `torch.export.load` would unpickle what a file declares as such all the same, so
-    that files of strangers are not to be loaded.
+    that only files one trusts are to be loaded.
 
     Args:
         merged: what stage merge wrote.

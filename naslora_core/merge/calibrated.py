@@ -20,7 +20,7 @@ from naslora_core.cell.kernels import run_kernels
 from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
-from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, low_rank_adapters
+from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
 from naslora_core.merge.moments import Moments, input_of
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam

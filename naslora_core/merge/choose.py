@@ -9,7 +9,7 @@ from naslora_core.errors import MergeError
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
-from naslora_core.merge.method import Merged
+from naslora_core.merge.layers import Merged
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
@@ -36,7 +36,7 @@ MERGES: dict[str, Callable[[Sam, MergeContext], Merged]] = {
 
 
 class Attempt(Section):
-    """How one merge did.
+    """One merge that was tried, and the validation Dice it has.
 
     Attributes:
         validation_dice: of the merged model; None where the merge is impossible.

@@ -5,7 +5,7 @@ import torch
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import as_matrix
-from naslora_core.merge.method import LoRAFactors, Merged, linear_layer, with_layers
+from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, with_layers
 from naslora_core.sam.build import Sam
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import EdgeKernels, run_kernels
 from naslora_core.merge.exact import exact_factors
-from naslora_core.merge.method import Merged, linear_layer, low_rank_adapters, with_layers
+from naslora_core.merge.layers import Merged, linear_layer, low_rank_adapters, with_layers
 from naslora_core.sam.build import Sam
 
 _PREFIX = "fold_kernel_"

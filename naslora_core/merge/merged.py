@@ -11,7 +11,7 @@ from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.merge.fold import FoldedLinear, folded_layers
-from naslora_core.merge.method import Merged
+from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
@@ -23,7 +23,7 @@ WEIGHTS_FILE, CONFIG_FILE, LORA_FILE = "model.safetensors", "model.json", "lora.
 
 
 def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapping[str, Any]) -> None:
-    """Write a merged model into an existing folder, and beside it the LoRA that it is.
+    """Write a merged model into an existing folder, and its update as a LoRA beside it.
 
     lora.safetensors holds <layer>.lora_A (rank, in_features) and <layer>.lora_B (out_features, rank) with the
     scaling in it: their product is what the layer's weight has more than the base. It is empty where the

@@ -21,7 +21,7 @@ class Moments:
         self.tx = torch.zeros(rank, in_features, dtype=torch.float64, device=device)
 
     def add(self, x: Tensor, t: Tensor) -> None:
-        """Count (..., in_features) inputs and their (..., rank) outputs in."""
+        """Add inputs (..., in_features) and their outputs (..., rank) to the sums."""
         tokens, outputs = x.flatten(0, -2).double(), t.flatten(0, -2).double()
         self.tokens += len(tokens)
         self.xx += tokens.t() @ tokens
@@ -49,7 +49,7 @@ class _ReachedError(Exception):
 
 
 def input_of(layer: nn.Module, model: nn.Module, images: Tensor) -> Tensor:
-    """Return what a layer gets to see of images; nothing behind it is run."""
+    """Return the input of a layer for these images; the layers behind it are not run."""
 
     def stop(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         raise _ReachedError(inputs[0])

@@ -1,4 +1,4 @@
-"""What a merged model remembers of the images it was trained on: their sizes and classes."""
+"""The sizes and classes of the images a merged model was trained on, as its model.json holds them."""
 
 from pathlib import Path
 from statistics import median_low

@@ -1,4 +1,4 @@
-"""Running averages of weights: what a training run ships is smoother than where it happens to stand."""
+"""The exponential moving average of the weights, which is what a pre-training writes."""
 
 from collections.abc import Mapping
 

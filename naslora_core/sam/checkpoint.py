@@ -132,7 +132,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def _sort_metadata(path: Path) -> None:
-    """Bring the notes into order: safetensors writes them in another one each time, and DVC sees another model."""
+    """Sort the notes: safetensors writes them in another one each time, and DVC sees another model."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))

@@ -1,4 +1,4 @@
-"""SAM's image encoder, which may forget what its blocks computed and compute it again when gradients need it."""
+"""SAM's image encoder with gradient checkpointing: less memory in training for more time."""
 
 import torch
 from segment_anything.modeling import ImageEncoderViT

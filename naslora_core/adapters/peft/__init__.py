@@ -1,1 +1,1 @@
-"""PEFT's tuners as adapter methods, `peft:<type>`."""
+"""Methods of Hugging Face PEFT, as adapter.method `peft:<type>`."""

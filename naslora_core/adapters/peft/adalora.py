@@ -10,15 +10,15 @@ from naslora_core.adapters.peft.companion import ADAPTER_NAME, PeftCompanion
 from naslora_core.config import AdapterConfig
 from naslora_core.errors import ConfigError
 
-# Where a training starts, over the rank its layers have on average in the end (section 4 of the paper).
+# The rank that layers start with, over the one they have on average in the end (section 4 of the paper).
 _START = 1.5
-# Until the length of the training is known; and shares of it until then.
+# Stand for the length of the training, and for numbers of its steps, until `plan` knows them.
 _ENDLESS, _UNKNOWN = 1_000_000_000, -1
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
-class RankBudget(PeftCompanion):
-    """Calls PEFT's rank allocator, and keeps its singular vectors orthogonal.
+class AdaLoRACompanion(PeftCompanion):
+    """Call PEFT's rank allocator after each step, and keep the singular vectors orthogonal.
 
     `adapter.rank` is the mean rank in the end; every layer starts with half as much again. The first tenth of the
     steps leaves all ranks as they are, then the budget falls, and half of the steps train what is left. Options
@@ -54,7 +54,7 @@ class RankBudget(PeftCompanion):
         return settings | {"tinit": options.get("tinit", _UNKNOWN), "tfinal": options.get("tfinal", _UNKNOWN)}
 
     def plan(self, steps: int) -> None:
-        """Divide a training of so many steps.
+        """Set in which of `steps` steps ranks move.
 
         Raises:
             ConfigError: if it is too short for ranks to move.
@@ -71,13 +71,13 @@ class RankBudget(PeftCompanion):
             )
 
     def after_step(self, step: int) -> None:
-        """Measure what matters and take rank from what does not."""
+        """Let the allocator score the singular vectors and drop those that matter least."""
         self._step = step
         self._model.update_and_allocate(step)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the ranks are those of the end."""
+        """Whether the ranks have stopped moving."""
         return self._step >= self.config.total_step - self.config.tfinal
 
     def penalty(self, layer: nn.Module) -> Tensor:

@@ -1,4 +1,4 @@
-"""The methods of PEFT that need more than their layers: what the configuration leaves to a training loop."""
+"""What some methods of PEFT ask of a training loop, beside the layers that their configuration gives."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -9,8 +9,8 @@ from naslora_core.errors import MergeError
 from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
+from naslora_core.merge.layers import Merged
 from naslora_core.merge.merged import save_merged
-from naslora_core.merge.method import Merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base

@@ -9,7 +9,7 @@ from naslora_core.merge import choose as choosing
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import MERGES, MergeContext, choose
 from naslora_core.merge.fold import fold
-from naslora_core.merge.method import Merged
+from naslora_core.merge.layers import Merged
 from naslora_core.sam.build import build_sam
 
 

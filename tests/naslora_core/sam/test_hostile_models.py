@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import save
 
 from naslora_core.adapted.saved import read_adapter_config
-from naslora_core.adapters.peft.bridge import add_peft_adapters
+from naslora_core.adapters.peft.method import add_peft_adapters
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.merge.merged import load_merged, read_merged_notes

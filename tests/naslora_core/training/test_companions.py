@@ -7,7 +7,7 @@ import torch
 
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapters import find_method
-from naslora_core.adapters.peft import starts as peft_starts
+from naslora_core.adapters.peft import initialisation
 from naslora_core.errors import ConfigError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
@@ -142,7 +142,7 @@ def test_adalora_pays_for_singular_vectors_that_are_not_orthogonal(place):
     ],
 )
 def test_what_cannot_be_prepared_says_what_to_change(place, kind, changes, steps, message, monkeypatch):
-    monkeypatch.setattr(peft_starts, "_MOST_LOOKS", 10)
+    monkeypatch.setattr(initialisation, "_MOST_BATCHES", 10)
     encoder, _, companion = place(kind, **changes)
 
     def begin():

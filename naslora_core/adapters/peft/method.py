@@ -1,4 +1,4 @@
-"""Any method of Hugging Face PEFT that adapts linear layers, as `adapter.method: peft:<type>`.
+"""Place the layers of any method of Hugging Face PEFT that adapts linear ones: `adapter.method: peft:<type>`.
 
 Methods are named here only where placing their layers is not all: an upgrade of PEFT brings its new ones.
 """
@@ -13,24 +13,24 @@ from torch import nn
 
 from naslora_core.adapters.base import METHODS, Adapter
 from naslora_core.adapters.layers import find_layers, put_layers
-from naslora_core.adapters.peft.adalora import RankBudget
+from naslora_core.adapters.peft.adalora import AdaLoRACompanion
 from naslora_core.adapters.peft.companion import PeftCompanion
+from naslora_core.adapters.peft.initialisation import EVACompanion, LoRAGACompanion
 from naslora_core.adapters.peft.layer import PeftAdapter
-from naslora_core.adapters.peft.starts import ActivationStart, GradientStart
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError
 
 # What PEFT leaves to its user's training loop, by type or initialisation.
 _COMPANIONS: Mapping[str, type[PeftCompanion]] = {
-    "adalora": RankBudget,
-    "eva": ActivationStart,
-    "lora_ga": GradientStart,
+    "adalora": AdaLoRACompanion,
+    "eva": EVACompanion,
+    "lora_ga": LoRAGACompanion,
 }
-_NOT_HERE = {
+_UNSUPPORTED = {
     "corda": "PEFT can place its layers only where training images are, so nobody could load it without them",
     "xlora": "it loads other adapters from wherever its options say",
 }
-# An adapter.json may come from a stranger; with these options PEFT imports a module by its name, or loads a file.
+# An adapter.json may come from anybody; with these options PEFT imports a module by its name, or loads a file.
 _FORBIDDEN_OPTIONS = frozenset(
     {"auto_mapping", "base_model_name_or_path", "megatron_config", "megatron_core", "revision", "runtime_config"}
 )
@@ -69,15 +69,15 @@ def add_peft_adapters(encoder: nn.Module, adapter: AdapterConfig, search: Search
 
 
 def _companion_of(adapter: AdapterConfig) -> type[PeftCompanion] | None:
-    """Return what accompanies a method, None where placing its layers is all.
+    """Return the companion of a method, None where placing its layers is all.
 
     Raises:
         ConfigError: if the method needs what is not done here.
     """
     names: list[Any] = [_type_of(adapter), adapter.options.get("init_lora_weights")]
     for name in names:
-        if name in _NOT_HERE:
-            raise ConfigError(f"adapter.method {adapter.method} with {name}: {_NOT_HERE[name]}; choose another one")
+        if name in _UNSUPPORTED:
+            raise ConfigError(f"adapter.method {adapter.method} with {name}: {_UNSUPPORTED[name]}; choose another one")
     return next((_COMPANIONS[name] for name in names if name in _COMPANIONS), None)
 
 

@@ -1,4 +1,4 @@
-"""What the merges have in common: new layers for adapters, in a copy of the model."""
+"""Layers in place of adapters, in a copy of the model: what all merges are made of."""
 
 import copy
 from collections.abc import Mapping

@@ -14,11 +14,11 @@ from naslora_core.adapters.peft.companion import ADAPTER_NAME, PeftCompanion
 from naslora_core.config import AdapterConfig
 from naslora_core.errors import ConfigError
 
-# EVA ends when its components no longer turn; that takes about ten looks, and for ever if they do not settle.
-_MOST_LOOKS = 1000
+# EVA ends when its components no longer turn: after some ten batches, or never if they do not converge.
+_MOST_BATCHES = 1000
 
 
-class ActivationStart(PeftCompanion):
+class EVACompanion(PeftCompanion):
     """EVA: `lora_A` starts as the directions in which a layer's inputs vary most (arXiv:2410.07170).
 
     Every layer keeps the rank `adapter.rank`. EVA can also move ranks between layers, but an adapter is loaded
@@ -41,19 +41,19 @@ class ActivationStart(PeftCompanion):
         return PeftCompanion.settings(adapter) | {"eva_config": own}
 
     def prepare(self, probes: Sequence[Probe]) -> None:
-        """Let PEFT find the directions; it looks again until they turn no more.
+        """Let PEFT find the directions, in as many batches as they need to converge.
 
         Raises:
-            ConfigError: if the images have fewer tokens than the rank, or the directions do not settle.
+            ConfigError: if the images have fewer tokens than the rank, or the directions do not converge.
         """
         from peft.tuners.lora.eva import get_eva_state_dict
 
-        looks = itertools.count()
+        batches = itertools.count()
 
         def forward(_: nn.Module, place: Tensor) -> None:
-            if next(looks) > _MOST_LOOKS:
+            if next(batches) > _MOST_BATCHES:
                 raise ConfigError(
-                    f"EVA has looked at training images {_MOST_LOOKS} times and its components still turn; lower tau "
+                    f"EVA has looked at training images {_MOST_BATCHES} times and its components still turn; lower tau "
                     "in eva_config of adapter.options, or adapter.rank"
                 )
             probes[int(place)]()
@@ -83,7 +83,7 @@ class ActivationStart(PeftCompanion):
         return tokens
 
 
-class GradientStart(PeftCompanion):
+class LoRAGACompanion(PeftCompanion):
     """LoRA-GA: the first step of both factors is that of full fine-tuning (arXiv:2407.05000).
 
     The factors start from the gradient of the frozen weight; what they add is taken out of a copy of that weight,

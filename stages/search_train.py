@@ -15,7 +15,7 @@ from naslora_core.errors import DataError, PipelineError
 from naslora_core.files import atomic_directory, file_sha256, write_json
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
-from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.precision import best_device, describe_precision
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
@@ -62,7 +62,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
         segmenter, adapters, training, train, search, params.model.precision, params.seed, processes
     )
     settings = params.model_dump_json(include={"seed", "model", "adapter", "search", "train"})
-    inputs = [file_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
+    inputs = [checkpoint_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
     checkpoints = Checkpoints(state_file, CHECKPOINT_S, processes.is_main)
@@ -106,4 +106,4 @@ def _provenance(domain: str, paths: StagePaths, prepared: Path, force: bool) -> 
 
 
 if __name__ == "__main__":
-    run_stage(main, switches={"force": "train on data that the gate has not passed; only with --run"})
+    run_stage(main, switches=("force",))

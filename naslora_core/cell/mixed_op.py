@@ -130,4 +130,5 @@ class KernelMixer(nn.Module):
 
 
 def _note_loaded_pressure(mixture: nn.Module, incompatible_keys: object) -> None:
+    assert isinstance(mixture, MixedOp)
     mixture.is_pointwise = bool(mixture.get_buffer("pressure").isinf())

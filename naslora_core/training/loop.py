@@ -115,7 +115,7 @@ class SearchAndTrain:
                 train_loss=round(_mean(losses.weights), 6),
                 arch_loss=round(_mean(losses.arch), 6) if losses.arch else None,
                 validation_dice=round(dice, 6),
-                **phases.learning_rates,
+                **phases.learning_rates._asdict(),
                 alpha_entropy=alpha_entropy(phases.adapters),
                 seconds=round(time.monotonic() - self._epoch_began, 2),
                 skipped_steps=sum(map(math.isnan, losses.weights + losses.arch)),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +40,14 @@ class EpochLosses:
 
     weights: list[float] = field(default_factory=list)
     arch: list[float] = field(default_factory=list)
+
+
+class LearningRates(NamedTuple):
+    """Of the adapters where there are any, of the mask decoder, and of the alphas; None before their first step."""
+
+    lr: float
+    decoder_lr: float
+    arch_lr: float | None
 
 
 class AlternatingPhases:
@@ -191,11 +199,11 @@ class AlternatingPhases:
         return pointwise and self._companions.are_settled
 
     @property
-    def learning_rates(self) -> dict[str, float | None]:
-        """Rates of the last steps: `lr` of the adapters where there are any, `decoder_lr`, and `arch_lr` or None."""
+    def learning_rates(self) -> LearningRates:
+        """The rates of the last weight step and of the last architecture step."""
         rates = self._weights.last_rates
         arch = self._arch.last_rates if self._arch else []
-        return {"lr": rates[0], "decoder_lr": rates[-1], "arch_lr": arch[0] if arch else None}
+        return LearningRates(rates[0], rates[-1], arch[0] if arch else None)
 
     @property
     def _steps(self) -> int:

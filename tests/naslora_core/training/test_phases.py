@@ -110,7 +110,7 @@ def test_the_learning_rate_of_the_architecture_follows_its_own_cosine(start, alt
     # Three weight steps an epoch, each followed by one of the architecture; or a pass over two images after each epoch.
     total = 6 if alternate == "steps" else 4
     expected = 0.05 * arch_rate(total - 1, total, "cosine")
-    assert run._phases.learning_rates["arch_lr"] == pytest.approx(expected)
+    assert run._phases.learning_rates.arch_lr == pytest.approx(expected)
 
 
 @pytest.mark.usefixtures("rising_dice")

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from naslora_core.adapters.base import METHODS
+from naslora_core.adapters.base import METHODS, LowRankAdapter
 from naslora_core.adapters.layers import in_every_layer
-from naslora_core.adapters.low_rank import LowRankAdapter
 from naslora_core.config import AdapterConfig, SearchConfig, Section
 from naslora_core.errors import ConfigError
 from naslora_core.ops.multi_scale import convolve_at_scale

@@ -2,9 +2,8 @@
 
 from torch import Tensor, nn
 
-from naslora_core.adapters.base import METHODS
+from naslora_core.adapters.base import METHODS, LowRankAdapter
 from naslora_core.adapters.layers import in_every_layer
-from naslora_core.adapters.low_rank import LowRankAdapter
 from naslora_core.cell import Cell, EdgeKernels, MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.ops import resolve_space

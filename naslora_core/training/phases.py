@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from naslora_core.adapted.architecture import searched_edges
-from naslora_core.adapters import Adapter
+from naslora_core.adapters.base import Adapter, callbacks_of
 from naslora_core.config import SearchConfig, TrainConfig
-from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search
+from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search, spread_rows
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.checks import check_pressure
-from naslora_core.training.companions import Companions, spread_rows
 from naslora_core.training.gradients import MicroBatches, NonFiniteSteps
 from naslora_core.training.losses import make_loss
 from naslora_core.training.optim import (
@@ -32,6 +31,9 @@ from naslora_core.training.optim import (
     weight_rate,
 )
 from naslora_core.training.processes import Processes
+
+# That methods look at before the first step: enough to know a domain by, and a small part of a training.
+_PROBED_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -109,15 +111,19 @@ class AlternatingPhases:
                 partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule),
             )
         )
-        self._companions = Companions(adapters.values(), self._planned_weight_steps)
+        self._callbacks = callbacks_of(adapters.values())
+        for callback in self._callbacks:
+            callback.plan(self._planned_weight_steps)
         self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
         self._set_time(epoch=0)
 
     def prepare(self, progress: Progress) -> None:
         """Let methods that start from training images look at some; for fresh adapters only."""
         self.segmenter.eval()
-        batches = spread_rows(self._weight_rows, self.train.batch_size)
-        self._companions.prepare([partial(self._look, rows, progress) for rows in batches])
+        batches = spread_rows(self._weight_rows, _PROBED_IMAGES, self.train.batch_size)
+        probes = [partial(self._look, rows, progress) for rows in batches]
+        for callback in self._callbacks:
+            callback.prepare(probes)
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         """Take a weight step for every batch of an epoch, and steps of the architecture at their turns.
@@ -152,7 +158,8 @@ class AlternatingPhases:
         arch = [self._arch] if joint and self._arch else []
         loss = self._step(next(self._weight_batches), self._weights, *arch)
         if math.isfinite(loss):
-            self._companions.after_step(self._weights.steps)
+            for callback in self._callbacks:
+                callback.after_step(self._weights.steps)
         return loss
 
     def _arch_step(self) -> float:
@@ -196,7 +203,7 @@ class AlternatingPhases:
     def is_settled(self) -> bool:
         """Whether the run may end here: under pressure without spatial operations, and for all a method asks."""
         pointwise = self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
-        return pointwise and self._companions.are_settled
+        return pointwise and all(callback.is_settled for callback in self._callbacks)
 
     @property
     def learning_rates(self) -> LearningRates:
@@ -235,7 +242,7 @@ class AlternatingPhases:
             "batches": [self._weight_batches.state(), self._arch_batches.state()],
             "weights": self._weights.state(),
             "arch": self._arch.state() if self._arch else {},
-            "companions": self._companions.state(),
+            "callbacks": [callback.state() for callback in self._callbacks],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -247,4 +254,5 @@ class AlternatingPhases:
         self._weights.restore(state["weights"])
         if self._arch:
             self._arch.restore(state["arch"])
-        self._companions.restore(state["companions"])
+        for callback, saved in zip(self._callbacks, state["callbacks"], strict=True):
+            callback.restore(saved)

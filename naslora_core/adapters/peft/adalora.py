@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naslora_core.adapters.peft.companion import ADAPTER_NAME, PeftCompanion
+from naslora_core.adapters.peft.callback import ADAPTER_NAME, PeftCallback
 from naslora_core.config import AdapterConfig
 from naslora_core.errors import ConfigError
 
@@ -17,7 +17,7 @@ _ENDLESS, _UNKNOWN = 1_000_000_000, -1
 _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
-class AdaLoRACompanion(PeftCompanion):
+class AdaLoRACallback(PeftCallback):
     """Call PEFT's rank allocator after each step, and keep the singular vectors orthogonal.
 
     `adapter.rank` is the mean rank in the end; every layer starts with half as much again. The first tenth of the

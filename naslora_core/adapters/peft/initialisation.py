@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from naslora_core.adapters.companion import Probe
-from naslora_core.adapters.peft.companion import ADAPTER_NAME, PeftCompanion
+from naslora_core.adapters.callback import Probe
+from naslora_core.adapters.peft.callback import ADAPTER_NAME, PeftCallback
 from naslora_core.config import AdapterConfig
 from naslora_core.errors import ConfigError
 
@@ -18,7 +18,7 @@ from naslora_core.errors import ConfigError
 _MOST_BATCHES = 1000
 
 
-class EVACompanion(PeftCompanion):
+class EVACallback(PeftCallback):
     """EVA: `lora_A` starts as the directions in which a layer's inputs vary most (arXiv:2410.07170).
 
     Every layer keeps the rank `adapter.rank`. EVA can also move ranks between layers, but an adapter is loaded
@@ -38,7 +38,7 @@ class EVACompanion(PeftCompanion):
                 f"adapter.options eva_config rho {own['rho']} moves ranks between layers, and who loads the adapter "
                 "could not know where to; leave it out, or set it to 1"
             )
-        return PeftCompanion.settings(adapter) | {"eva_config": own}
+        return PeftCallback.settings(adapter) | {"eva_config": own}
 
     def prepare(self, probes: Sequence[Probe]) -> None:
         """Let PEFT find the directions, in as many batches as they need to converge.
@@ -83,7 +83,7 @@ class EVACompanion(PeftCompanion):
         return tokens
 
 
-class LoRAGACompanion(PeftCompanion):
+class LoRAGACallback(PeftCallback):
     """LoRA-GA: the first step of both factors is that of full fine-tuning (arXiv:2407.05000).
 
     The factors start from the gradient of the frozen weight; what they add is taken out of a copy of that weight,
@@ -95,7 +95,7 @@ class LoRAGACompanion(PeftCompanion):
     @staticmethod
     def settings(adapter: AdapterConfig) -> dict[str, Any]:
         """Return the arguments of PEFT's configuration, without the layers."""
-        return {"lora_ga_config": {}} | PeftCompanion.settings(adapter)
+        return {"lora_ga_config": {}} | PeftCallback.settings(adapter)
 
     def prepare(self, probes: Sequence[Probe]) -> None:
         """Let PEFT add up the gradients of all probes, and start from them.

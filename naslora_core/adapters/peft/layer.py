@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.adapters.base import Adapter
-from naslora_core.adapters.peft.companion import PeftCompanion
+from naslora_core.adapters.peft.callback import PeftCallback
 from naslora_core.errors import MergeError
 
 
@@ -18,14 +18,14 @@ class PeftAdapter(Adapter):
         base_layer: the layer of the base model; never changed.
         tuner: PEFT's layer around a copy of it. Where an initialisation has changed the copy (PiSSA, OLoRA) or is
             going to (LoRA-GA), the copy belongs to the adapter and is saved with it; else both share their tensors.
-        companion: of all layers of the method, where it has one.
+        callback: of all layers of the method, where it has one.
     """
 
-    def __init__(self, base_layer: nn.Linear, tuner: Any, companion: PeftCompanion | None) -> None:
+    def __init__(self, base_layer: nn.Linear, tuner: Any, callback: PeftCallback | None) -> None:
         super().__init__(base_layer)
-        self.tuner, self.companion = tuner, companion
+        self.tuner, self.callback = tuner, callback
         inner = tuner.get_base_layer()
-        will_change = companion is not None and companion.changes_base
+        will_change = callback is not None and callback.changes_base
         self._shares_base = not will_change and torch.equal(inner.weight, base_layer.weight)
         if self._shares_base:
             inner.weight, inner.bias = base_layer.weight, base_layer.bias
@@ -36,8 +36,8 @@ class PeftAdapter(Adapter):
         return result
 
     def take_penalty(self) -> Tensor | None:
-        """Return what the method's companion adds to the loss for this layer."""
-        return self.companion.penalty(self.tuner) if self.companion else None
+        """Return what the method's callback adds to the loss for this layer."""
+        return self.callback.penalty(self.tuner) if self.callback else None
 
     def delta_weight(self) -> Tensor:
         """Return what PEFT's own merge changes in the weight, (out_features, in_features), float64.

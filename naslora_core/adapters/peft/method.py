@@ -13,18 +13,18 @@ from torch import nn
 
 from naslora_core.adapters.base import METHODS, Adapter
 from naslora_core.adapters.layers import find_layers, put_layers
-from naslora_core.adapters.peft.adalora import AdaLoRACompanion
-from naslora_core.adapters.peft.companion import PeftCompanion
-from naslora_core.adapters.peft.initialisation import EVACompanion, LoRAGACompanion
+from naslora_core.adapters.peft.adalora import AdaLoRACallback
+from naslora_core.adapters.peft.callback import PeftCallback
+from naslora_core.adapters.peft.initialisation import EVACallback, LoRAGACallback
 from naslora_core.adapters.peft.layer import PeftAdapter
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError
 
 # What PEFT leaves to its user's training loop, by type or initialisation.
-_COMPANIONS: Mapping[str, type[PeftCompanion]] = {
-    "adalora": AdaLoRACompanion,
-    "eva": EVACompanion,
-    "lora_ga": LoRAGACompanion,
+_CALLBACKS: Mapping[str, type[PeftCallback]] = {
+    "adalora": AdaLoRACallback,
+    "eva": EVACallback,
+    "lora_ga": LoRAGACallback,
 }
 _UNSUPPORTED = {
     "corda": "PEFT can place its layers only where training images are, so nobody could load it without them",
@@ -48,7 +48,7 @@ def add_peft_adapters(encoder: nn.Module, adapter: AdapterConfig, search: Search
         InjectionError: if `target_modules` match no layer.
     """
     layers = find_layers(encoder, adapter.target_modules)
-    kind = _companion_of(adapter)
+    kind = _callback_of(adapter)
     get_peft_model, config = _configure(adapter, kind, list(layers))
     put_layers(encoder, {name: copy.deepcopy(layer) for name, layer in layers.items()})
     try:
@@ -62,14 +62,14 @@ def add_peft_adapters(encoder: nn.Module, adapter: AdapterConfig, search: Search
     # PEFT's note that the model has an adapter; a later adapter on the same base is not a second one on top.
     del encoder.peft_config
     tuners = {name: encoder.get_submodule(name) for name in layers}
-    companion = kind(model, list(tuners.values())) if kind else None
-    adapters: dict[str, Adapter] = {name: PeftAdapter(layer, tuners[name], companion) for name, layer in layers.items()}
+    callback = kind(model, list(tuners.values())) if kind else None
+    adapters: dict[str, Adapter] = {name: PeftAdapter(layer, tuners[name], callback) for name, layer in layers.items()}
     put_layers(encoder, adapters)
     return adapters
 
 
-def _companion_of(adapter: AdapterConfig) -> type[PeftCompanion] | None:
-    """Return the companion of a method, None where placing its layers is all.
+def _callback_of(adapter: AdapterConfig) -> type[PeftCallback] | None:
+    """Return the callback of a method, None where placing its layers is all.
 
     Raises:
         ConfigError: if the method needs what is not done here.
@@ -78,10 +78,10 @@ def _companion_of(adapter: AdapterConfig) -> type[PeftCompanion] | None:
     for name in names:
         if name in _UNSUPPORTED:
             raise ConfigError(f"adapter.method {adapter.method} with {name}: {_UNSUPPORTED[name]}; choose another one")
-    return next((_COMPANIONS[name] for name in names if name in _COMPANIONS), None)
+    return next((_CALLBACKS[name] for name in names if name in _CALLBACKS), None)
 
 
-def _configure(adapter: AdapterConfig, kind: type[PeftCompanion] | None, layers: list[str]) -> tuple[Any, Any]:
+def _configure(adapter: AdapterConfig, kind: type[PeftCallback] | None, layers: list[str]) -> tuple[Any, Any]:
     """Return PEFT's `get_peft_model` and the configuration to call it with."""
     try:
         from peft import get_peft_model

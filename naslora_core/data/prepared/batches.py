@@ -13,6 +13,7 @@ from torchvision.transforms import InterpolationMode, v2
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import ConfigError
 from naslora_core.geometry.square import PADDING_RGB
+from naslora_core.spacing import evenly_spaced
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,12 @@ class ShuffledBatches:
         """Go on from where `state` was taken."""
         self._generator.set_state(state["generator"])
         self._order = state["order"]
+
+
+def spread_rows(rows: Sequence[int], count: int, batch_size: int) -> list[list[int]]:
+    """Return batches of up to `count` of the rows, evenly spaced."""
+    chosen = evenly_spaced(rows, count)
+    return [chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size)]
 
 
 def split_for_search(groups: Sequence[str], arch_split: float, seed: int) -> tuple[list[int], list[int]]:

@@ -56,7 +56,7 @@ def probe(encoder):
     return (encoder(torch.randn(2, 3, 3, 16)) - 1).square().mean()
 
 
-def move(encoder, companion=None):
+def move(encoder, callback=None):
     """Take two steps, and return whether any parameter that learns has moved."""
     learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learning, lr=0.02)
@@ -65,8 +65,8 @@ def move(encoder, companion=None):
         optimizer.zero_grad()
         probe(encoder).backward()
         optimizer.step()
-        if companion is not None:
-            companion.after_step(step)
+        if callback is not None:
+            callback.after_step(step)
     assert learning
     return any(not torch.equal(old, new) for old, new in zip(before, learning, strict=True))
 
@@ -74,14 +74,14 @@ def move(encoder, companion=None):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_starts_as_its_base_learns_merges_and_survives_its_state(adapter, search, family):
     base, encoder, adapters = prepared(adapter, search, family)
-    companion = next(iter(adapters.values())).companion
-    if companion is not None:
-        companion.plan(2)
-        companion.prepare([partial(probe, encoder)] * 2)
+    callback = next(iter(adapters.values())).callback
+    if callback is not None:
+        callback.plan(2)
+        callback.prepare([partial(probe, encoder)] * 2)
     x = torch.randn(2, 3, 3, 16)
     torch.testing.assert_close(encoder(x), base(x), rtol=1e-4, atol=1e-5)
     frozen = [layer["qkv"].base_layer.weight.clone() for layer in encoder.blocks]
-    assert move(encoder, companion)
+    assert move(encoder, callback)
     encoder.eval()
     with torch.no_grad():
         wanted = encoder(x)

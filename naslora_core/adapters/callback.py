@@ -9,7 +9,7 @@ from torch import Tensor, nn
 Probe = Callable[[], Tensor]
 
 
-class Companion:
+class TrainingCallback:
     """Hooks that a training calls, shared by all adapters of a method. Here each does nothing."""
 
     def prepare(self, probes: Sequence[Probe]) -> None:

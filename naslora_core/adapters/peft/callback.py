@@ -5,15 +5,15 @@ from typing import Any
 
 from torch import nn
 
-from naslora_core.adapters.companion import Companion
+from naslora_core.adapters.callback import TrainingCallback
 from naslora_core.config import AdapterConfig
 
 # The name PEFT gives to the only adapter of a model.
 ADAPTER_NAME = "default"
 
 
-class PeftCompanion(Companion):
-    """A companion of PEFT's layers.
+class PeftCallback(TrainingCallback):
+    """A callback of PEFT's layers.
 
     Args:
         model: PEFT's own model around the encoder, which knows the configuration.

@@ -8,11 +8,11 @@ import torch
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapters import find_method
 from naslora_core.adapters.peft import initialisation
+from naslora_core.data.prepared.batches import spread_rows
 from naslora_core.errors import ConfigError
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training import loop
-from naslora_core.training.companions import spread_rows
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 
@@ -46,7 +46,7 @@ def place(adapter, search):
         encoder = Chain().requires_grad_(False)
         changes = {"method": method, "options": own | options, "rank": rank, "target_modules": ("first", "second")}
         adapters = find_method(method)(encoder, adapter.model_copy(update=changes), search)
-        return encoder, adapters, adapters["first"].companion
+        return encoder, adapters, adapters["first"].callback
 
     return make
 
@@ -62,8 +62,8 @@ TOKENS = torch.randn(400, 12, generator=torch.Generator().manual_seed(0)) * 2.0 
 
 
 def test_eva_starts_from_the_directions_in_which_inputs_vary_most(place):
-    encoder, adapters, companion = place("eva")
-    companion.prepare([partial(encoder, TOKENS[:200]), partial(encoder, TOKENS[200:])])
+    encoder, adapters, callback = place("eva")
+    callback.prepare([partial(encoder, TOKENS[:200]), partial(encoder, TOKENS[200:])])
     centred = TOKENS - TOKENS.mean(dim=0)
     wanted = torch.linalg.svd(centred, full_matrices=False).Vh[:RANK]
     found = adapters["first"].tuner.lora_A["default"].weight
@@ -72,7 +72,7 @@ def test_eva_starts_from_the_directions_in_which_inputs_vary_most(place):
 
 
 def test_lora_ga_starts_from_the_gradient_and_takes_its_start_out_of_the_weight(place):
-    encoder, adapters, companion = place("loraga")
+    encoder, adapters, callback = place("loraga")
     target = torch.randn(400, 8)
     probes = [
         lambda: torch.nn.functional.mse_loss(encoder(TOKENS[:200]), target[:200]),
@@ -83,7 +83,7 @@ def test_lora_ga_starts_from_the_gradient_and_takes_its_start_out_of_the_weight(
     for name in ("first", "second"):
         plain.get_submodule(name).load_state_dict(adapters[name].base_layer.state_dict())
     torch.nn.functional.mse_loss(plain(TOKENS), target).backward()
-    companion.prepare(probes)
+    callback.prepare(probes)
     u, _, vh = torch.linalg.svd(plain.second.weight.grad)
     tuner = adapters["second"].tuner
     # PEFT's default "ArB2r": A has the strongest directions, B the next ones.
@@ -96,8 +96,8 @@ def test_lora_ga_starts_from_the_gradient_and_takes_its_start_out_of_the_weight(
 
 
 def test_adalora_lowers_the_ranks_to_the_mean_it_promises(place):
-    encoder, adapters, companion = place("adalora", rank=2)
-    companion.plan(20)
+    encoder, adapters, callback = place("adalora", rank=2)
+    callback.plan(20)
     learning = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=0.05)
     ranks = []
@@ -105,9 +105,9 @@ def test_adalora_lowers_the_ranks_to_the_mean_it_promises(place):
         optimizer.zero_grad()
         (encoder(TOKENS) - 1).square().mean().backward()
         optimizer.step()
-        companion.after_step(step)
+        callback.after_step(step)
         ranks.append(sum(int((layer.tuner.lora_E["default"] != 0).sum()) for layer in adapters.values()))
-        assert companion.is_settled == (step >= 10)
+        assert callback.is_settled == (step >= 10)
     # A tenth with all of 1.5 times the rank, in half of the steps down to it, and then no more.
     assert ranks[:2] == [6, 6]
     assert all(later <= earlier for earlier, later in zip(ranks[2:], ranks[3:], strict=False))
@@ -115,7 +115,7 @@ def test_adalora_lowers_the_ranks_to_the_mean_it_promises(place):
 
 
 def test_adalora_pays_for_singular_vectors_that_are_not_orthogonal(place):
-    _, adapters, companion = place("adalora", orth_reg_weight=0.3)
+    _, adapters, callback = place("adalora", orth_reg_weight=0.3)
     wanted = []
     for layer in adapters.values():
         a, b = layer.tuner.lora_A["default"].detach().numpy(), layer.tuner.lora_B["default"].detach().numpy()
@@ -128,7 +128,7 @@ def test_adalora_pays_for_singular_vectors_that_are_not_orthogonal(place):
     layer = adapters["first"].tuner
     torch.nn.init.orthogonal_(layer.lora_A["default"])
     torch.nn.init.orthogonal_(layer.lora_B["default"])
-    assert companion.penalty(layer).item() == pytest.approx(0, abs=1e-5)
+    assert callback.penalty(layer).item() == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -143,11 +143,11 @@ def test_adalora_pays_for_singular_vectors_that_are_not_orthogonal(place):
 )
 def test_what_cannot_be_prepared_says_what_to_change(place, kind, changes, steps, message, monkeypatch):
     monkeypatch.setattr(initialisation, "_MOST_BATCHES", 10)
-    encoder, _, companion = place(kind, **changes)
+    encoder, _, callback = place(kind, **changes)
 
     def begin():
-        companion.plan(steps)
-        companion.prepare([lambda: encoder(torch.randn(8, 12)).sum()] * 2)
+        callback.plan(steps)
+        callback.prepare([lambda: encoder(torch.randn(8, 12)).sum()] * 2)
 
     with pytest.raises(ConfigError, match=message):
         begin()
@@ -216,6 +216,6 @@ def test_only_fresh_adapters_start_from_images(start, kind):
 
 
 def test_what_methods_look_at_is_spread_over_the_images():
-    assert spread_rows([4, 5, 6, 7, 9], 2) == [[4, 5], [6, 7], [9]]
-    many = [row for batch in spread_rows(range(640), 8) for row in batch]
+    assert spread_rows([4, 5, 6, 7, 9], 64, 2) == [[4, 5], [6, 7], [9]]
+    many = [row for batch in spread_rows(range(640), 64, 8) for row in batch]
     assert many == list(range(0, 640, 10))

@@ -41,7 +41,7 @@ def write_report(
         service: by domain how the model in service compares with the merged one: "serving" and "candidate", each with
             "version" and "dice" (mean, low, high), "difference" (the same), "decision" (promoted or kept), "reason".
             The page says nothing of domains that are not in it.
-        made_with: versions and revision by name, as `software_versions` returns them.
+        made_with: versions and revision by name, as `stages.provenance` finds them.
     """
     domains = []
     for done, one in enumerate(results, start=1):

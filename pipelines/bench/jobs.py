@@ -70,7 +70,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """How a job ended: what it failed with, if it did, and the seconds from its start in this call."""
 
     error: Failure | None
@@ -151,7 +151,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], prog
     return failed
 
 
-def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[tuple[Job, Outcome]]:
+def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator[tuple[Job, JobOutcome]]:
     if workers == 1:
         for job in jobs:
             yield job, _attempt(run_job, job, progress)
@@ -165,16 +165,16 @@ def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator
                 yield running[future], future.result()
             except BrokenExecutor:
                 lost = PipelineError("a process was killed, perhaps for want of memory; run again with fewer --jobs")
-                yield running[future], Outcome(lost, 0.0)
+                yield running[future], JobOutcome(lost, 0.0)
 
 
-def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress) -> Outcome:
+def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress) -> JobOutcome:
     start = time.monotonic()
     try:
         work(job, progress)
     except (NasLoraError, OSError, RuntimeError) as error:
-        return Outcome(error, time.monotonic() - start)
-    return Outcome(None, time.monotonic() - start)
+        return JobOutcome(error, time.monotonic() - start)
+    return JobOutcome(None, time.monotonic() - start)
 
 
 def run_job(job: Job, progress: Progress) -> None:

@@ -52,7 +52,7 @@ def bench(
     """
     from naslora_core.bench.table import load_table
     from pipelines.bench.jobs import plan
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
 
     root = project_root()
     if preset == "all":
@@ -124,7 +124,7 @@ def _report(
 
 
 def _command(given: Mapping[str, Sequence[object] | None], rounds: int) -> list[str]:
-    """Return the call that asks for the same table, whatever of it is finished: without --only and --jobs."""
+    """Return the command that makes the same table again: without --only and --jobs, which change none of it."""
     values = {name: [value for value in values or () if value is not None] for name, values in given.items()}
     options = [f"--{name}={value}" for name, own in values.items() for value in own]
     return ["naslora", "bench", *options, *([] if rounds == ROUNDS else [f"--rounds={rounds}"])]

@@ -1,7 +1,9 @@
 """`naslora export`: results in the formats of other projects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 import typer
@@ -11,112 +13,116 @@ export_app = typer.Typer(
     no_args_is_help=True,
 )
 Domain = Annotated[str, typer.Option(help="Which domain's model.")]
+Opset = Annotated[int, typer.Option(min=18, help="Version of ONNX's operators.")]
 Run = Annotated[str | None, typer.Option(help="Take it from runs/RUN.", show_default="the pipeline's own")]
 Force = Annotated[bool, typer.Option("--force", help="Take the place of an earlier export.")]
 
 
-@export_app.command(epilog="Example: naslora export sam --domain leaf_lesions --out leaves.pth")
-def sam(
-    domain: Domain,
-    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.pth")] = None,
-    run: Run = None,
-    force: Force = False,
-) -> None:
-    """Write the merged model as a checkpoint that segment-anything loads.
+@dataclass(frozen=True)
+class Format:
+    """A format of another project.
 
-    For models merged with exact or calibrated: the file has nothing but SAM's own tensors.
+    Args:
+        exporter: what writes it, as "module:function"; loaded when the command runs.
+        suffix: of what is written, after the name of the domain.
+        example: for --out.
+        help: of the command.
+        files: names of the files in the folder that is written, as "module:name"; "" if it is one file.
+        stage: whose output is exported.
+        has_opset: whether there is an --opset.
+        notice: printed before work that takes long.
     """
-    from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 
-    target = out or Path(f"{domain}.pth")
-    source = _source("merge", domain, run)
-    _check_file(target, force)
-    _tell(target, export_sam_checkpoint(source, target))
-
-
-@export_app.command(epilog="Example: naslora export peft --domain leaf_lesions --out leaves_lora")
-def peft(
-    domain: Domain,
-    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="DOMAIN_peft")] = None,
-    run: Run = None,
-    force: Force = False,
-) -> None:
-    """Write the merged model as a LoRA that Hugging Face PEFT puts onto the original SAM.
-
-    For models merged with exact or calibrated. The trained mask decoder goes with it.
-    """
-    from naslora_core.export.peft_folder import FILES, export_peft_folder
-
-    target = out or Path(f"{domain}_peft")
-    source = _source("merge", domain, run)
-    _check_folder(target, FILES, force)
-    _tell(target, export_peft_folder(source, target))
+    exporter: str
+    suffix: str
+    example: str
+    help: str
+    files: str = ""
+    stage: str = "merge"
+    has_opset: bool = False
+    notice: str = ""
 
 
-@export_app.command(epilog="Example: naslora export adapter --domain leaf_lesions --out leaves_adapter")
-def adapter(
-    domain: Domain,
-    out: Annotated[Path | None, typer.Option(help="The folder.", show_default="DOMAIN_adapter")] = None,
-    run: Run = None,
-    force: Force = False,
-) -> None:
-    """Copy the adapter as it was trained, its mask decoder and their description; every model has these."""
-    from naslora_core.adapted.saved import FILES
-    from naslora_core.export.adapter_folder import export_adapter_folder
+FORMATS = {
+    "sam": Format(
+        "naslora_core.export.sam_checkpoint:export_sam_checkpoint", ".pth", "leaves.pth",
+        """Write the merged model as a checkpoint that segment-anything loads.
 
-    target = out or Path(f"{domain}_adapter")
-    source = _source("search_train", domain, run)
-    _check_folder(target, FILES, force)
-    _tell(target, export_adapter_folder(source, target))
+        For models merged with exact or calibrated: the file has nothing but SAM's own tensors.
+        """,
+    ),
+    "peft": Format(
+        "naslora_core.export.peft_folder:export_peft_folder", "_peft", "leaves_lora",
+        """Write the merged model as a LoRA that Hugging Face PEFT puts onto the original SAM.
+
+        For models merged with exact or calibrated. The trained mask decoder goes with it.
+        """,
+        files="naslora_core.export.peft_folder:FILES",
+    ),
+    "adapter": Format(
+        "naslora_core.export.adapter_folder:export_adapter_folder", "_adapter", "leaves_adapter",
+        "Copy the adapter as it was trained, its mask decoder and their description; every model has these.",
+        files="naslora_core.adapted.saved:FILES", stage="search_train",
+    ),
+    "onnx": Format(
+        "naslora_core.export.onnx_file:export_onnx", ".onnx", "leaves.onnx",
+        """Write the merged model as one ONNX file: pixels in, logits and probabilities out, for any batch.
+
+        For every way of merging and any number of classes. ONNX Runtime computes test images with the file before it is
+        put in place, and its logits have to be those of the model to 0.001.
+        """,
+        has_opset=True, notice="converting, a minute or two …",
+    ),
+    "torch": Format(
+        "naslora_core.export.torch_program:export_torch_program", ".pt2", "leaves.pt2",
+        """Write the merged model as a program for torch.export.load, which needs nothing of naslora.
+
+        Checked as ONNX files are. Only load .pt2 files you trust: loading one may unpickle what is in it.
+        """,
+    ),
+}  # fmt: skip
 
 
-@export_app.command(epilog="Example: naslora export onnx --domain leaf_lesions --out leaves.onnx")
-def onnx(
-    domain: Domain,
-    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.onnx")] = None,
-    opset: Annotated[int, typer.Option(min=18, help="Version of ONNX's operators.")] = 18,
-    run: Run = None,
-    force: Force = False,
-) -> None:
-    """Write the merged model as one ONNX file: pixels in, logits and probabilities out, for any batch.
+def _command(form: Format) -> Callable[..., None]:
+    what = "The folder." if form.files else "The file."
+    target = typer.Option(None, help=what, show_default=f"DOMAIN{form.suffix}")
 
-    For every way of merging and any number of classes. ONNX Runtime computes test images with the file before it is
-    put in place, and its logits have to be those of the model to 0.001.
-    """
-    from naslora_core.export.onnx_file import export_onnx
+    def command(domain: Domain, out: Path | None = target, run: Run = None, force: Force = False) -> None:
+        _export(form, domain, out, run, force)
 
-    target = out or Path(f"{domain}.onnx")
-    source = _source("merge", domain, run)
-    _check_file(target, force)
-    typer.echo("converting, a minute or two …")
-    exported = export_onnx(source, target, opset)
-    _tell_checked(exported.difference)
-    _tell(target, exported.lines)
+    def command_with_opset(
+        domain: Domain, out: Path | None = target, opset: Opset = 18, run: Run = None, force: Force = False
+    ) -> None:
+        _export(form, domain, out, run, force, opset)
+
+    return command_with_opset if form.has_opset else command
 
 
-@export_app.command("torch", epilog="Example: naslora export torch --domain leaf_lesions --out leaves.pt2")
-def torch_program(
-    domain: Domain,
-    out: Annotated[Path | None, typer.Option(help="The file.", show_default="DOMAIN.pt2")] = None,
-    run: Run = None,
-    force: Force = False,
-) -> None:
-    """Write the merged model as a program for torch.export.load, which needs nothing of naslora.
+for _name, _form in FORMATS.items():
+    _example = f"Example: naslora export {_name} --domain leaf_lesions --out {_form.example}"
+    export_app.command(_name, help=_form.help, epilog=_example)(_command(_form))
 
-    Checked as ONNX files are. Only load .pt2 files you trust: loading one may unpickle what is in it.
-    """
-    from naslora_core.export.torch_program import export_torch_program
 
-    target = out or Path(f"{domain}.pt2")
-    source = _source("merge", domain, run)
-    _check_file(target, force)
-    exported = export_torch_program(source, target)
-    _tell_checked(exported.difference)
-    _tell(target, exported.lines)
+def _export(form: Format, domain: str, out: Path | None, run: str | None, force: bool, *options: int) -> None:
+    export = resolve_name(form.exporter)
+    target = out or Path(f"{domain}{form.suffix}")
+    source = _source(form.stage, domain, run)
+    if form.files:
+        _check_folder(target, resolve_name(form.files), force)
+    else:
+        _check_file(target, force)
+    if form.notice:
+        typer.echo(form.notice)
+    lines = export(source, target, *options)
+    if not isinstance(lines, str):
+        typer.echo(f"Checked: the file's logits are at most {lines.difference:.1g} away from the model's")
+        lines = lines.lines
+    typer.echo(f"Written: {target}")
+    typer.echo("Next: load it with\n\n" + "".join(f"  {line}\n" for line in lines.splitlines()))
 
 
 def _source(stage: str, domain: str, run: str | None) -> Path:
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
     from stages.runner import require_domain
 
@@ -143,12 +149,3 @@ def _check_folder(target: Path, files: Sequence[str], force: bool) -> None:
     if not target.is_dir() or (others := {path.name for path in target.iterdir()} - set(files)):
         found = f"it holds {sorted(others)[0]}" if target.is_dir() else "it is a file"
         raise ConfigError(f"{target} is not an earlier export: {found}; give another --out")
-
-
-def _tell_checked(difference: float) -> None:
-    typer.echo(f"Checked: the file's logits are at most {difference:.1g} away from the model's")
-
-
-def _tell(target: Path, lines: str) -> None:
-    typer.echo(f"Written: {target}")
-    typer.echo("Next: load it with\n\n" + "".join(f"  {line}\n" for line in lines.splitlines()))

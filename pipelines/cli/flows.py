@@ -30,8 +30,8 @@ def run(
 
     Uses the server at PREFECT_API_URL, or a temporary one on this machine if that is not set.
     """
-    from pipelines.flow.settings import use_project_settings
-    from pipelines.run.project import project_root
+    from pipelines.flow.server import has_server, use_project_settings
+    from pipelines.run.inputs import project_root
 
     root = project_root()
     use_project_settings(root)
@@ -40,7 +40,7 @@ def run(
 
     state, summary = run_flow(root, tuple(domain or ()), force)
     typer.echo(f"\nFlow run: {state}\n\n{summary}")
-    if "PREFECT_API_URL" not in os.environ:
+    if not has_server():
         home = os.environ["PREFECT_HOME"]
         typer.echo(f"\nNext: look at it in a browser: PREFECT_HOME={home} prefect server start --host 127.0.0.1")
 
@@ -61,11 +61,11 @@ def serve(
     from naslora_core.errors import ConfigError
     from pipelines.flow.deploy import Triggers, serve_project
 
-    root = _project_with_server()
+    root, pages = _project_with_server()
     if pull and watch is None:
         raise ConfigError("--pull acts before each look at the data; say how often to look, as in --watch 60")
     triggers = Triggers(None if every is None else 60 * every, cron, watch, pull)
-    typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {_pages()}")
+    typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {pages}")
     serve_project(root, tuple(domain or ()), triggers, typer.echo)
 
 
@@ -74,9 +74,9 @@ def trigger() -> None:
     """Ask whoever serves the flow to run it now."""
     from pipelines.flow.deploy import trigger_now
 
-    root = _project_with_server()
+    root, pages = _project_with_server()
     name = trigger_now(f"retrain/{root.name}")
-    typer.echo(f"Flow run '{name}' is waiting to start.\nNext: follow it at {_pages()}")
+    typer.echo(f"Flow run '{name}' is waiting to start.\nNext: follow it at {pages}")
 
 
 @flows_app.command("watch", epilog="Example: naslora flows watch --every 300")
@@ -87,28 +87,15 @@ def watch_(
     """Look for changed data and tell the server: for deployments of prefect.yaml, which a worker runs."""
     from pipelines.flow.deploy import watch_data
 
-    root = _project_with_server()
+    root, _ = _project_with_server()
     typer.echo(f"Watching {root / 'data'} every {every:g} s.\nNext: change an image")
     watch_data(root, every, pull, typer.echo)
 
 
-def _project_with_server() -> Path:
-    from naslora_core.errors import PipelineError
-    from pipelines.flow.settings import use_project_settings
-    from pipelines.run.project import project_root
+def _project_with_server() -> tuple[Path, str]:
+    """Return the project's folder, and the address of the pages of the user's Prefect server."""
+    from pipelines.flow.server import require_server
+    from pipelines.run.inputs import project_root
 
     root = project_root()
-    if "PREFECT_API_URL" not in os.environ:
-        home = root / ".naslora" / "prefect"
-        raise PipelineError(
-            "PREFECT_API_URL is not set, and what runs on time needs a server that stays. Start one with\n"
-            f"  PREFECT_HOME={home} DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false "
-            "prefect server start --host 127.0.0.1\n"
-            "and say where it is: export PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
-    use_project_settings(root)
-    return root
-
-
-def _pages() -> str:
-    return os.environ["PREFECT_API_URL"].removesuffix("/api")
+    return root, require_server(root)

@@ -1,4 +1,4 @@
-"""`naslora heatmap`: where several trained models find reasons for foreground, side by side."""
+"""`naslora heatmap`: Grad-CAM of several trained models on the same test images, side by side."""
 
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ def heatmap(
     from naslora_core.sam.checkpoint import load_base
     from naslora_core.sam.segmenter import PromptFreeSegmenter
     from naslora_core.spacing import evenly_spaced
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
     from stages.runner import ConsoleProgress, require_domain
 

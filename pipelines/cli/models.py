@@ -1,19 +1,20 @@
 """`naslora models`: which models there are, which serve, and how to change that."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pipelines.cli.output import Json, print_result
 
 if TYPE_CHECKING:
-    from pipelines.models.registry import Record, Registry, Version
+    from pipelines.models.registry import ModelRegistry, ModelVersion, Record
 
 models_app = typer.Typer(
     help="List every model a domain has had, and choose which one serves; needs no training.", no_args_is_help=True
 )
 Domain = Annotated[str, typer.Argument(help="Which domain's models.")]
+Reason = Annotated[str, typer.Option(help="Why; is kept in the registry.")]
 Wait = Annotated[float, typer.Option(min=0, help="Longest wait for a run to end, in seconds.")]
 
 
@@ -69,53 +70,57 @@ def show(
 def promote(
     domain: Domain,
     version: Annotated[int | None, typer.Argument(min=1, help="Which version.", show_default="the newest")] = None,
-    reason: Annotated[str, typer.Option(help="Why; is kept in the registry.")] = "by hand",
+    reason: Reason = "by hand",
     wait: Wait = 60,
     as_json: Json = False,
 ) -> None:
     """Put a version into service, whatever the comparison has said."""
-    from pipelines.models.promote import put_into_service
-    from pipelines.run.lock import exclusive
-
-    root = _root()
-    record = _known(_registry(), domain)
-    with exclusive(root, wait, typer.echo):
-        put_into_service(root, domain, version or record.versions[-1].number, "promoted", reason)
-    _tell(root, domain)
+    newest = _known(_registry(), domain).versions[-1].number
+    _put_into_service(domain, lambda: version or newest, "promoted", reason, wait)
 
 
 @models_app.command(epilog="Example: naslora models rollback leaf_lesions")
 def rollback(
     domain: Domain,
     to: Annotated[int | None, typer.Option(min=1, help="Which version.", show_default="the one before")] = None,
-    reason: Annotated[str, typer.Option(help="Why; is kept in the registry.")] = "by hand",
+    reason: Reason = "by hand",
     wait: Wait = 60,
     as_json: Json = False,
 ) -> None:
     """Put the model back into service that was there before; twice goes further back."""
-    from pipelines.models.promote import previous_in_service, put_into_service
+    from pipelines.models.promote import previous_in_service
+
+    # What was there before is read in turn: the run that is waited for may promote a model.
+    _put_into_service(
+        domain, lambda: to or previous_in_service(_known(_registry(), domain)), "rolled back", reason, wait
+    )
+
+
+def _put_into_service(
+    domain: str, choose: Callable[[], int], action: Literal["promoted", "rolled back"], reason: str, wait_s: float
+) -> None:
+    """Put the chosen version into service once no run is under way, and say what is there then."""
+    from pipelines.models.promote import put_into_service
+    from pipelines.run.inputs import project_root
     from pipelines.run.lock import exclusive
 
-    root = _root()
-    with exclusive(root, wait, typer.echo):
-        number = to or previous_in_service(_known(_registry(), domain))
-        put_into_service(root, domain, number, "rolled back", reason)
-    _tell(root, domain)
+    root = project_root()
+    with exclusive(root, wait_s, typer.echo):
+        put_into_service(root, domain, choose(), action, reason)
+    record, folder = _registry().read(domain), root / "serving" / domain
+    typer.echo(f"In service for {domain}: version {record.serving}, in {folder}")
+    typer.echo("Next: to share the decision, commit registry/; to use it: naslora predict <images> --domain " + domain)
+    print_result({"domain": domain, "serving": record.serving, "folder": folder})
 
 
-def _root() -> Path:
-    from pipelines.run.project import project_root
+def _registry() -> "ModelRegistry":
+    from pipelines.models.registry import ModelRegistry
+    from pipelines.run.inputs import project_root
 
-    return project_root()
-
-
-def _registry() -> "Registry":
-    from pipelines.models.registry import Registry
-
-    return Registry(_root())
+    return ModelRegistry(project_root())
 
 
-def _known(registry: "Registry", domain: str) -> "Record":
+def _known(registry: "ModelRegistry", domain: str) -> "Record":
     from naslora_core.errors import ConfigError
 
     record = registry.read(domain)
@@ -125,12 +130,12 @@ def _known(registry: "Registry", domain: str) -> "Record":
     return record
 
 
-def _cells(version: "Version") -> tuple[str, ...]:
+def _cells(version: "ModelVersion") -> tuple[str, ...]:
     pairs = str(sum(version.data["pairs"].values()))
     return version.created[:16], f"{version.metrics['dice']:.3f}", pairs, version.data["sha256"][:8], version.code[:8]
 
 
-def _description(version: "Version") -> list[str]:
+def _description(version: "ModelVersion") -> list[str]:
     pairs = ", ".join(f"{count} {split}" for split, count in version.data["pairs"].items())
     base = version.base
     return [
@@ -142,10 +147,3 @@ def _description(version: "Version") -> list[str]:
         f"test scores  {', '.join(f'{name} {value:.3f}' for name, value in version.metrics.items())}",
         f"training     {', '.join(f'{name} {value}' for name, value in version.training.items())}",
     ]
-
-
-def _tell(root: Path, domain: str) -> None:
-    record, folder = _registry().read(domain), root / "serving" / domain
-    typer.echo(f"In service for {domain}: version {record.serving}, in {folder}")
-    typer.echo("Next: to share the decision, commit registry/; to use it: naslora predict <images> --domain " + domain)
-    print_result({"domain": domain, "serving": record.serving, "folder": folder})

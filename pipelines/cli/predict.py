@@ -61,11 +61,11 @@ def predict(
     Large images are cut into overlapping tiles if they are far larger than those of the training. GeoTIFFs give
     GeoTIFFs. Exit code 1 if an image cannot be read; the others are predicted all the same.
     """
-    from pipelines.predict.run import Request, run
-    from pipelines.run.project import project_root
+    from pipelines.predict.run import PredictRequest, run
+    from pipelines.run.inputs import project_root
     from stages.console import ConsoleProgress
 
-    request = Request(
+    request = PredictRequest(
         images=images, out=out, domain=domain, model=model, recursive=recursive, threshold=threshold, tile=tile,
         overlap=overlap, batch_size=batch, device=device.value, overlay=overlay,
         probability=probability.value if probability else None, polygons=polygons.value if polygons else None,

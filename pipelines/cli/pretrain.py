@@ -101,7 +101,7 @@ def _evaluate(weights: Path, model: str, domain: str | None) -> Mapping[str, flo
         return evaluate_prompts(sam, progress=ConsoleProgress())
     from naslora_core.data.dataset.dataset import read_dataset
     from naslora_core.pretraining.zero_shot import evaluate_domain
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
 
     return evaluate_domain(sam, read_dataset(StagePaths(project_root()).data(domain)), progress=ConsoleProgress())

@@ -25,7 +25,7 @@ def run(
     """Run what has changed: check the data, train, merge, evaluate, put better models into service."""
     from naslora_core.report.headline import format_headline
     from pipelines.dvc.repro_output import draw_progress
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from pipelines.run.reproduce import reproduce
     from pipelines.run.steps import Request
     from stages.console import INTERVAL_VARIABLE, ConsoleProgress

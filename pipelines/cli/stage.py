@@ -10,7 +10,7 @@ import typer
 from pipelines.cli.output import Json, print_result
 from stages.runner import OPTIONS
 
-_NOT_STAGES = {"__init__", "console", "curves", "paths", "runner"}
+_NOT_STAGES = {"__init__", "console", "curves", "paths", "provenance", "runner"}
 
 
 def stage_names() -> list[str]:
@@ -35,7 +35,7 @@ def stage(
     """
     from naslora_core.config import load_params
     from naslora_core.errors import ConfigError
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
     from stages.runner import require_domain
 

@@ -35,9 +35,8 @@ def sweep(
     """
     from naslora_core.config import load_params
     from naslora_core.files import atomic_file
-    from pipelines.flow.settings import use_project_settings
-    from pipelines.run.inputs import choose_domains
-    from pipelines.run.project import project_root
+    from pipelines.flow.server import use_project_settings
+    from pipelines.run.inputs import choose_domains, project_root
 
     root = project_root()
     params = load_params(root / "params.yaml")

@@ -15,14 +15,15 @@ from typing import Any
 from naslora_core.errors import PipelineError
 from naslora_core.telemetry import TELEMETRY_OFF
 from pipelines.dvc.other_processes import is_busy, wait_for_others
-from pipelines.dvc.recover import mend
-from pipelines.dvc.repro_output import Transcript
+from pipelines.dvc.recover import recover
+from pipelines.dvc.repro_output import ReproOutput
 
+_DVC = [sys.executable, "-m", "dvc"]
 _GRACE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangedStages:
     """What `dvc status` reports.
 
     Args:
@@ -37,7 +38,7 @@ class Changes:
         return tuple(sorted({stage.partition("@")[2] for stage in self.stages if "@" in stage}))
 
 
-def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
+def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStages:
     """Compare the working files with what the last run recorded; changes nothing but what keeps dvc from starting.
 
     Args:
@@ -51,23 +52,16 @@ def status(root: Path, wait_s: float, say: Callable[[str], None]) -> Changes:
     deadline = time.monotonic() + wait_s
     while True:
         wait_for_others(root, deadline, say)
-        done = subprocess.run(
-            [*_dvc(), "status", "--json"],
-            cwd=root,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = _run(root, "status", "--json")
         try:
             content: dict[str, Any] = json.loads(done.stdout)
         except json.JSONDecodeError as error:
             if is_busy(done.stderr) and time.monotonic() < deadline:
                 continue
-            if mend(root, done.stdout + done.stderr, say):
+            if recover(root, done.stdout + done.stderr, say):
                 continue
             raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
-        return Changes(tuple(name for name in content if not name.endswith(".dvc")))
+        return ChangedStages(tuple(name for name in content if not name.endswith(".dvc")))
 
 
 def repro(
@@ -101,17 +95,17 @@ def repro(
     deadline = time.monotonic() + wait_s
     while True:
         wait_for_others(root, deadline, say)
-        transcript = Transcript(say)
-        if _follow([*_dvc(), "repro", *flags, *targets], root, log, transcript) == 0:
+        output = ReproOutput(say)
+        if _follow([*_DVC, "repro", *flags, *targets], root, log, output) == 0:
             return
-        explanation = transcript.explain()
-        if mend(root, log.read_text(encoding="utf-8"), say):
+        explanation = output.explain()
+        if recover(root, log.read_text(encoding="utf-8"), say):
             continue
         if not (is_busy(explanation) and time.monotonic() < deadline):
             raise PipelineError(f"{explanation}\nThe whole output is in {log.relative_to(root)}")
 
 
-def _follow(command: Sequence[str], root: Path, log: Path, transcript: Transcript) -> int:
+def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) -> int:
     # A group of its own: ending dvc alone would leave the training it started running. Descriptors stay
     # open so that dvc holds the project's lock as long as it lives.
     with log.open("w", encoding="utf-8") as file, subprocess.Popen(
@@ -122,7 +116,7 @@ def _follow(command: Sequence[str], root: Path, log: Path, transcript: Transcrip
             for line in process.stdout or ():
                 file.write(line)
                 file.flush()
-                transcript.add(line.rstrip("\n"))
+                output.add(line.rstrip("\n"))
             return process.wait()
         finally:
             _end(process)
@@ -130,9 +124,7 @@ def _follow(command: Sequence[str], root: Path, log: Path, transcript: Transcrip
 
 def call(root: Path, *words: str) -> None:
     """Run a dvc command that says nothing; raises PipelineError if it fails."""
-    done = subprocess.run([*_dvc(), *words], cwd=root, env=environment(), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PipelineError(f"dvc {words[0]} failed in {root}: {_last_line(done.stderr)}")
+    _answer(root, *words, failure=f"dvc {words[0]} failed in {root}")
 
 
 def default_remote(root: Path) -> str:
@@ -141,8 +133,8 @@ def default_remote(root: Path) -> str:
     Raises:
         PipelineError: if none is set.
     """
-    name = _read_setting(root, "core.remote")
-    return f"{name}: {_read_setting(root, f'remote.{name}.url')}"
+    name = _answer(root, "config", "core.remote", failure="no default remote")
+    return f"{name}: {_answer(root, 'config', f'remote.{name}.url', failure='no default remote')}"
 
 
 @cache
@@ -152,12 +144,7 @@ def cache_folder(root: Path) -> Path:
     Raises:
         PipelineError: if dvc cannot tell.
     """
-    done = subprocess.run(
-        [*_dvc(), "cache", "dir"], cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise PipelineError(f"dvc cache dir failed: {_last_line(done.stderr)}")
-    return Path(done.stdout.strip())
+    return Path(_answer(root, "cache", "dir", failure="dvc cache dir failed"))
 
 
 def environment() -> dict[str, str]:
@@ -168,17 +155,17 @@ def environment() -> dict[str, str]:
     return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **TELEMETRY_OFF}
 
 
-def _read_setting(root: Path, name: str) -> str:
-    done = subprocess.run(
-        [*_dvc(), "config", name], cwd=root, env=environment(), capture_output=True, text=True, check=False
-    )
+def _answer(root: Path, *words: str, failure: str) -> str:
+    """Run a short dvc command and return what it printed; raises PipelineError, with `failure` and dvc's last line."""
+    done = _run(root, *words)
     if done.returncode != 0:
-        raise PipelineError(f"no default remote: {_last_line(done.stderr)}")
+        raise PipelineError(f"{failure}: {_last_line(done.stderr)}")
     return done.stdout.strip()
 
 
-def _dvc() -> list[str]:
-    return [sys.executable, "-m", "dvc"]
+def _run(root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [*_DVC, *words]
+    return subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

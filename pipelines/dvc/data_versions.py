@@ -38,8 +38,8 @@ class Commit:
     subject: str
 
 
-class Store:
-    """What git and DVC keep of a project's data.
+class DataVersions:
+    """The versions of a project's data that git and DVC hold.
 
     Args:
         root: the project's folder.

@@ -1,9 +1,15 @@
 """Every call of git."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 from naslora_core.errors import PipelineError
+
+
+def is_git_installed() -> bool:
+    """Say whether there is a git to call."""
+    return shutil.which("git") is not None
 
 
 def git(folder: Path, *words: str) -> str:
@@ -19,7 +25,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def run_git(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a git command in a folder and return how it ended, for callers with words of their own for a failure.
+    """Run a git command in a folder and return how it ended, for callers that explain a failure themselves.
 
     Raises:
         PipelineError: if git is not installed.

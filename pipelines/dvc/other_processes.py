@@ -1,4 +1,4 @@
-"""Other people's dvc commands in this workspace: wait for them instead of breaking them or being broken."""
+"""Other dvc commands in this workspace: wait for them, because two at a time make each other fail."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def wait_for_others(root: Path, deadline: float, say: Callable[[str], None]) -> 
         PipelineError: if one is still at work at the deadline; names it.
     """
     told = ""
-    while other := _other(root):
+    while other := _other_command(root):
         if time.monotonic() >= deadline:
             raise PipelineError(f"the project is busy: {other} works in it; let it finish or stop it, then run again")
         if other != told:
@@ -39,7 +39,7 @@ def wait_for_others(root: Path, deadline: float, say: Callable[[str], None]) -> 
         time.sleep(_POLL_S)
 
 
-def _other(root: Path) -> str:
+def _other_command(root: Path) -> str:
     """Name a living process in dvc's table of who reads and writes what; "" if there is none."""
     try:
         table = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Mend what dvc leaves where it was killed, or the disk became full, while it wrote a file of its own."""
+"""Recover from a file of dvc's own that was cut off, because dvc was killed or the disk became full."""
 
 import fcntl
 import json
@@ -12,8 +12,8 @@ _RECORD_CUT_OFF = ("dvc.lock' is invalid.", "dvc.lock' validation failed")
 _DAMAGED_RECORD = Path(".naslora", "dvc.lock.damaged")
 
 
-def mend(root: Path, printed: str, say: Callable[[str], None]) -> bool:
-    """Repair the file of dvc's that kept it from starting; returns whether to try again.
+def recover(root: Path, printed: str, say: Callable[[str], None]) -> bool:
+    """Remove or set aside the cut-off file that kept dvc from starting; returns whether to try again.
 
     DVC writes its table of who reads and writes what, and dvc.lock, in place. Without the first it takes nobody to
     be at work; without the second it finds what every stage made in its cache.

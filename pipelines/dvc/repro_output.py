@@ -1,4 +1,4 @@
-"""Read what `dvc repro` prints: say what moves, and explain what failed."""
+"""Read what `dvc repro` prints: report which stage runs and how far it is, and explain what failed."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _CACHED = re.compile(r"Stage '(?P<stage>[^'@]+)(?:@(?P<domain>[^']+))?' is cache
 _PROGRESS = re.compile(r"  (?P<message>.*?) +(?P<done>\d+)/(?P<total>\d+)$")
 
 
-class Transcript:
+class ReproOutput:
     """Follow the output of `dvc repro` line by line.
 
     Args:
@@ -57,7 +57,7 @@ class Transcript:
 
 
 def draw_progress(progress: Progress, say: Callable[[str], None]) -> Callable[[str], None]:
-    """Return a `say` that gives the progress among its lines to `progress`, and only the others to `say`."""
+    """Return a function for lines that draws those of progress by `progress`, and passes the others to `say`."""
 
     def sort(line: str) -> None:
         if match := _PROGRESS.match(line):

@@ -13,7 +13,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from naslora_core.errors import DataError
 from naslora_core.quality.verdict import Verdict
 from naslora_core.report.headline import format_headline
-from pipelines.run.reproduce import Outcome
+from pipelines.run.reproduce import RunOutcome
 from pipelines.run.steps import Decision
 from stages.paths import StagePaths
 
@@ -33,10 +33,10 @@ def publish_rejection(error: DataError) -> None:
     text = (
         f"**Data rejected. Nothing was stored or trained, the models in service are as before.**\n\n```\n{error}\n```"
     )
-    create_markdown_artifact(text, key="data-rejected", description="What has to be mended before anything runs")
+    create_markdown_artifact(text, key="data-rejected", description="What has to be corrected before anything runs")
 
 
-def publish_headline(outcome: Outcome) -> str:
+def publish_headline(outcome: RunOutcome) -> str:
     """Show and return, in markdown, what a run has led to."""
     ran = ", ".join(outcome.rerun) or "nothing, no data or setting has changed"
     lines = [f"**Ran:** {ran}", ""]
@@ -105,7 +105,7 @@ def _decision_text(decision: Decision) -> str:
 
 
 def _example(evaluated: Path) -> str:
-    """Return the middle one of the gallery's strips as an address that contains the picture."""
+    """Return the middle one of the gallery's strips as a data URI."""
     entries = json.loads((evaluated / "gallery.json").read_text(encoding="utf-8"))
     with Image.open(evaluated / entries[len(entries) // 2]["strip"]) as strip:
         white = Image.new("RGBA", strip.size, "white")

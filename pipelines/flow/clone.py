@@ -1,4 +1,4 @@
-"""A workspace of its own for one job: a clone that gets its data from, and gives its results to, DVC remotes."""
+"""A clone of the project for one job, which fetches data from and pushes results to DVC remotes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipelines.dvc.git import git
 
 
 @dataclass(frozen=True)
-class Source:
+class CloneSource:
     """Where clones come from and results go to; the same for all workers, on whichever machine they are.
 
     Args:
@@ -30,7 +30,7 @@ class Source:
     inputs: tuple[str, ...]
 
 
-def source_of(root: Path, remote: str) -> Source:
+def source_of(root: Path, remote: str) -> CloneSource:
     """Return the source for jobs on the committed state of a project.
 
     Raises:
@@ -42,10 +42,10 @@ def source_of(root: Path, remote: str) -> Source:
         raise PipelineError(f"{files} changed since the last commit, and clones hold what is committed; commit first")
     tracked = sorted([*root.glob("*.dvc"), *root.glob("models/*.dvc")])
     inputs = tuple(str(path.relative_to(root)) for path in tracked if path.is_file())
-    return Source(str(root), revision, remote, inputs)
+    return CloneSource(str(root), revision, remote, inputs)
 
 
-def make_clone(source: Source, folder: Path, settings: Mapping[str, Any]) -> None:
+def make_clone(source: CloneSource, folder: Path, settings: Mapping[str, Any]) -> None:
     """Clone the project, fetch its data and change settings.
 
     Args:

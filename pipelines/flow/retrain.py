@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 _RETRY_DELAYS_S = [5.0, 30.0]
 # What a share or an object store may answer once and not the next time.
-_PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTUNREACH}
+_TRANSIENT = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTUNREACH}
 
 
 def _run_name() -> str:
@@ -94,7 +94,9 @@ class _Tasks:
     def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         name = function.__name__
         retried = {} if name == reproduce_domain.__name__ else {
-            "retries": len(_RETRY_DELAYS_S), "retry_delay_seconds": _RETRY_DELAYS_S, "retry_condition_fn": _may_pass,
+            "retries": len(_RETRY_DELAYS_S),
+            "retry_delay_seconds": _RETRY_DELAYS_S,
+            "retry_condition_fn": _is_transient,
         }  # fmt: skip
         has_domain = "domain" in function.__annotations__
         return task(  # type: ignore[call-overload]
@@ -121,10 +123,10 @@ class _Tasks:
         return run
 
 
-def _may_pass(task: object, task_run: object, state: State[Any]) -> bool:
+def _is_transient(task: object, task_run: object, state: State[Any]) -> bool:
     """Say whether a step failed for a reason that may be gone in a moment: storage or network."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and error.errno in _PASSING
+    return isinstance(error, OSError) and error.errno in _TRANSIENT
 
 
 def _purpose(domains: Sequence[str], force: bool) -> str:

@@ -1,4 +1,4 @@
-"""Many trainings at once: domains x methods x seeds, each in a clone of its own, on one machine or many."""
+"""Sweeps: domains x methods x seeds, each trained in a clone of its own, on one machine or many."""
 
 import json
 import os
@@ -20,14 +20,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from naslora_core.errors import PipelineError
-from pipelines.flow.clone import Source, compute, make_clone, source_of
+from pipelines.flow.clone import CloneSource, compute, make_clone, source_of
 from stages.paths import StagePaths
 
 RunnerName = Literal["threads", "dask", "ray"]
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One training: a domain, a method of adapter.method, and a seed."""
 
     domain: str
@@ -39,12 +39,12 @@ class Job:
         return {"domains": [self.domain], "adapter.method": self.method, "seed": self.seed}
 
 
-def jobs_of(domains: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[Job]:
+def jobs_of(domains: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[SweepJob]:
     """Return every combination."""
-    return [Job(*one) for one in product(domains, methods, seeds)]
+    return [SweepJob(*one) for one in product(domains, methods, seeds)]
 
 
-def run_job(source: Source, job: Job, say: Callable[[str], None]) -> dict[str, Any]:
+def run_job(source: CloneSource, job: SweepJob, say: Callable[[str], None]) -> dict[str, Any]:
     """Train and measure in a clone that vanishes afterwards; its results are on the remote of `source`.
 
     Returns:
@@ -60,13 +60,13 @@ def run_job(source: Source, job: Job, say: Callable[[str], None]) -> dict[str, A
 
 
 @task(cache_policy=NO_CACHE, task_run_name="{job.domain} · {job.method} · seed {job.seed}")
-def train_and_measure(source: Source, job: Job) -> dict[str, Any]:
+def train_and_measure(source: CloneSource, job: SweepJob) -> dict[str, Any]:
     """Run a job on whichever worker is free."""
     return run_job(source, job, get_run_logger().info)
 
 
 @flow(name="sweep", validate_parameters=False)
-def sweep(source: Source, jobs: list[Job]) -> list[dict[str, Any]]:
+def sweep(source: CloneSource, jobs: list[SweepJob]) -> list[dict[str, Any]]:
     """Run all jobs and show their scores; a job that fails leaves the others alone.
 
     Raises:
@@ -82,7 +82,7 @@ def sweep(source: Source, jobs: list[Job]) -> list[dict[str, Any]]:
     return rows
 
 
-def run_sweep(root: Path, jobs: list[Job], remote: str, runner: RunnerName, workers: int) -> list[dict[str, Any]]:
+def run_sweep(root: Path, jobs: list[SweepJob], remote: str, runner: RunnerName, workers: int) -> list[dict[str, Any]]:
     """Run jobs on the committed state of a project.
 
     Args:

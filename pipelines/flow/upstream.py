@@ -1,4 +1,4 @@
-"""Take over data that others have pushed: data.dvc through git, its files from the DVC remote."""
+"""Take over data that others have pushed: data.dvc by git, its files from the DVC remote."""
 
 from collections.abc import Callable
 from pathlib import Path

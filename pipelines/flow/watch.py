@@ -1,6 +1,6 @@
-"""Notice that data has changed, by looking again and again: that works on network shares too.
+"""Notice changed data by polling, which works on network shares too.
 
-File systems report changes only for local disks, so there is no such thing to wait for.
+File systems report changes of local disks only.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _WATCHED = ("data", "params.yaml")
 
 
 class Watcher:
-    """Say when the data has changed and has come to rest.
+    """Say when the data has changed and is no longer changing.
 
     What was seen last is kept in .naslora/watched, so that a change while nobody looked is noticed as well.
 
@@ -26,7 +26,7 @@ class Watcher:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._memory = root / ".naslora" / "watched"
+        self._record = root / ".naslora" / "watched"
         self._previous = ""
 
     def look(self) -> str | None:
@@ -36,12 +36,12 @@ class Watcher:
         """
         state = fingerprint(self._root)
         settled, self._previous = state == self._previous, state
-        known = self._memory.read_text(encoding="utf-8") if self._memory.is_file() else ""
+        known = self._record.read_text(encoding="utf-8") if self._record.is_file() else ""
         return state if settled and state != known else None
 
-    def remember(self, state: str) -> None:
-        """Keep in mind that `state` has been told of; call it once the message is out."""
-        with atomic_file(self._memory) as temporary:
+    def mark_reported(self, state: str) -> None:
+        """Store that `state` has been reported, so that it is not reported again; call it once the message is out."""
+        with atomic_file(self._record) as temporary:
             temporary.write_text(state, encoding="utf-8")
 
 
@@ -71,7 +71,7 @@ def watch(root: Path, every_s: float, tell: Callable[[str], None], before: Calla
         if state := watcher.look():
             try:
                 tell(state)
-                watcher.remember(state)
+                watcher.mark_reported(state)
             except OSError:
                 # The server is away for a moment; the state is not forgotten.
                 pass

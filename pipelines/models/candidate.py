@@ -1,4 +1,4 @@
-"""The model that the last run has made, with all that says what it was made from."""
+"""The model that the last run has made, with its provenance: data, settings, code, base and seeds."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ from naslora_core.config import Params
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import PipelineError
 from naslora_core.files import file_sha256
-from pipelines.dvc.git import git
 from pipelines.dvc.lock_file import DvcLock
-from pipelines.models.registry import Version, utc_now
-from pipelines.models.score_fingerprint import yardstick
+from pipelines.models.registry import ModelVersion, utc_now
+from pipelines.models.score_fingerprint import score_fingerprint
 from stages.paths import StagePaths
+from stages.provenance import code_revision
 
 MODEL, START, EVIDENCE = "model", "start", "evidence"
 PAIRS_FILE = f"{EVIDENCE}/pairs.json"
@@ -62,29 +62,29 @@ def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
     return Candidate(domain, merge.outs[weights], files)
 
 
-def describe(root: Path, lock: DvcLock, candidate: Candidate, params: Params, number: int) -> Version:
+def describe(root: Path, lock: DvcLock, candidate: Candidate, params: Params, number: int) -> ModelVersion:
     """Return the entry of a candidate in the registry."""
     origin = _json(candidate.files[f"{MODEL}/model.json"])["origin"]
     certificate = candidate.files[f"{MODEL}/certificate.json"]
-    return Version(
+    return ModelVersion(
         number=number,
         created=utc_now(),
         identity=candidate.identity,
         files={name: file_sha256(path) for name, path in sorted(candidate.files.items())},
         data=_data_version(root, candidate.files[f"{EVIDENCE}/manifest.json"]),
         params=lock.params(candidate.domain),
-        code=_code_revision(root),
+        code=_code(root),
         base=origin["base"],
         seeds=[origin["seed"]],
         certificate=_json(certificate),
         metrics=_json(candidate.files[f"{MODEL}/metrics.json"])["merged"],
-        yardstick=yardstick(root, lock, candidate.domain, params),
+        yardstick=score_fingerprint(root, lock, candidate.domain, params),
         training=_json(candidate.files[f"{EVIDENCE}/training.json"]),
     )
 
 
 def pair_hashes(root: Path, domain: str) -> dict[str, str]:
-    """Return, by name, what tells whether a pair of a domain is the same as another time: split and content."""
+    """Return a SHA-256 over the split and the content of every pair of a domain, by name."""
     dataset = read_dataset(StagePaths(root).data(domain))
     return {pair.name: fingerprint(replace(dataset, pairs=(pair,))) for pair in dataset.pairs}
 
@@ -100,13 +100,9 @@ def _data_version(root: Path, manifest: Path) -> dict[str, Any]:
     }
 
 
-def _code_revision(root: Path) -> str:
-    try:
-        revision = git(root, "rev-parse", "HEAD")
-    except PipelineError:
-        return "unknown"
-    changed = git(root, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
-    return revision + ("+changes" if changed else "")
+def _code(root: Path) -> str:
+    revision = code_revision(root, "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
+    return "unknown" if revision is None else revision.commit + "+changes" * revision.is_changed
 
 
 def _json(path: Path) -> Any:

@@ -14,12 +14,12 @@ from naslora_core.evaluation.summary import bootstrap_interval
 from naslora_core.progress import Progress
 from naslora_core.report.headline import Interval
 from pipelines.models.candidate import EVIDENCE, MODEL
-from pipelines.models.registry import Registry, Version
+from pipelines.models.registry import ModelRegistry, ModelVersion
 from pipelines.models.score_fingerprint import test_split
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One metric of both models: means over images, and the mean paired difference, candidate minus serving."""
 
     metric: str
@@ -29,7 +29,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ModelComparison:
     """Two versions of a model on the same images.
 
     Args:
@@ -48,20 +48,20 @@ class Comparison:
     images: int
     left_out: tuple[str, ...]
     remeasured: bool
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
 
-    def row(self, metric: str) -> Row:
+    def row(self, metric: str) -> MetricRow:
         """Return the row of a metric."""
         return next(row for row in self.rows if row.metric == metric)
 
 
-def compare(root: Path, params: Params, domain: str, candidate: Version, progress: Progress) -> Comparison:
+def compare(root: Path, params: Params, domain: str, candidate: ModelVersion, progress: Progress) -> ModelComparison:
     """Compare a version with the one in service, image by image, with paired bootstrap intervals (95 %).
 
     Raises:
         DataError: if no test image is left that the model in service has not been trained on.
     """
-    registry = Registry(root)
+    registry = ModelRegistry(root)
     serving = registry.read(domain).in_service
     assert serving is not None, "the first model of a domain has nothing to be compared with"
     new = _stored_scores(registry.files(domain, candidate.number))
@@ -80,10 +80,10 @@ def compare(root: Path, params: Params, domain: str, candidate: Version, progres
         )
     old, new = old.loc[names], new.loc[names]
     rows = tuple(_row(metric, old[metric], new[metric], params.seed) for metric in METRICS)
-    return Comparison(domain, serving.number, candidate.number, len(names), left_out, remeasured, rows)
+    return ModelComparison(domain, serving.number, candidate.number, len(names), left_out, remeasured, rows)
 
 
-def judge(comparison: Comparison, rule: RetrainConfig) -> tuple[bool, str]:
+def judge(comparison: ModelComparison, rule: RetrainConfig) -> tuple[bool, str]:
     """Return whether the candidate is to be promoted, and why or why not in one sentence."""
     row = comparison.row(rule.metric)
     gain = row.difference
@@ -124,9 +124,9 @@ def _trained_on(files: Path) -> set[str]:
     return {str(item["name"]) for item in items if item["split"] != "test"}
 
 
-def _row(metric: str, old: pd.Series, new: pd.Series, seed: int) -> Row:
+def _row(metric: str, old: pd.Series, new: pd.Series, seed: int) -> MetricRow:
     before, after = old.to_numpy(dtype=np.float64), new.to_numpy(dtype=np.float64)
-    return Row(metric, *(_interval(values, seed) for values in (before, after, after - before)))
+    return MetricRow(metric, *(_interval(values, seed) for values in (before, after, after - before)))
 
 
 def _interval(values: np.ndarray, seed: int) -> Interval:

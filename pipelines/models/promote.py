@@ -1,4 +1,4 @@
-"""Put models into service: a copy that no running stage can delete, of a version that can come back."""
+"""Put model versions into service: a copy in serving/<domain>, which no running stage deletes."""
 
 import filecmp
 import shutil
@@ -10,16 +10,16 @@ from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.files import atomic_directory, file_sha256, write_json
 from pipelines.dvc.lock_file import DvcLock
 from pipelines.models.candidate import MODEL, PAIRS_FILE, Candidate, describe, pair_hashes
-from pipelines.models.registry import Record, Registry, Version, next_number
+from pipelines.models.registry import ModelRegistry, ModelVersion, Record, next_number
 
 
-def register(root: Path, lock: DvcLock, candidate: Candidate, params: Params) -> Version:
+def register(root: Path, lock: DvcLock, candidate: Candidate, params: Params) -> ModelVersion:
     """Keep a candidate's files and write down what it was made from; it is not in service by that.
 
     Returns:
         Its version; that of an earlier registration if there is one.
     """
-    registry = Registry(root)
+    registry = ModelRegistry(root)
     record = registry.read(candidate.domain)
     if known := record.find(candidate.identity):
         return known
@@ -42,7 +42,7 @@ def put_into_service(
         ConfigError: if there is no such version, or it is in service already.
         PipelineError: if its files are lost or damaged; the model in service stays.
     """
-    registry = Registry(root)
+    registry = ModelRegistry(root)
     record = registry.read(domain)
     version = record.version(number)
     if record.serving == number:
@@ -55,13 +55,13 @@ def put_into_service(
 
 def keep(root: Path, domain: str, number: int, reason: str) -> None:
     """Write down that a version was judged and is not put into service."""
-    registry = Registry(root)
+    registry = ModelRegistry(root)
     registry.write(registry.read(domain).decided("kept", number, reason))
 
 
 def restore(root: Path, domain: str) -> bool:
     """Make serving/<domain> hold the version that the registry names; returns whether it had to be copied."""
-    registry = Registry(root)
+    registry = ModelRegistry(root)
     version = registry.read(domain).in_service
     if version is None:
         return False
@@ -99,7 +99,7 @@ def previous_in_service(record: Record) -> int:
     return stack[-2]
 
 
-def _require_intact(folder: Path, version: Version) -> None:
+def _require_intact(folder: Path, version: ModelVersion) -> None:
     for name, expected in version.files.items():
         path = folder / name
         if not path.is_file() or file_sha256(path) != expected:

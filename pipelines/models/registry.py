@@ -18,7 +18,7 @@ from naslora_core.reading import read_model
 FORMAT: Literal[1] = 1
 
 
-class Version(Section):
+class ModelVersion(Section):
     """A trained model and what it was made from.
 
     Attributes:
@@ -68,10 +68,10 @@ class Record(Section):
     format: Literal[1] = FORMAT
     domain: DomainName
     serving: PositiveInt | None = None
-    versions: tuple[Version, ...] = ()
+    versions: tuple[ModelVersion, ...] = ()
     events: tuple[Event, ...] = ()
 
-    def version(self, number: int) -> Version:
+    def version(self, number: int) -> ModelVersion:
         """Return a version.
 
         Raises:
@@ -83,7 +83,7 @@ class Record(Section):
         numbers = ", ".join(str(version.number) for version in self.versions) or "none yet"
         raise ConfigError(f"'{self.domain}' has no version {number}; known: {numbers}. See naslora models list")
 
-    def find(self, identity: str) -> Version | None:
+    def find(self, identity: str) -> ModelVersion | None:
         """Return the version with these weights, if there is one."""
         return next((version for version in self.versions if version.identity == identity), None)
 
@@ -92,11 +92,11 @@ class Record(Section):
         return next((event for event in reversed(self.events) if event.version == number), None)
 
     @property
-    def in_service(self) -> Version | None:
+    def in_service(self) -> ModelVersion | None:
         """The version in service, if any."""
         return None if self.serving is None else self.version(self.serving)
 
-    def with_version(self, version: Version) -> "Record":
+    def with_version(self, version: ModelVersion) -> "Record":
         """Return the record with one more version."""
         return self.model_copy(update={"versions": (*self.versions, version)})
 
@@ -107,7 +107,7 @@ class Record(Section):
         return self.model_copy(update={"serving": serving, "events": (*self.events, event)})
 
 
-class Registry:
+class ModelRegistry:
     """The records of a project, and the files of every version.
 
     Args:

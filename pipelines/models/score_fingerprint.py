@@ -1,4 +1,4 @@
-"""What a score depends on beside the model: the test images, how they are scored, and the code that does it."""
+"""A fingerprint of what a score depends on beside the model: test images, settings and code of the scoring."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from pipelines.dvc.lock_file import DvcLock
 from stages.paths import StagePaths
 
 
-def yardstick(root: Path, lock: DvcLock, domain: str, params: Params) -> str:
+def score_fingerprint(root: Path, lock: DvcLock, domain: str, params: Params) -> str:
     """Return what identifies a measurement: scores with the same one may be compared as they were stored.
 
     Returns:

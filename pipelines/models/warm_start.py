@@ -1,4 +1,4 @@
-"""Lay out an earlier adapter for a training to start from, where that is asked for and fits."""
+"""Warm start: let a training start from the adapter in service, where that is asked for and fits."""
 
 import json
 import shutil
@@ -10,28 +10,28 @@ from naslora_core.adapted.warm_start import FORMAT, START_FILE
 from naslora_core.config import Params
 from naslora_core.files import atomic_directory, write_json
 from pipelines.models.candidate import PAIRS_FILE, START, pair_hashes
-from pipelines.models.registry import Registry, Version
+from pipelines.models.registry import ModelRegistry, ModelVersion
 from stages.paths import StagePaths
 
 # A change in one of these is a change of what is trained, and asks for a training from the start.
 _SETTINGS = ("seed", "model", "adapter", "search", "train")
 
 
-def lay_out(root: Path, params: Params, domain: str, say: Callable[[str], None]) -> None:
+def prepare_warm_start(root: Path, params: Params, domain: str, say: Callable[[str], None]) -> None:
     """Put the adapter in service where search_train looks for one, if the domain only grew since; else clear it.
 
     The start is no dependency of the stage: DVC would train again whenever another model is promoted. That a
     model had one stands in its metrics, in the registry and in the decision about it.
     """
     target = StagePaths(root).warm_start(domain)
-    version = Registry(root).read(domain).in_service if params.retrain.warm_start else None
+    version = ModelRegistry(root).read(domain).in_service if params.retrain.warm_start else None
     reason = "" if version is None else _why_not(root, params, domain, version)
     if version is None or reason:
         shutil.rmtree(target, ignore_errors=True)
         if reason:
             say(f"{domain}: trained from the start, {reason}")
         return
-    files = Registry(root).files(domain, version.number) / START
+    files = ModelRegistry(root).files(domain, version.number) / START
     with atomic_directory(target) as folder:
         for file in sorted(files.iterdir()):
             shutil.copy2(file, folder / file.name)
@@ -41,7 +41,7 @@ def lay_out(root: Path, params: Params, domain: str, say: Callable[[str], None])
     say(f"{domain}: starts from version {version.number}, {params.retrain.warm_epochs} epochs")
 
 
-def saved_and_cost(version: Version, start: Version) -> str:
+def describe_warm_start(version: ModelVersion, start: ModelVersion) -> str:
     """Say, of a model with a warm start, how long its training took beside that of the model it started from."""
     new, old = version.training, start.training
     return (
@@ -50,12 +50,12 @@ def saved_and_cost(version: Version, start: Version) -> str:
     )
 
 
-def _why_not(root: Path, params: Params, domain: str, version: Version) -> str:
+def _why_not(root: Path, params: Params, domain: str, version: ModelVersion) -> str:
     """Return why a training cannot start from a version; "" if it can."""
     settings: dict[str, Any] = params.model_dump(mode="json", include=set(_SETTINGS))
     if changed := [name for name in _SETTINGS if version.params.get(name) != settings[name]]:
         return f"because {', '.join(changed)} changed in params.yaml"
-    before = json.loads((Registry(root).files(domain, version.number) / PAIRS_FILE).read_text(encoding="utf-8"))
+    before = json.loads((ModelRegistry(root).files(domain, version.number) / PAIRS_FILE).read_text(encoding="utf-8"))
     now = pair_hashes(root, domain)
     gone = sum(name not in now for name in before)
     other = sum(name in now and now[name] != content for name, content in before.items())

@@ -1,4 +1,4 @@
-"""Images in, files out: tiles and small images share batches, and each image stands or fails on its own."""
+"""Predict images in batches of tiles and write their files; an image that cannot be read leaves the others alone."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The files that a prediction becomes: mask, overlay, probability, polygons; each is whole or not there."""
+"""The files that a prediction becomes, each written atomically: mask, overlay, probability, polygons."""
 
 import tempfile
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One run of `naslora predict`: from what was asked for to what there is to say at the end."""
+"""One run of `naslora predict`: find the images and the model, predict, write the files and sum up."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _LEAST_TILE_PX = 32
 
 
 @dataclass(frozen=True)
-class Request:
+class PredictRequest:
     """What the command line asks for; docs/predict.md explains each. None stands for what params.yaml says."""
 
     images: Sequence[str]
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictOutcome:
     """What a run did; `rows` are of all images that were asked for, and of those of the run it resumed."""
 
     folder: Path
@@ -80,7 +80,7 @@ class Outcome:
         return lines
 
 
-def run(request: Request, root: Path, progress: Progress) -> Outcome:
+def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutcome:
     """Predict the images of a request; predictions.csv is written even if that is interrupted.
 
     Args:
@@ -112,17 +112,17 @@ def run(request: Request, root: Path, progress: Progress) -> Outcome:
     finally:
         write_rows(request.out, rows)
     coco = write_coco(request.out, rows, choice.classes) if request.polygons == "coco" else None
-    return Outcome(request.out, rows, coco)
+    return PredictOutcome(request.out, rows, coco)
 
 
 def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:
     """Return how images are cut.
 
     Args:
-        tile: "auto" cuts what `TrainingImages.tile_side` says, and nothing if the model does not remember its
-            images; "off" cuts nothing; a number is the side of a tile in pixels.
+        tile: "auto" cuts what `TrainingImages.tile_side` says, and nothing if that is unknown; "off" cuts nothing;
+            a number is the side of a tile in pixels.
         overlap: share of a tile, 0..0.5.
-        training: what the model remembers.
+        training: sizes of the images that the model was trained on; None if they are unknown.
 
     Raises:
         ConfigError: if `tile` is neither a word it knows nor a number that is large enough.

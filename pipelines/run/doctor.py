@@ -1,7 +1,6 @@
 """Look at an installation: what is there, what is missing, what to do about it."""
 
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -13,7 +12,8 @@ from packaging.requirements import Requirement
 from naslora_core.config import Params, load_params
 from naslora_core.errors import NasLoraError
 from pipelines.dvc import command as dvc
-from pipelines.run.project import project_root
+from pipelines.dvc.git import is_git_installed
+from pipelines.run.inputs import project_root
 from stages.paths import StagePaths
 
 _SHOWN = (
@@ -87,7 +87,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _git() -> Finding:
-    if shutil.which("git"):
+    if is_git_installed():
         return Finding("ok", "git", "found")
     return Finding("note", "git", "not found", "install git to compare runs with dvc metrics diff and dvc exp")
 

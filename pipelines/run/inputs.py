@@ -1,4 +1,4 @@
-"""Check what a run needs before anything is started."""
+"""Find the project and the domains that a command is meant for, and check that what a run needs is there."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,25 @@ from pathlib import Path
 from naslora_core.config import Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
 from stages.paths import StagePaths
+
+
+def project_root(start: Path | None = None) -> Path:
+    """Return the nearest folder, from `start` upwards, that holds dvc.yaml and params.yaml.
+
+    Args:
+        start: where to begin; None is the working folder.
+
+    Raises:
+        ConfigError: if no folder up to the top of the file system is a project.
+    """
+    origin = (start or Path.cwd()).resolve()
+    for folder in (origin, *origin.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "params.yaml").is_file():
+            return folder
+    raise ConfigError(
+        f"{origin} is not in a naslora project: no dvc.yaml beside a params.yaml from here upwards; "
+        "change to the folder you cloned"
+    )
 
 
 def choose_domains(params: Params, wanted: Sequence[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ Hold = Callable[[Path, float, Callable[[str], None]], AbstractContextManager[Non
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What a run has led to.
 
     Args:
@@ -60,7 +60,7 @@ def directly(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
     return function
 
 
-def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -> Outcome:
+def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -> RunOutcome:
     """Bring the pipeline up to date, and put each new model into service that is better than the one there.
 
     The working data is judged first: DVC commits changed data before any stage has seen it. A domain that fails
@@ -98,7 +98,7 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
             raise PipelineError("\n".join(failed.values()))
     paths = StagePaths(request.root)
     headline = headline_rows(paths.output("evaluate"), chosen)
-    return Outcome(rerun, decisions, restored, headline, paths.output("report") / "index.html")
+    return RunOutcome(rerun, decisions, restored, headline, paths.output("report") / "index.html")
 
 
 def unpack_domains(request: Request, params: Params) -> None:

@@ -14,12 +14,12 @@ from pipelines.dvc import command as dvc
 from pipelines.dvc.lock_file import DvcLock
 from pipelines.models.candidate import MODEL, find_candidate
 from pipelines.models.promote import keep, put_into_service, register, restore
-from pipelines.models.registry import Registry, Version
-from pipelines.models.warm_start import lay_out, saved_and_cost
+from pipelines.models.registry import ModelRegistry, ModelVersion
+from pipelines.models.warm_start import describe_warm_start, prepare_warm_start
 from stages.paths import StagePaths
 
 if TYPE_CHECKING:
-    from pipelines.models.compare import Comparison
+    from pipelines.models.compare import ModelComparison
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Decision:
     """
 
     domain: str
-    version: Version
+    version: ModelVersion
     promoted: bool
     reason: str
-    comparison: "Comparison | None"
+    comparison: "ModelComparison | None"
     warm_start: str
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Decision:
         return f"{self.domain} version {self.version.number} {word}; {self.reason}{warm}"
 
 
-def detect(request: Request) -> dvc.Changes:
+def detect(request: Request) -> dvc.ChangedStages:
     """Find out what has changed: data, settings or code, by DVC's own records."""
     changes = dvc.status(request.root, request.wait_s, request.say)
     request.say(f"changed: {', '.join(changes.stages) or 'nothing'}")
@@ -85,7 +85,7 @@ def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdi
 
 def reproduce_domain(request: Request, params: Params, domain: str) -> None:
     """Run what is out of date for a domain, up to its evaluation; raises PipelineError if a stage fails."""
-    lay_out(request.root, params, domain, request.say)
+    prepare_warm_start(request.root, params, domain, request.say)
     dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
 
 
@@ -94,7 +94,7 @@ def undecided(root: Path, lock: DvcLock, domain: str) -> bool:
     candidate = find_candidate(root, lock, domain)
     if candidate is None:
         return False
-    record = Registry(root).read(domain)
+    record = ModelRegistry(root).read(domain)
     version = record.find(candidate.identity)
     return version is None or record.decision_on(version.number) is None
 
@@ -106,7 +106,7 @@ def decide(request: Request, params: Params, domain: str) -> Decision:
     if candidate is None:
         raise PipelineError(f"'{domain}' has no finished model; start naslora run --domain {domain}")
     version = register(root, lock, candidate, params)
-    record = Registry(root).read(domain)
+    record = ModelRegistry(root).read(domain)
     comparison = None
     if event := record.decision_on(version.number):
         # An earlier try got as far as that, and failed at the copy.
@@ -125,7 +125,7 @@ def decide(request: Request, params: Params, domain: str) -> Decision:
         else:
             keep(root, domain, version.number, reason)
     start = version.training["warm_start"]
-    warm = saved_and_cost(version, record.version(start)) if start else ""
+    warm = describe_warm_start(version, record.version(start)) if start else ""
     decision = Decision(domain, version, promoted, reason, comparison, warm)
     _note_for_report(StagePaths(root).decision(domain), decision)
     request.say(str(decision))

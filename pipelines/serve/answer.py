@@ -1,4 +1,4 @@
-"""From an uploaded image to the answer, in the thread that predicts."""
+"""Predict an uploaded image and turn the prediction into the body of a response."""
 
 import base64
 import io

@@ -1,22 +1,19 @@
 """The server: a page, and an endpoint that answers an image with a mask."""
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
+from fastapi.responses import Response
 
 from naslora_core.config import ModelConfig
-from naslora_core.errors import NasLoraError
 from pipelines.serve.answer import OUTPUTS, Answer, predict_upload
 from pipelines.serve.guard import Guard, HostRule
 from pipelines.serve.memory import ModelMemory
 from pipelines.serve.offers import Offer, find_offers
-from pipelines.serve.refusal import Refusal
+from pipelines.serve.refusal import Refusal, add_error_handlers
 from pipelines.serve.upload import Upload, read_upload
 from pipelines.serve.worker import Worker
 
@@ -26,7 +23,6 @@ _PAGE = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-_LOG = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     # FastAPI's own pages load their scripts from the web.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.add_middleware(Guard, rule=settings.rule)
-    _add_errors(app)
+    add_error_handlers(app)
     _add_page(app)
 
     @app.get("/healthz")
@@ -132,27 +128,3 @@ def _always(answer: Response) -> Callable[[Request], Awaitable[Response]]:
         return answer
 
     return page
-
-
-def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(request: Request, error: Refusal) -> JSONResponse:
-        return JSONResponse({"error": error.message}, error.status, error.headers)
-
-    @app.exception_handler(HTTPException)
-    async def no_such_page(request: Request, error: HTTPException) -> JSONResponse:
-        message = (
-            f"{request.method} {request.scope['path'][:80]}: {error.detail}; there are /, /api/models, /api/predict"
-        )
-        return JSONResponse({"error": message}, error.status_code, error.headers)
-
-    # Both name files of this machine, which is nobody's business who is not at its terminal.
-    @app.exception_handler(NasLoraError)
-    @app.exception_handler(OSError)
-    async def not_loadable(request: Request, error: Exception) -> JSONResponse:
-        _LOG.error("%s", error)
-        return JSONResponse({"error": "this model cannot be loaded; the server's terminal says why"}, 500)
-
-    @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "the server failed at this request; its terminal says how"}, 500)

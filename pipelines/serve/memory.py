@@ -1,4 +1,4 @@
-"""Models in memory: adapters take turns on one base, whole models come and go."""
+"""Models in memory: adapters share one base, and of whole models the most recently used are kept."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _Key = tuple[str, tuple[int, int]]
 
 
 class ModelMemory:
-    """Load models when they are asked for, and keep those asked for last; for use by one thread.
+    """Load models when they are asked for, and keep the most recently used; for use by one thread.
 
     The base is in memory once, for itself and for all adapters that leave its own weights alone. Any other model is
     a whole SAM.

@@ -1,4 +1,4 @@
-"""Which models can be asked: those in service, the base, and what trials and the pipeline have made."""
+"""Which models the server offers: those in service, the base, and what trials and the pipeline have made."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An image and a few words out of a request, read piece by piece into memory and never onto a disk."""
+"""Read the image and the fields of a form, piece by piece into memory and never onto a disk."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from pipelines.serve.refusal import Refusal
 
 _TIMEOUT_S = 60.0
-# The words and the lines between the parts.
+# The fields, and the lines between the parts.
 _FORM_BYTES = 1 << 16
 
 

@@ -1,4 +1,4 @@
-"""One prediction at a time, and a line of requests that cannot grow without bound."""
+"""One prediction at a time, and a bounded queue of requests."""
 
 import asyncio
 import math

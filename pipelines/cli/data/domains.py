@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.run.project import project_root
-
 if TYPE_CHECKING:
     from naslora_core.data.dataset.dataset import Dataset
 
@@ -15,6 +13,8 @@ def data_folder() -> Path:
     Raises:
         ConfigError: outside of a project.
     """
+    from pipelines.run.inputs import project_root
+
     return project_root() / "data"
 
 
@@ -24,6 +24,7 @@ def find_domain(name: str) -> Path:
     Raises:
         ConfigError: if there is no data of that name; the message lists the domains there are.
     """
+    from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
     from stages.runner import require_domain
 

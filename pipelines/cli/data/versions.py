@@ -25,12 +25,12 @@ def diff(
     """Tell what changed from one version of a domain to another, without checking anything out."""
     from naslora_core.data.curation.changes import find_changes
     from naslora_core.errors import ConfigError
-    from pipelines.dvc.data_versions import Store
-    from pipelines.run.project import project_root
+    from pipelines.dvc.data_versions import DataVersions
+    from pipelines.run.inputs import project_root
 
-    store = Store(project_root())
-    old = store.version(domain, before)
-    new = store.working_version(domain) if after is None else store.version(domain, after)
+    versions = DataVersions(project_root())
+    old = versions.version(domain, before)
+    new = versions.working_version(domain) if after is None else versions.version(domain, after)
     if not old.splits and not new.splits:
         raise ConfigError(
             f"there is no domain '{domain}' in {old.label}, and none in {new.label}; see naslora data list"
@@ -50,18 +50,18 @@ def log(domain: Annotated[str, typer.Argument(help="Which domain.")], as_json: J
     model.json under origin.
     """
     from naslora_core.errors import ConfigError, DataError
-    from pipelines.dvc.data_versions import Store
-    from pipelines.run.project import project_root
+    from pipelines.dvc.data_versions import DataVersions
+    from pipelines.run.inputs import project_root
 
     root = project_root()
-    store, models = Store(root), _models(root, domain)
+    versions, models = DataVersions(root), _models(root, domain)
     lines: list[str] = []
     rows: list[dict[str, object]] = []
     earlier: tuple[object, ...] = ()
-    for commit in reversed(store.commits()):
+    for commit in reversed(versions.commits()):
         row: dict[str, object] = asdict(commit)
         try:
-            version = store.version(domain, commit.revision)
+            version = versions.version(domain, commit.revision)
         except DataError as error:
             rows.append(row | {"error": str(error)})
             lines.append(f"{commit.revision}  {commit.date}  {error}")
@@ -70,7 +70,7 @@ def log(domain: Annotated[str, typer.Argument(help="Which domain.")], as_json: J
         if content == earlier or (not version.card and not lines):
             continue
         earlier = content
-        digest = store.dataset_sha256(domain, version)
+        digest = versions.dataset_sha256(domain, version)
         counted = f"{len(version.images)} images, {len(version.masks)} masks, {len(version.quarantined)} in quarantine"
         models_of = [name for name, sha256 in models.items() if sha256 and sha256 == digest]
         trained = "".join(f"  <- {name}" for name in models_of)

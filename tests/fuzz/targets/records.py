@@ -12,7 +12,7 @@ from naslora_core.data.curation.quarantine_record import finish_interrupted
 from naslora_core.data.prepared.clearance import clearance
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.data.preprocess.earlier import open_earlier_output
-from pipelines.models.registry import Registry
+from pipelines.models.registry import ModelRegistry
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import SIDE, as_json, as_npy, as_tar, card, pairs
 
@@ -135,6 +135,6 @@ RECORD = {"format": 1, "domain": "discs", "serving": 1, "versions": [VERSION], "
 def registry(folder: Path) -> None:
     from pipelines.models.promote import restore as put_back
 
-    record = Registry(folder).read("discs")
+    record = ModelRegistry(folder).read("discs")
     if record.in_service:
         put_back(folder, "discs")

@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from naslora_core.errors import PipelineError
 from pipelines.dvc import command as dvc
-from pipelines.dvc.recover import mend
+from pipelines.dvc.recover import recover
 
 
 @pytest.mark.parametrize("table", ["", '{"write": {'])
@@ -30,9 +30,9 @@ def test_what_a_dvc_is_writing_is_left_alone(tmp_path, file, lock, printed):
     (tmp_path / file).touch()
     with (tmp_path / lock).open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert mend(tmp_path, printed, pytest.fail)
+        assert recover(tmp_path, printed, pytest.fail)
     assert (tmp_path / file).exists()
-    assert mend(tmp_path, printed, print)
+    assert recover(tmp_path, printed, print)
     assert not (tmp_path / file).exists()
 
 

@@ -1,14 +1,14 @@
 """What of dvc's output a user sees, and what explains a failure."""
 
-from pipelines.dvc.repro_output import Transcript
+from pipelines.dvc.repro_output import ReproOutput
 
 
-def read(text: str) -> tuple[Transcript, list[str]]:
+def read(text: str) -> tuple[ReproOutput, list[str]]:
     said: list[str] = []
-    transcript = Transcript(said.append)
+    output = ReproOutput(said.append)
     for line in text.splitlines():
-        transcript.add(line)
-    return transcript, said
+        output.add(line)
+    return output, said
 
 
 def test_stages_and_their_progress_are_said_and_nothing_else():
@@ -33,14 +33,14 @@ def test_stages_and_their_progress_are_said_and_nothing_else():
 
 
 def test_a_stage_that_explains_itself_is_quoted_to_its_last_line():
-    transcript, _ = read(
+    output, _ = read(
         "Running stage 'validate@polyps':\n"
         "error: polyps REJECTED\n"
         "  error: not true that every mask opens [1 file]\n"
         "      masks/7.png: cut short\n"
         "ERROR: failed to reproduce 'validate@polyps': failed to run: python -m …, exited with 1\n"
     )
-    assert transcript.explain() == (
+    assert output.explain() == (
         "validate · polyps failed: polyps REJECTED\n"
         "  error: not true that every mask opens [1 file]\n"
         "      masks/7.png: cut short"
@@ -48,14 +48,14 @@ def test_a_stage_that_explains_itself_is_quoted_to_its_last_line():
 
 
 def test_a_killed_stage_is_explained_by_its_last_words():
-    transcript, _ = read(
+    output, _ = read(
         "Running stage 'merge@polyps':\n"
         "Killed\n"
         "ERROR: failed to reproduce 'merge@polyps': failed to run: python -m …, exited with 137\n"
     )
-    assert transcript.explain() == "merge · polyps failed: Killed"
+    assert output.explain() == "merge · polyps failed: Killed"
 
 
 def test_an_error_of_dvc_itself_is_passed_on():
-    transcript, _ = read("ERROR: '/x/dvc.yaml' is invalid.\n")
-    assert transcript.explain() == "dvc repro failed: '/x/dvc.yaml' is invalid."
+    output, _ = read("ERROR: '/x/dvc.yaml' is invalid.\n")
+    assert output.explain() == "dvc repro failed: '/x/dvc.yaml' is invalid."

@@ -166,6 +166,15 @@ def test_runs_that_nobody_served_at_their_time_are_not_made_up_for(tmp_path):
     assert drop_late_runs("retrain/nobody") == 0
 
 
+@pytest.mark.parametrize(("found", "zone"), [("Europe/Zurich", "Europe/Zurich"), (None, "UTC")])
+def test_the_calendar_is_that_of_this_machine(tmp_path, monkeypatch, found, zone):
+    from pipelines.flow.deploy import Triggers, deployment_of
+
+    monkeypatch.setattr("tzlocal.get_localzone_name", lambda: found)
+    (schedule,) = deployment_of(tmp_path, (), Triggers(None, "0 3 * * 6", None)).schedules
+    assert schedule.schedule.timezone == zone
+
+
 def test_a_change_counts_once_it_has_come_to_rest(tmp_path):
     from pipelines.flow.watch import Watcher
 
@@ -176,7 +185,7 @@ def test_a_change_counts_once_it_has_come_to_rest(tmp_path):
     assert watcher.look() is None
     first = watcher.look()
     assert first
-    watcher.remember(first)
+    watcher.mark_reported(first)
     assert watcher.look() is None
     image.write_bytes(b"other")
     assert watcher.look() is None
@@ -190,18 +199,18 @@ def test_only_storage_and_network_are_tried_again():
     from prefect.states import Failed
 
     from naslora_core.errors import PipelineError
-    from pipelines.flow.retrain import _may_pass
+    from pipelines.flow.retrain import _is_transient
 
     for error, passing in (
         (OSError(5, "Input/output error"), True),
         (OSError(28, "No space"), False),
         (PipelineError("no"), False),
     ):
-        assert _may_pass(None, None, Failed(data=error)) is passing
+        assert _is_transient(None, None, Failed(data=error)) is passing
 
 
 def test_without_a_server_prefect_writes_into_the_project_only(tmp_path, monkeypatch):
-    from pipelines.flow.settings import use_project_settings
+    from pipelines.flow.server import use_project_settings
 
     for name in ("PREFECT_API_URL", "PREFECT_HOME"):
         monkeypatch.delenv(name, raising=False)

@@ -14,14 +14,14 @@ from naslora_core.progress import silent
 from pipelines.cli.app import app
 from pipelines.dvc.lock_file import DvcLock
 from pipelines.models.promote import previous_in_service, put_into_service, restore
-from pipelines.models.registry import Registry
+from pipelines.models.registry import ModelRegistry
 from pipelines.run.reproduce import reproduce
 from pipelines.run.steps import Request
 
 
 def improve(project, *numbers: int) -> None:
     """Register and promote further models of the discs, which differ in their weights."""
-    registry = Registry(project.root)
+    registry = ModelRegistry(project.root)
     for number in numbers:
         record = registry.read("discs")
         folder = registry.files("discs", number)
@@ -47,7 +47,7 @@ def served_weights(project) -> bytes:
 
 
 def test_a_model_records_what_it_was_made_from(project):
-    version = Registry(project.root).read("discs").version(1)
+    version = ModelRegistry(project.root).read("discs").version(1)
     lock = DvcLock(project.root).stage("merge", "discs")
     assert lock is not None
     assert version.identity == lock.outs["artifacts/merge/discs/model.safetensors"]
@@ -92,7 +92,7 @@ def test_an_unknown_version_is_answered_with_the_known_ones(project):
 def test_damaged_files_never_serve(project):
     improve(project, 2)
     before = project.snapshot("serving", "registry/discs.json")
-    weights = Registry(project.root).files("discs", 1) / "model" / "model.safetensors"
+    weights = ModelRegistry(project.root).files("discs", 1) / "model" / "model.safetensors"
     weights.write_bytes(b"half")
     with pytest.raises(PipelineError, match=r"model\.safetensors is damaged; restore"):
         put_into_service(project.root, "discs", 1, "rolled back", "test")
@@ -121,11 +121,11 @@ def test_a_record_with_a_conflict_is_named(project):
     path = project.root / "registry" / "discs.json"
     path.write_text("<<<<<<< HEAD\n" + path.read_text())
     with pytest.raises(PipelineError, match=r"discs\.json is no record of models"):
-        Registry(project.root).read("discs")
+        ModelRegistry(project.root).read("discs")
 
 
 def test_going_back_further_follows_what_has_served(project):
-    registry = Registry(project.root)
+    registry = ModelRegistry(project.root)
     improve(project, 2, 3)
     record = registry.read("discs")
     assert previous_in_service(record) == 2

@@ -17,7 +17,7 @@ from pipelines.predict.files import TileChoice, predict_files
 from pipelines.predict.inputs import InputImage, find_images, serving_folder
 from pipelines.predict.outputs import OutputChoice
 from pipelines.predict.record import Row, RunSettings, begin, read_rows, write_rows
-from pipelines.predict.run import Outcome, choose_tiles
+from pipelines.predict.run import PredictOutcome, choose_tiles
 
 WHOLE = TileChoice(lambda shape: None, 0.25)
 SETTINGS = RunSettings(model_sha256="a" * 64, threshold=0.5, tile="auto", overlap=0.25)
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(tmp_path):
         "a_mask.png",
         "c_mask.png",
     ]
-    outcome = Outcome(tmp_path / "out", rows, None)
+    outcome = PredictOutcome(tmp_path / "out", rows, None)
     text = "\n".join(outcome.lines())
     assert "2 of 4 images failed" in text
     assert "more than 8 bits" in text

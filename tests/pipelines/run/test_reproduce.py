@@ -5,14 +5,14 @@ from PIL import Image
 
 from naslora_core.errors import ConfigError, DataError, NasLoraError, PipelineError
 from naslora_core.progress import silent
-from pipelines.models.registry import Registry
-from pipelines.run.reproduce import Outcome, reproduce
+from pipelines.models.registry import ModelRegistry
+from pipelines.run.reproduce import RunOutcome, reproduce
 from pipelines.run.steps import Request
 
 ALL_OF_DISCS = ["evaluate@discs", "merge@discs", "report", "search_train@discs", "validate@discs"]
 
 
-def run(project, *domains: str, force: bool = False, said: list[str] | None = None) -> Outcome:
+def run(project, *domains: str, force: bool = False, said: list[str] | None = None) -> RunOutcome:
     say = (said if said is not None else []).append
     return reproduce(Request(project.root, domains, force, 5, say, silent))
 
@@ -121,7 +121,7 @@ def test_a_failed_domain_does_not_keep_the_others_from_their_models(project):
     with pytest.raises(PipelineError, match="merge · discs failed: no"):
         run(project)
     assert project.snapshot("serving/discs") == before
-    assert Registry(project.root).read("squares").serving == 2
+    assert ModelRegistry(project.root).read("squares").serving == 2
 
 
 def test_a_named_domain_runs_alone_and_the_report_follows(project):

@@ -34,6 +34,7 @@ from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from pipelines.cli import app as cli
 from pipelines.cli.serve import _host_rule, _listen
 from pipelines.serve.app import Settings, create_app
 from pipelines.serve.guard import HostRule
@@ -276,6 +277,17 @@ def test_a_server_for_other_machines_warns_and_takes_addresses_but_no_strange_na
     assert not rule.allows("evil.example")
     assert not HostRule().allows("192.0.2.7")
     assert not HostRule().allows("[")
+
+
+@pytest.mark.parametrize("package", ["python_multipart", "uvicorn"])
+def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys, "argv", ["naslora", "serve"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert (
+        capsys.readouterr().err == f"error: naslora serve needs {package}; install with: pip install 'naslora[serve]'\n"
+    )
 
 
 def test_a_port_that_is_taken_is_one_message():

@@ -105,7 +105,7 @@ def main() -> None:
     forms = {"licences": as_table, "sbom": as_sbom}
     if len(sys.argv) != 2 or sys.argv[1] not in forms:
         sys.exit(f"usage: python -m tools.inventory {'|'.join(forms)}")
-    sys.stdout.write(forms[sys.argv[1]](components(("peft",))) + "\n")
+    sys.stdout.write(forms[sys.argv[1]](components(("serve", "peft"))) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,11 @@ def serve(
 
     Images stay in memory and are forgotten with the answer. There is no login: whoever reaches the port can use it.
     """
+    _require_extra()
     import uvicorn
 
     from naslora_core.config import load_params
-    from pipelines.run.project import project_root
+    from pipelines.run.inputs import project_root
     from pipelines.serve.app import Settings, create_app
     from pipelines.serve.offers import find_offers
 
@@ -54,6 +55,16 @@ def serve(
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
     typer.echo("stopped")
+
+
+def _require_extra() -> None:
+    """Check that the extra is installed: without what reads forms, the server would start and fail at every upload."""
+    from importlib.util import find_spec
+
+    from naslora_core.errors import PipelineError
+
+    if missing := [name for name in ("fastapi", "python_multipart", "uvicorn") if find_spec(name) is None]:
+        raise PipelineError(f"naslora serve needs {', '.join(missing)}; install with: pip install 'naslora[serve]'")
 
 
 def _listen(host: str, port: int) -> "socket.socket":

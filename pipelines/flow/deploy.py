@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from naslora_core.errors import PipelineError
 from pipelines.flow.upstream import take_over_upstream
@@ -176,7 +177,14 @@ def resource_of(root: Path) -> str:
 
 
 def _local_timezone() -> str:
-    """Return the IANA name of this machine's time zone, or UTC where it has none."""
-    link = Path("/etc/localtime")
-    parts = link.resolve().parts
-    return "/".join(parts[parts.index("zoneinfo") + 1 :]) if "zoneinfo" in parts else "UTC"
+    """Return the IANA name of this machine's time zone, or UTC where it has none.
+
+    Raises:
+        PipelineError: if its settings name several.
+    """
+    from tzlocal import get_localzone_name
+
+    try:
+        return get_localzone_name() or "UTC"
+    except ZoneInfoNotFoundError as error:
+        raise PipelineError(f"this machine's time zone is not clear: {error.args[0]}") from error

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.project.test_pipeline_files import closure
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("naslora_core", "stages", "pipelines")
 FILES = sorted(str(path.relative_to(ROOT)) for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
@@ -20,8 +22,11 @@ FORBIDDEN = {
 }
 # The only places, as beginnings of paths, where a package may be imported.
 HOMES = {
-    "typer": ("pipelines/cli",),
-    "prefect": ("pipelines/",),
+    "typer": ("pipelines/cli/",),
+    "prefect": ("pipelines/flow/",),
+    "prefect_dask": ("pipelines/flow/",),
+    "prefect_ray": ("pipelines/flow/",),
+    "tzlocal": ("pipelines/flow/",),
     "great_expectations": ("naslora_core/quality/",),
     "segment_anything": ("naslora_core/sam/",),
     "dvc": (),
@@ -34,6 +39,30 @@ HOMES = {
     "torch.utils.tensorboard": ("stages/curves",),
     "rich": ("stages/console",),
 }
+# Which rooms of pipelines/ a room may import from. There is no circle.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "json_document": (),
+    "dvc": (),
+    "models": ("dvc",),
+    "run": ("dvc", "models"),
+    "flow": ("dvc", "run"),
+    "predict": (),
+    "serve": ("predict", "json_document"),
+    "bench": (),
+    "cli": ("bench", "dvc", "flow", "json_document", "models", "predict", "run", "serve"),
+}
+# What a trained model is used by: none of these loads the code that trains one, directly or through others.
+TRAINING_FREE = (
+    "naslora_core/merge/",
+    "naslora_core/predict",
+    "naslora_core/export/",
+    "naslora_core/adapted/",
+    "pipelines/predict/",
+    "pipelines/serve/",
+)
+# Choosing a merge asks for the Dice on the validation images, as training does after every epoch.
+VALIDATES = {"naslora_core/merge/choose.py", "naslora_core/merge/certificate.py"}
+VALIDATION = {"naslora_core/training/validate.py", "naslora_core/training/processes.py"}
 
 
 def imported(path: Path) -> set[str]:
@@ -70,8 +99,34 @@ def test_stages_meet_in_files_only(file):
         "stages.console",
         "stages.curves",
         "stages.paths",
+        "stages.provenance",
         "stages.runner",
     }
+
+
+def room(name: str) -> str:
+    """The room that a file or a module of pipelines lies in."""
+    return Path(name.replace(".py", "").replace(".", "/")).parts[1]
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith("pipelines/") and "/__init__" not in file])
+def test_rooms_of_the_pipelines_import_from_few_others(file):
+    own = room(file)
+    others = {room(name) for name in imported(ROOT / file) if within(name, "pipelines")} - {own}
+    assert others <= set(ROOMS[own])
+
+
+def test_the_rooms_have_no_circle():
+    done: set[str] = set()
+    while ready := {name for name, below in ROOMS.items() if name not in done and set(below) <= done}:
+        done |= ready
+    assert done == set(ROOMS)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.startswith(TRAINING_FREE)])
+def test_using_a_model_loads_nothing_of_training(file):
+    training = {name for name in closure(ROOT / file) if name.startswith("naslora_core/training/")}
+    assert training <= (VALIDATION if file in VALIDATES else set())
 
 
 def test_the_test_sees_an_import_in_a_function():

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from naslora_core.adapted.searched_layers import Layer, read_layers
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Training
 from naslora_core.report.figures.heat_map import draw_heat_map
 from naslora_core.report.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
-from naslora_core.searched_layers import Layer, read_layers
 
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
 # Of more rows than colours.

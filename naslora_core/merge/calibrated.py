@@ -18,14 +18,13 @@ from torch import Tensor, nn
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
 from naslora_core.data.prepared.batches import make_batch
-from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.data.prepared.prepared import PreparedData, evenly_spaced
 from naslora_core.errors import MergeError
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
 from naslora_core.merge.moments import Moments, input_of
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.spacing import evenly_spaced
 
 _BATCH_SIZE = 8
 

@@ -13,7 +13,7 @@ from naslora_core.merge.layers import Merged
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.validate import mean_dice
+from naslora_core.validation import mean_dice
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.pixels import read_image
 from naslora_core.data.dataset.splits import SPLITS
+from naslora_core.data.prepared.prepared import evenly_spaced
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.pictures.overlays import (
@@ -19,7 +20,6 @@ from naslora_core.pictures.overlays import (
     contours_of,
     panel,
 )
-from naslora_core.spacing import evenly_spaced
 
 COLUMNS = 5
 _PAPER, _INK, _EMPTY = (250, 250, 250), (30, 32, 38), (224, 226, 230)

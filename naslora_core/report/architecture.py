@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from naslora_core.searched_layers import Layer
+from naslora_core.adapted.searched_layers import Layer
 
 # Where a sentence has to call a mixture something; entropy is 1 for equal weights, 0 for a single one.
 UNDECIDED_FROM = 0.95

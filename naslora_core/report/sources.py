@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
+from naslora_core.adapted.searched_layers import Layer, read_layers
 from naslora_core.errors import DataError
 from naslora_core.quality.verdict import Verdict
 from naslora_core.report.headline import HeadlineRow, domain_rows
-from naslora_core.searched_layers import Layer, read_layers
 
 _CERTIFICATE_KEYS = (
     "mode", "passed", "images", "max_logit_difference", "relative_logit_difference", "mask_agreement",

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from naslora_core.adapted.architecture import searched_edges
+from naslora_core.adapted.searched_layers import normalised_entropy
 from naslora_core.adapters import Adapter
-from naslora_core.searched_layers import normalised_entropy
 
 
 @dataclass(frozen=True)

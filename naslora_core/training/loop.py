@@ -21,7 +21,7 @@ from naslora_core.training.history import (
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 from naslora_core.training.signals import DeferredSignals
-from naslora_core.training.validate import mean_dice
+from naslora_core.validation import dice_per_image
 
 
 @dataclass
@@ -105,7 +105,7 @@ class SearchAndTrain:
         phases = self._phases
         losses = phases.run_epoch(epoch, progress)
         phases.segmenter.eval()
-        dice = mean_dice(phases.segmenter, self._validation, phases.precision, processes=phases.processes)
+        dice = validation_dice(phases, self._validation)
         if phases.is_settled and dice > self._record.best_dice:
             self._record.best_dice, self._record.best_epoch = dice, epoch + 1
             self._best = snapshot(self._phases.segmenter.sam)
@@ -152,6 +152,14 @@ class SearchAndTrain:
             record["best_dice"],
         )
         return True
+
+
+def validation_dice(phases: AlternatingPhases, data: PreparedData) -> float:
+    """Return the mean Dice of the model as it is; processes that train together divide the images."""
+    share, weight = phases.processes.share(len(data))
+    return phases.processes.mean(
+        dice_per_image(phases.segmenter, data, range(len(data))[share], phases.precision), weight
+    )
 
 
 def _mean(values: list[float]) -> float:

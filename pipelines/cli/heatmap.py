@@ -22,11 +22,11 @@ def heatmap(
     from naslora_core.adapted.saved import load_adapted, read_adapter_config
     from naslora_core.config import load_params
     from naslora_core.data.dataset.dataset import read_dataset
+    from naslora_core.data.prepared.prepared import evenly_spaced
     from naslora_core.pictures.gradcam import explain_models
     from naslora_core.pictures.heat import write_heat_sheet
     from naslora_core.sam.checkpoint import load_base
     from naslora_core.sam.segmenter import PromptFreeSegmenter
-    from naslora_core.spacing import evenly_spaced
     from pipelines.run.inputs import project_root
     from stages.paths import StagePaths
     from stages.runner import ConsoleProgress, require_domain

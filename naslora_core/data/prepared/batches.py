@@ -10,10 +10,9 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.data.prepared.prepared import PreparedData, evenly_spaced
 from naslora_core.errors import ConfigError
 from naslora_core.geometry.square import PADDING_RGB
-from naslora_core.spacing import evenly_spaced
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 from naslora_core.data.prepared.shards import ShardedRows
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object, require_format
+
+Item = TypeVar("Item")
 
 MANIFEST_FILE = "manifest.json"
 # A number for how the files are laid out and how the rows are made; another one makes every row anew.
@@ -133,3 +135,12 @@ def _check_rows(items: Sequence[_Item], images: Mapping[str, np.ndarray], masks:
 
 def _reason(error: Exception) -> str:
     return f"{MANIFEST_FILE} lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """Return the first item of each of `count` stretches that are as equal as can be; all items if there are fewer.
+
+    What looks at a few images of many looks at these: nothing is drawn, and every part of the data has its share.
+    """
+    count = min(count, len(items))
+    return [items[place * len(items) // count] for place in range(count)]

@@ -6,11 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from naslora_core.adapted.searched_layers import Layer
 from naslora_core.report.architecture import layer_label
-from naslora_core.report.figures.layers import MOST_PANELS
+from naslora_core.report.figures.layers import MOST_PANELS, first_to_last
 from naslora_core.report.figures.style import LIGHT, WIDTH_IN
-from naslora_core.searched_layers import Layer
-from naslora_core.spacing import first_to_last
 
 _COLUMNS = 4
 # x of the middle of the boxes, and of the near edges of the operations' boxes; the axes run from 0 to 1.

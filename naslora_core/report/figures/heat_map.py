@@ -5,9 +5,9 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from naslora_core.adapted.searched_layers import Layer
 from naslora_core.report.architecture import layer_label
 from naslora_core.report.figures.style import LIGHT, panels
-from naslora_core.searched_layers import Layer
 
 _MANY_LAYERS = 16
 

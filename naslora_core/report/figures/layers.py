@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from naslora_core.adapted.searched_layers import Layer, normalised_entropy
 from naslora_core.report.architecture import layer_label
 from naslora_core.report.figures.style import LIGHT, WIDTH_IN
-from naslora_core.searched_layers import Layer, normalised_entropy
-from naslora_core.spacing import first_to_last
 
 MOST_PANELS = 32
 _COLUMNS = 4
@@ -74,3 +73,9 @@ def _looks(space: Sequence[str], alphas: pd.DataFrame) -> dict[str, Look]:
         looks[name] = (LIGHT["muted"], 0.55 - 0.45 * (rank - 3) / max(1, len(space) - 3))
     looks |= {name: (LIGHT[key], 1.0) for name, key in zip(leaders, ("accent", "second", "heat"), strict=False)}
     return {name: looks[name] for name in space}
+
+
+def first_to_last(layers: Sequence[Layer], count: int) -> list[Layer]:
+    """Return `count` of the layers, evenly spaced from the first to the last; all if there are fewer."""
+    places = np.linspace(0, len(layers) - 1, min(count, len(layers)))
+    return [layers[place] for place in sorted({round(place) for place in places})]

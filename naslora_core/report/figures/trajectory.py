@@ -5,8 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from naslora_core.adapted.searched_layers import normalised_entropy
 from naslora_core.report.figures.style import LIGHT, label_line_ends, mark_kept_epoch, panels
-from naslora_core.searched_layers import normalised_entropy
 
 
 def draw_trajectory(alphas: pd.DataFrame, kept_epoch: int) -> Figure:

@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from naslora_core.report.figures.layers import draw_layers
+from naslora_core.adapted.searched_layers import Layer
+from naslora_core.report.figures.layers import draw_layers, first_to_last
 from naslora_core.report.figures.style import LIGHT, chart_style
-from naslora_core.searched_layers import Layer
 
 SPACE = ["none", "skip_connect", "conv_3x3"]
 
@@ -50,3 +50,10 @@ def test_of_a_large_model_layers_from_the_first_to_the_last_are_shown():
     assert shown[0].startswith("block 0 ")
     assert shown[-1].startswith("block 49 ")
     assert figure.legends[0].get_title().get_text() == "32 of 50 layers"
+
+
+def test_layers_that_are_drawn_go_from_the_first_to_the_last():
+    assert first_to_last(range(10), 4) == [0, 3, 6, 9]
+    assert first_to_last("abc", 2) == ["a", "c"]
+    assert first_to_last(range(7), 32) == list(range(7))
+    assert first_to_last([], 32) == []

@@ -13,7 +13,7 @@ from naslora_core.sam.classes import class_count, set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
 from naslora_core.training.loop import SearchAndTrain
 from naslora_core.training.phases import AlternatingPhases
-from naslora_core.training.validate import mean_dice
+from naslora_core.validation import mean_dice
 
 SIDE = 64
 

@@ -181,7 +181,9 @@ def weights(sam):
 def test_a_training_interrupted_within_an_epoch_ends_as_an_uninterrupted_one(start, kind, tmp_path, monkeypatch):
     # Every epoch scores less than the one before, so the first that may be kept is.
     scores = {"left": 1.0}
-    monkeypatch.setattr(loop, "mean_dice", lambda *_, **__: scores.update(left=scores["left"] * 0.9) or scores["left"])
+    monkeypatch.setattr(
+        loop, "validation_dice", lambda *_, **__: scores.update(left=scores["left"] * 0.9) or scores["left"]
+    )
     whole, whole_sam = start(kind, epochs=3)
     expected = whole.run()
     assert expected.best_epoch == (2 if kind == "adalora" else 1)

@@ -59,14 +59,14 @@ def start(small, adapter, search, train, data):
 def rising_dice(monkeypatch):
     """Every epoch scores better than the one before, without looking."""
     scores = count(1)
-    monkeypatch.setattr(loop, "mean_dice", lambda *_, **__: next(scores) / 100)
+    monkeypatch.setattr(loop, "validation_dice", lambda *_, **__: next(scores) / 100)
 
 
 @pytest.fixture
 def falling_dice(monkeypatch):
     """Every epoch scores worse than the one before, without looking."""
     scores = count(99, -1)
-    monkeypatch.setattr(loop, "mean_dice", lambda *_, **__: next(scores) / 100)
+    monkeypatch.setattr(loop, "validation_dice", lambda *_, **__: next(scores) / 100)
 
 
 def snapshot(sam):

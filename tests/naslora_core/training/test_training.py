@@ -11,7 +11,7 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.loop import SearchAndTrain
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
-from naslora_core.training.validate import mean_dice
+from naslora_core.validation import mean_dice
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from naslora_core.adapted.searched_layers import Layer, normalised_entropy
 from naslora_core.report.architecture import architecture_in_words, layer_label
-from naslora_core.searched_layers import Layer, normalised_entropy
 
 SPACE = ["none", "skip_connect", "conv_3x3", "conv_5x5"]
 

@@ -1,5 +1,7 @@
 """Dice on prepared data, the score by which training picks its best epoch and a merge is judged."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,33 +9,30 @@ from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
-from naslora_core.training.processes import Processes
+
+_BATCH_SIZE = 8
+
+
+def mean_dice(segmenter: PromptFreeSegmenter, data: PreparedData, precision: str) -> float:
+    """Return the mean over images of what `dice_per_image` returns."""
+    return float(dice_per_image(segmenter, data, range(len(data)), precision).mean())
 
 
 @torch.no_grad()
-def mean_dice(
-    segmenter: PromptFreeSegmenter,
-    data: PreparedData,
-    precision: str,
-    batch_size: int = 8,
-    processes: Processes | None = None,
-) -> float:
-    """Return the mean over images of the Dice score at the model's input size, without the padding.
+def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Sequence[int], precision: str) -> Tensor:
+    """Return the Dice score of some images at the model's input size, without the padding, (len(rows),).
 
     With several classes an image's score is the mean over those that its mask or its prediction contains.
-    Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead. `processes` divide the
-    images among them.
+    Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead.
     """
     device = segmenter.sam.device
-    processes = processes or Processes()
-    share, weight = processes.share(len(data))
-    rows, scores = range(len(data))[share], []
-    for start in range(0, len(rows), batch_size):
-        batch = make_batch(data, rows[start : start + batch_size])
+    scores = []
+    for start in range(0, len(rows), _BATCH_SIZE):
+        batch = make_batch(data, rows[start : start + _BATCH_SIZE])
         with autocast(precision, device):
             logits = segmenter.upscale(segmenter(batch.images.to(device))).cpu()
         scores.append(_dice(predicted_classes(logits), batch.masks, batch.valid > 0, logits.shape[1]))
-    return processes.mean(torch.cat(scores), weight)
+    return torch.cat(scores)
 
 
 def _dice(found: Tensor, wanted: Tensor, valid: Tensor, classes: int) -> Tensor:

@@ -29,7 +29,7 @@ from naslora_core.quality.verdict import Verdict
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from pipelines.models.registry import Record, Registry
+from pipelines.models.registry import ModelRegistry, Record
 from tests.fuzz.seeds import card
 from tests.fuzz.targets.records import RECORD
 
@@ -115,7 +115,7 @@ def write_records(folder: Path) -> None:
         expectations_run=20, failures=(), dataset_sha256=sha256,
     )  # fmt: skip
     write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
-    Registry(folder).write(Record.model_validate(RECORD))
+    ModelRegistry(folder).write(Record.model_validate(RECORD))
     write_json(folder / "start.json", {"format": 1, "version": 3, "epochs": 6})
     write_json(
         folder / "bench.json", {"format": 1, "cell": "discs:lora:seed=7", "energy_j": None, "refused": "too much"}

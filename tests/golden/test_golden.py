@@ -22,7 +22,7 @@ from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.pretraining.config import PretrainConfig
 from naslora_core.pretraining.state import PretrainState
 from pipelines.bench.jobs import read_done
-from pipelines.models.registry import Registry
+from pipelines.models.registry import ModelRegistry
 from tests.golden.make import logits
 
 HERE = Path(__file__).parent
@@ -69,7 +69,7 @@ def test_the_records_of_a_pipeline_say_what_they_said(records: Path) -> None:
     unpack(records / "data" / "discs")
     assert [pair.name for pair in read_dataset(records / "data" / "discs").pairs] == ["a1", "a2", "b1"]
     assert [(one.name, one.split) for one in read_quarantine(records / "data" / "discs")] == [("b2", "test")]
-    record = Registry(records).read("discs")
+    record = ModelRegistry(records).read("discs")
     assert record.in_service is not None
     assert record.in_service.metrics == {"dice": 0.9}
     assert (start := find_warm_start(records)) is not None
@@ -90,7 +90,7 @@ VERSIONED: dict[str, tuple[str, Read]] = {
         lambda folder: clearance(folder / "verdict.json", folder / "prepared" / "manifest.json", Path("none")),
     ),
     "data/discs/shards/index.json": ("records", lambda folder: unpack(folder / "data" / "discs")),
-    "registry/discs.json": ("records", lambda folder: Registry(folder).read("discs")),
+    "registry/discs.json": ("records", lambda folder: ModelRegistry(folder).read("discs")),
     "start.json": ("records", find_warm_start),
     "bench.json": ("records", lambda folder: read_done(folder / "bench.json")),
 }

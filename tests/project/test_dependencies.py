@@ -51,6 +51,33 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "bench": (),
     "cli": ("bench", "dvc", "flow", "json_document", "models", "predict", "run", "serve"),
 }
+# The same for the core; all may import the ground floor, which lies loose in naslora_core/.
+GROUND = {"config", "errors", "files", "parallel", "progress", "reading", "registry", "telemetry", "timing"}
+CORE_ROOMS: dict[str, tuple[str, ...]] = {
+    "geometry": (),
+    "ops": (),
+    "cell": ("ops",),
+    "adapters": ("cell", "ops"),
+    "sam": (),
+    "adapted": ("adapters", "cell", "sam"),
+    "data/dataset": (),
+    "data/prepared": ("data/dataset", "geometry"),
+    "data/preprocess": ("data/dataset", "data/prepared", "geometry", "sam"),
+    "data/curation": ("data/dataset", "data/prepared"),
+    "data/importers": ("data/curation", "data/dataset", "geometry"),
+    "data/synthetic": ("data/dataset", "geometry"),
+    "quality": ("data/dataset",),
+    "validation": ("data/prepared", "sam"),
+    "training": ("adapted", "adapters", "cell", "data/prepared", "ops", "sam", "validation"),
+    "merge": ("adapted", "adapters", "cell", "data/prepared", "sam", "validation"),
+    "predict": ("adapted", "geometry", "merge", "sam"),
+    "export": ("adapted", "geometry", "merge", "sam"),
+    "evaluation": ("data/dataset",),
+    "pictures": ("data/dataset", "data/prepared", "data/preprocess", "evaluation", "geometry", "sam"),
+    "report": ("adapted", "pictures", "quality"),
+    "bench": ("adapted", "data/prepared", "evaluation", "report", "sam", "training"),
+    "pretraining": ("data/dataset", "data/synthetic", "geometry", "sam"),
+}
 # What a trained model is used by: none of these loads the code that trains one, directly or through others.
 TRAINING_FREE = (
     "naslora_core/merge/",
@@ -113,11 +140,29 @@ def test_rooms_of_the_pipelines_import_from_few_others(file):
     assert others <= set(ROOMS[own])
 
 
-def test_the_rooms_have_no_circle():
+def core_room(name: str) -> str:
+    """The room that a module of naslora_core lies in: a folder, one of data's folders, or a file by itself."""
+    parts = name.split(".")[1:]
+    return "/".join(parts[: 2 if parts[0] == "data" else 1])
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.startswith("naslora_core/") and not file.endswith("/__init__.py")]
+)
+def test_rooms_of_the_core_import_from_few_others(file):
+    own = core_room(file.removesuffix(".py").replace("/", "."))
+    names = {name for name in imported(ROOT / file) if within(name, "naslora_core") and name.count(".") > 1}
+    others = {core_room(name) for name in names} - {own} - GROUND
+    assert others <= set(CORE_ROOMS.get(own, ()))
+    assert own in CORE_ROOMS or own in GROUND
+
+
+@pytest.mark.parametrize("rooms", [ROOMS, CORE_ROOMS])
+def test_the_rooms_have_no_circle(rooms):
     done: set[str] = set()
-    while ready := {name for name, below in ROOMS.items() if name not in done and set(below) <= done}:
+    while ready := {name for name, below in rooms.items() if name not in done and set(below) <= done}:
         done |= ready
-    assert done == set(ROOMS)
+    assert done == set(rooms)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith(TRAINING_FREE)])

@@ -42,6 +42,9 @@ class ScheduledOptimizer:
         self.last_rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         if update:
             self._optimizer.step()
+            self._scheduler.step()
+            return
+        # Not in every step: each change of the filters lets Python show again what it shows once.
         with warnings.catch_warnings():
             # Where the very first step is left out, torch takes that for a wrong order of calls.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")

@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import pytest
 import torch
@@ -70,3 +71,18 @@ def test_shares_under_pressure_minimise_the_penalty_under_the_entropy():
     for _ in range(50):
         other = (best.log() + 0.1 * torch.randn(4)).softmax(dim=0)
         assert objective(best) < objective(other)
+
+
+@pytest.mark.parametrize("first_is_left_out", [False, True])
+def test_a_warning_of_every_step_is_shown_once(first_is_left_out):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    scheduled = optim.ScheduledOptimizer(torch.optim.SGD([parameter], lr=1.0), lambda step: 0.5**step)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        for step in range(4):
+            warnings.warn("of every step", stacklevel=1)
+            parameter.grad = torch.ones(1)
+            scheduled.step(update=step > 0 or not first_is_left_out)
+    # The first step that is left out changes the filters once, so that Python shows again what it has shown.
+    assert [str(one.message) for one in shown] == ["of every step"] * (2 if first_is_left_out else 1)
+    assert (scheduled.steps, scheduled.last_rates) == (4, [0.125])

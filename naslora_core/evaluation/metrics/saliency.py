@@ -3,7 +3,7 @@
 All look at the probabilities as `Comparison.stretched` prepares them, and are aggregated as the mean over images.
 """
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from py_sod_metrics import Emeasure, Smeasure, WeightedFmeasure
@@ -12,6 +12,8 @@ from naslora_core.evaluation.metrics.metric import METRICS
 from naslora_core.evaluation.segmented import Comparison
 
 _BETAS_SQUARED = (1.0, 0.3)
+# Both measures of a comparison, as long as that is there: an image's arrays are large.
+_weighted: "WeakKeyDictionary[Comparison, tuple[float, ...]]" = WeakKeyDictionary()
 
 
 @METRICS.define(
@@ -102,9 +104,13 @@ def weighted_f_b03(comparison: Comparison) -> float:
     return _weighted_f(comparison)[1]
 
 
-# All metrics of one comparison are computed before the next, so that one entry serves both of the above.
-@lru_cache(maxsize=1)
 def _weighted_f(comparison: Comparison) -> tuple[float, ...]:
+    if comparison not in _weighted:
+        _weighted[comparison] = _measure_weighted_f(comparison)
+    return _weighted[comparison]
+
+
+def _measure_weighted_f(comparison: Comparison) -> tuple[float, ...]:
     """Return precision and recall that tell near misses from far (Margolin et al., CVPR 2014), by `_BETAS_SQUARED`."""
     prediction, truth = comparison.stretched, comparison.truth
     if not truth.any():

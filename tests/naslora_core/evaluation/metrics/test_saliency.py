@@ -1,6 +1,8 @@
 """S-measure, E-measure, weighted F and MAE against implementations written here from their papers."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import py_sod_metrics
@@ -142,3 +144,23 @@ def test_preparation_equals_that_of_the_reference_package_where_the_mask_is_not_
     ours = comparison(grey / np.float32(255), TRUTH)
     np.testing.assert_allclose(ours.stretched, reference, atol=1e-12)
     np.testing.assert_array_equal(ours.truth, truth)
+
+
+def test_an_image_is_forgotten_once_it_is_scored():
+    scored = comparison(prediction(), TRUTH)
+    for name in METRICS:
+        METRICS[name].measure(scored)
+    left = weakref.ref(scored)
+    del scored
+    gc.collect()
+    assert left() is None
+
+
+def test_both_weighted_measures_cost_one_computation(monkeypatch):
+    computed, step = [], py_sod_metrics.WeightedFmeasure.step
+    monkeypatch.setattr(
+        py_sod_metrics.WeightedFmeasure, "step", lambda *given, **named: computed.append(1) or step(*given, **named)
+    )
+    scored = comparison(prediction(), TRUTH)
+    assert METRICS["weighted_f_b1"].measure(scored) != METRICS["weighted_f_b03"].measure(scored)
+    assert len(computed) == 1

@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, State
 
 from naslora_core.config import load_params
-from naslora_core.errors import DataError, PipelineError
+from naslora_core.errors import DataError, NasLoraError, PipelineError
 from pipelines.flow.artifacts import publish, publish_headline, publish_rejection
 from pipelines.run.lock import AlreadyWaitingError, next_turn
 from pipelines.run.reproduce import reproduce
@@ -126,7 +126,9 @@ class _Tasks:
 def _is_transient(task: object, task_run: object, state: State[Any]) -> bool:
     """Say whether a step failed for a reason that may be gone in a moment: storage or network."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and error.errno in _TRANSIENT
+    # Who reads a file may have put the system's answer into its own words.
+    cause = error.__cause__ if isinstance(error, NasLoraError) else error
+    return isinstance(cause, OSError) and cause.errno in _TRANSIENT
 
 
 def _purpose(domains: Sequence[str], force: bool) -> str:

@@ -1,5 +1,6 @@
 """The Prefect flow: the same work, with states, artifacts and a result that Prefect keeps."""
 
+import errno
 import json
 import os
 import signal
@@ -207,6 +208,26 @@ def test_only_storage_and_network_are_tried_again():
         (PipelineError("no"), False),
     ):
         assert _is_transient(None, None, Failed(data=error)) is passing
+
+
+@pytest.mark.parametrize(("number", "passing"), [(errno.ESTALE, True), (errno.EACCES, False)])
+def test_a_record_that_the_storage_does_not_give_now_is_asked_for_again(tmp_path, monkeypatch, number, passing):
+    from prefect.states import Failed
+
+    from naslora_core.errors import PipelineError
+    from pipelines.flow.retrain import _is_transient
+    from pipelines.models.registry import ModelRegistry
+
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "discs.json").write_text("{}")
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    with pytest.raises(PipelineError) as raised:
+        ModelRegistry(tmp_path).read("discs")
+    assert _is_transient(None, None, Failed(data=raised.value)) is passing
 
 
 def test_without_a_server_prefect_writes_into_the_project_only(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import (
@@ -71,17 +71,28 @@ def read_model(
         expected: the version this code writes.
         remedy: what to do about a file of another version, or a damaged one.
         error: what to raise.
-        fault: what to say of a file that cannot be read, is no JSON or does not fit the model.
+        fault: what to say of a file that is missing, is no JSON or does not fit the model.
 
     Raises:
-        NasLoraError: of the class `error`, if the file has such a fault, or is of another version.
+        NasLoraError: of the class `error`, if the file has such a fault, is of another version, or is refused by the
+            system, about which `remedy` would change nothing.
     """
     try:
         content = read_object(path)
         require_format(content.get("format", 1), expected, path, remedy, error)
         return model.model_validate(content)
-    except (OSError, ValueError) as reason:
+    except ValidationError as reason:
+        raise error(f"{path} {fault} ({_in_one_line(reason)}); {remedy}") from reason
+    except (FileNotFoundError, ValueError) as reason:
         raise error(f"{path} {fault} ({reason}); {remedy}") from reason
+    except OSError as reason:
+        raise error(f"{path} cannot be read ({reason}); look at its permissions and the disk it is on") from reason
+
+
+def _in_one_line(error: ValidationError) -> str:
+    """Say which fields are wrong and why, without the name of the class that they were checked against."""
+    places = [(".".join(map(str, detail["loc"])) or "the file", detail["msg"]) for detail in error.errors()]
+    return "; ".join(f"{place}: {message}" for place, message in places)
 
 
 def parse_yaml(text: str) -> Any:

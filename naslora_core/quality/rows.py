@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from naslora_core.errors import ConfigError
 from naslora_core.quality.checks import Check
 
 
@@ -10,7 +9,7 @@ def failing_rows(table: pd.DataFrame, check: Check) -> tuple[int, ...]:
     """Return the positions of the rows that fail a check about single rows, as its expectation is defined.
 
     Raises:
-        ConfigError: if the check is about the whole table, or its expectation is not known here.
+        ValueError: if the check is about the whole table, or its expectation is not known here.
     """
     given = check.arguments
     if check.expectation == "ExpectColumnPairValuesToBeEqual":
@@ -30,7 +29,5 @@ def failing_rows(table: pd.DataFrame, check: Check) -> tuple[int, ...]:
             bad |= (column < low).fillna(False) if low is not None else False
             bad |= (column > high).fillna(False) if high is not None else False
         else:
-            raise ConfigError(
-                f"{check.expectation} of check '{check.name}' is not about single rows; leave out its explain"
-            )
+            raise ValueError(f"{check.expectation} of check '{check.name}' is not about single rows")
     return tuple(bad.to_numpy(dtype=bool, na_value=False).nonzero()[0].tolist())

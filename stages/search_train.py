@@ -4,8 +4,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from naslora_core.adapted.architecture import describe_architecture
 from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.genotype import describe_genotype
 from naslora_core.adapted.saved import continue_from, save_adapted
 from naslora_core.adapted.warm_start import WarmStart, find_warm_start
 from naslora_core.config import Params
@@ -20,10 +20,10 @@ from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.precision import best_device, describe_precision
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.training.checks import describe_determinism
+from naslora_core.training.distributed import Processes
 from naslora_core.training.history import AlphaRecord, EpochRecord, ignore_epoch, write_records
 from naslora_core.training.loop import SearchAndTrain, TrainingRecord
 from naslora_core.training.phases import AlternatingPhases
-from naslora_core.training.processes import Processes
 from naslora_core.training.resume import Checkpoints, fingerprint
 from stages.curves import curves
 from stages.paths import StagePaths
@@ -74,7 +74,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     about = provenance | describe_determinism(sam.device, processes.count)
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
-        write_json(folder / "genotype.json", describe_architecture(sam, adapters))
+        write_json(folder / "genotype.json", describe_genotype(sam, adapters))
         write_records(folder / "history.csv", EpochRecord, record.epochs)
         write_records(folder / "alphas.csv", AlphaRecord, record.alphas)
         write_json(folder / "metrics.json", _metrics(sam, record, total, warm))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from naslora_core.adapted.searched_layers import Layer, read_layers
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Training
-from naslora_core.report.figures.heat_map import draw_heat_map
+from naslora_core.report.figures.architecture import draw_architecture
 from naslora_core.report.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
 
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
@@ -54,7 +54,7 @@ def _figures(
         for row in rows:
             layers, space = mean_architecture([folders for training, folders in own.items() if training.row == row])
             if layers:
-                yield domain, f"architecture-{row.replace(':', '-')}", draw_heat_map(layers, space)
+                yield domain, f"architecture-{row.replace(':', '-')}", draw_architecture(layers, space)
 
 
 def draw_tradeoff(

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from naslora_core.evaluation.summary import CONFIDENCE, RESAMPLES
+from naslora_core.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 
 
 def crossed_interval(scores: np.ndarray, seed: int) -> tuple[float, float]:

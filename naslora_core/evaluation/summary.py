@@ -6,47 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from naslora_core.evaluation.bootstrap import CONFIDENCE, RESAMPLES, bootstrap_intervals
 from naslora_core.evaluation.metrics import METRICS, Metric
 from naslora_core.evaluation.scores import BY_CLASS, column_of
 from naslora_core.evaluation.set_metrics import SET_METRICS
 
-CONFIDENCE = 0.95
-RESAMPLES = 10_000
 DECIMALS = 6
-_BLOCK = 500
 _AVERAGED = "Every score is the mean over the classes that an image's truth or prediction contains, then over images."
-
-
-def bootstrap_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
-    """Return the percentile interval of the mean, by drawing images with replacement.
-
-    The same seed draws the same images, so intervals of models scored on the same images are comparable.
-
-    Args:
-        values: (N,), one per image; a single image gives an interval of no width.
-        seed: of the random draws.
-
-    Returns:
-        Lower and upper end of the 95 % interval.
-    """
-    low, high = _bootstrap_intervals(values[None], seed)[0]
-    return float(low), float(high)
-
-
-def _bootstrap_intervals(values: np.ndarray, seed: int) -> np.ndarray:
-    """Return for each of several metrics (M, N) what `bootstrap_interval` returns, as (M, 2).
-
-    All metrics of a draw are those of the same images, which are drawn only once: that takes longest.
-    """
-    generator = np.random.default_rng(seed)
-    resampled = np.empty((len(values), RESAMPLES))
-    # In blocks: all draws at once would take gigabytes for ten thousand images.
-    for start in range(0, RESAMPLES, _BLOCK):
-        draws = generator.integers(0, values.shape[1], size=(_BLOCK, values.shape[1]))
-        for row, of_metric in zip(resampled, values, strict=True):
-            row[start : start + _BLOCK] = of_metric[draws].mean(axis=1)
-    tail = 50 * (1 - CONFIDENCE)
-    return np.percentile(resampled, [tail, 100 - tail], axis=1).T
 
 
 def summarise(tables: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any]:
@@ -119,7 +85,7 @@ def _mean(scores: pd.Series) -> float | None:
 def intervals(table: pd.DataFrame, seed: int) -> dict[str, dict[str, float]]:
     """Return by metric mean, low and high of a table with one row per image and one column per metric."""
     values = table[list(METRICS)].to_numpy(dtype=np.float64).T
-    bounds = _bootstrap_intervals(values, seed)
+    bounds = bootstrap_intervals(values, seed)
     rows = np.column_stack([values.mean(axis=1), bounds]).round(DECIMALS).tolist()
     return {name: dict(zip(("mean", "low", "high"), row, strict=True)) for name, row in zip(METRICS, rows, strict=True)}
 

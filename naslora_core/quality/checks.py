@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from naslora_core.quality.pair import Kind
+from naslora_core.quality.measure_file import Kind
 
 Severity = Literal["critical", "warning"]
 Row = Mapping[str, Any]

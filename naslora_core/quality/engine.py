@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from naslora_core.quality.checks import Check
-from naslora_core.quality.docs import add_site, as_html, build_site
+from naslora_core.quality.data_docs import add_site, as_html, build_site
 from naslora_core.quality.rows import failing_rows
 from naslora_core.telemetry import turn_telemetry_off
 

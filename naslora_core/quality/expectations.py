@@ -7,7 +7,7 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.quality.checks import Check, none_in
 from naslora_core.quality.file_checks import file_checks
-from naslora_core.quality.pair import presence_column
+from naslora_core.quality.measure_file import presence_column
 
 
 def build_suite(quality: QualityConfig, card: DatasetCard) -> tuple[Check, ...]:

@@ -3,7 +3,7 @@
 from naslora_core.config import QualityConfig
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.quality.checks import Check, none_in
-from naslora_core.quality.pair import MISSING, OK, UNREADABLE, Kind
+from naslora_core.quality.measure_file import MISSING, OK, UNREADABLE, Kind
 
 
 def file_checks(quality: QualityConfig, card: DatasetCard) -> list[Check]:

@@ -10,7 +10,7 @@ from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest
 from naslora_core.data.dataset.duplicates import use_one_thread
 from naslora_core.parallel import mapping, worker_count
 from naslora_core.progress import Progress, silent
-from naslora_core.quality.pair import MISSING, Kind, measure_file
+from naslora_core.quality.measure_file import MISSING, Kind, measure_file
 from naslora_core.quality.relations import add_relations
 from naslora_core.quality.table import content_columns
 

@@ -39,8 +39,8 @@ from naslora_core.data.dataset import card as card_module
 from naslora_core.data.dataset import duplicates, encoding, pixels
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
-from naslora_core.quality import pair
-from naslora_core.quality.pair import presence_column, share_column
+from naslora_core.quality import measure_file
+from naslora_core.quality.measure_file import presence_column, share_column
 
 _HEADER = {
     "format": "string", "mode": "string", "channels": "Int64", "bits": "Int64", "orientation": "Int64",
@@ -103,6 +103,6 @@ def measured_by(card: DatasetCard) -> str:
 @cache
 def _code() -> str:
     digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
-    for module in (card_module, duplicates, encoding, pair, pixels):
+    for module in (card_module, duplicates, encoding, measure_file, pixels):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

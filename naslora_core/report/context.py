@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from naslora_core.report import sentences
 from naslora_core.report.architecture import architecture_in_words
+from naslora_core.report.figures.architecture import draw_architecture
+from naslora_core.report.figures.calibration import draw_calibration
 from naslora_core.report.figures.cells import draw_cells
-from naslora_core.report.figures.heat_map import draw_heat_map
 from naslora_core.report.figures.layers import draw_layers
 from naslora_core.report.figures.learning import draw_learning
 from naslora_core.report.figures.per_image import draw_per_image
 from naslora_core.report.figures.style import chart_style, to_svg, write_png
 from naslora_core.report.figures.trajectory import draw_trajectory
-from naslora_core.report.figures.trust import draw_trust
 from naslora_core.report.headline import HEADLINE_METRICS
 from naslora_core.report.pictures import gallery_cases, heat_cases
 from naslora_core.report.sources import Results
@@ -78,13 +78,13 @@ def ordered_metrics(summary: dict[str, Any]) -> dict[str, Any]:
 def _charts(results: Results, threshold: float) -> Iterator[tuple[str, Figure]]:
     kept = results.training["best_epoch"]
     yield "per_image", draw_per_image(_dice_by_model(results.per_image))
-    yield "trust", draw_trust(results.thresholds, results.calibration, threshold)
+    yield "calibration", draw_calibration(results.thresholds, results.calibration, threshold)
     yield "learning", draw_learning(results.history, kept)
     if results.layers:
         yield "cells", draw_cells(results.layers, results.space)
         yield "trajectory", draw_trajectory(results.alphas, kept)
         yield "layers", draw_layers(results.layers, results.space, results.alphas, kept)
-        yield "architecture", draw_heat_map(results.layers, results.space)
+        yield "architecture", draw_architecture(results.layers, results.space)
 
 
 def _dice_by_model(per_image: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from naslora_core.adapted.architecture import searched_edges
+from naslora_core.adapted.genotype import searched_edges
 from naslora_core.adapted.searched_layers import normalised_entropy
 from naslora_core.adapters import Adapter
 

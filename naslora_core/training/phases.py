@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from naslora_core.adapted.architecture import searched_edges
+from naslora_core.adapted.genotype import searched_edges
 from naslora_core.adapters.base import Adapter, callbacks_of
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search, spread_rows
@@ -18,6 +18,7 @@ from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.checks import check_pressure
+from naslora_core.training.distributed import Processes
 from naslora_core.training.gradients import MicroBatches, NonFiniteSteps
 from naslora_core.training.losses import make_loss
 from naslora_core.training.optim import (
@@ -30,7 +31,6 @@ from naslora_core.training.optim import (
     temperature_at,
     weight_rate,
 )
-from naslora_core.training.processes import Processes
 
 # That methods look at before the first step: enough to know a domain by, and a small part of a training.
 _PROBED_IMAGES = 64

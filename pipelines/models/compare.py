@@ -9,8 +9,8 @@ import pandas as pd
 
 from naslora_core.config import Params, RetrainConfig
 from naslora_core.errors import DataError
+from naslora_core.evaluation.bootstrap import bootstrap_interval
 from naslora_core.evaluation.metrics import METRICS
-from naslora_core.evaluation.summary import bootstrap_interval
 from naslora_core.progress import Progress
 from naslora_core.report.headline import Interval
 from pipelines.models.candidate import EVIDENCE, MODEL

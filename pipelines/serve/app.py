@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from naslora_core.config import ModelConfig
 from pipelines.serve.answer import OUTPUTS, Answer, predict_upload
 from pipelines.serve.guard import Guard, HostRule
-from pipelines.serve.memory import ModelMemory
+from pipelines.serve.model_cache import ModelCache
 from pipelines.serve.offers import Offer, find_offers
 from pipelines.serve.refusal import Refusal, add_error_handlers
 from pipelines.serve.upload import Upload, read_upload
@@ -36,7 +36,7 @@ class Settings:
         rule: by which names it may be called.
         max_upload_bytes: of an image file.
         queue: requests that may wait at the same time.
-        models_in_memory: see `ModelMemory`.
+        models_in_memory: see `ModelCache`.
     """
 
     root: Path
@@ -50,7 +50,7 @@ class Settings:
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application, with nothing loaded yet."""
-    worker, memory = Worker(settings.queue), ModelMemory(settings.model, settings.models_in_memory)
+    worker, cache = Worker(settings.queue), ModelCache(settings.model, settings.models_in_memory)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
             output = _choice("output", upload.fields.get("output", "mask"), list(OUTPUTS), status=400)
 
             def work() -> Answer:
-                with memory.predictor(offer) as predictor:
+                with cache.predictor(offer) as predictor:
                     return OUTPUTS[output](predict_upload(predictor, upload.image, offer.name, threshold))
 
             answer = await worker.run(work)

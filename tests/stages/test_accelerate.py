@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from naslora_core.config import load_params
 from naslora_core.progress import silent
-from naslora_core.training.processes import Processes
+from naslora_core.training.distributed import Processes
 from stages import preprocess, search_train, validate
 from stages.paths import StagePaths
 from tests.stages.drawn import DOMAIN, REPOSITORY, draw_project

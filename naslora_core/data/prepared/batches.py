@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 
+from naslora_core.data.prepared.augmentation import augmentation
 from naslora_core.data.prepared.prepared import PreparedData, evenly_spaced
 from naslora_core.errors import ConfigError
-from naslora_core.geometry.square import PADDING_RGB
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,6 @@ class Batch:
     def __getitem__(self, rows: slice) -> "Batch":
         """Return some of the images with what belongs to them."""
         return Batch(self.images[rows], self.masks[rows], self.valid[rows], self.names[rows])
-
-
-def augmentation() -> v2.Transform:
-    """Return random flips, small turns, shifts and changes of scale and light."""
-    return v2.Compose(
-        [
-            v2.RandomHorizontalFlip(),
-            v2.RandomVerticalFlip(),
-            v2.RandomAffine(
-                degrees=20,
-                translate=(0.08, 0.08),
-                scale=(0.8, 1.25),
-                interpolation=InterpolationMode.BILINEAR,
-                fill={tv_tensors.Image: PADDING_RGB, tv_tensors.Mask: 0},
-            ),
-            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
-        ]
-    )
 
 
 def make_batch(

@@ -16,7 +16,7 @@ from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, shard_file
 from naslora_core.data.prepared.shards import shard_count, shard_name
 from naslora_core.data.preprocess.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
-from naslora_core.data.preprocess.earlier import EarlierOutput, Key, checksums, open_earlier_output
+from naslora_core.data.preprocess.earlier_output import EarlierOutput, Key, checksums, open_earlier_output
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, reserve, write_json
 from naslora_core.parallel import worker_count

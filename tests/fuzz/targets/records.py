@@ -11,7 +11,7 @@ from naslora_core.data.curation.quarantine import restore
 from naslora_core.data.curation.quarantine_record import finish_interrupted
 from naslora_core.data.prepared.clearance import clearance
 from naslora_core.data.prepared.prepared import load_prepared
-from naslora_core.data.preprocess.earlier import open_earlier_output
+from naslora_core.data.preprocess.earlier_output import open_earlier_output
 from pipelines.models.registry import ModelRegistry
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import SIDE, as_json, as_npy, as_tar, card, pairs

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from naslora_core.bench.statistics import crossed_interval, describe, paired_difference, score_matrix
-from naslora_core.evaluation.summary import bootstrap_interval
+from naslora_core.evaluation.bootstrap import bootstrap_interval
 
 
 def test_with_one_seed_the_interval_is_that_over_images():

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from naslora_core.evaluation.bootstrap import bootstrap_interval
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.set_metrics import SET_METRICS
-from naslora_core.evaluation.summary import bootstrap_interval, intervals, means, summarise, summarise_set
+from naslora_core.evaluation.summary import intervals, means, summarise, summarise_set
 
 
 def table(dice: list[float]) -> pd.DataFrame:

@@ -11,9 +11,9 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
+from naslora_core.evaluation.bootstrap import bootstrap_interval
 from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.metrics import METRICS
-from naslora_core.evaluation.summary import bootstrap_interval
 from naslora_core.evaluation.traits import contrast, describe_images
 
 SIDE = 60

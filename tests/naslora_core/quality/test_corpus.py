@@ -13,7 +13,7 @@ from naslora_core.data.dataset.splits import read_splits, write_splits
 from naslora_core.errors import DataError
 from naslora_core.quality.gate import check_dataset
 from naslora_core.quality.measure import KINDS
-from naslora_core.quality.pair import measure_file
+from naslora_core.quality.measure_file import measure_file
 from naslora_core.quality.verdict import Verdict
 from tests.naslora_core.quality.corpus import ENTRIES, Entry, draw, save
 from tests.naslora_core.quality.flawless import CARD, QUALITY, write_pairs

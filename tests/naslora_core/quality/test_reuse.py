@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from naslora_core.data.dataset.dataset import read_dataset
-from naslora_core.quality import pair, table
+from naslora_core.quality import measure_file, table
 from naslora_core.quality.measure import measure_pairs
 from naslora_core.quality.table import read_reusable, write_table
 from tests.naslora_core.quality.corpus import draw, save
@@ -26,9 +26,9 @@ def root(tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the name of every file that is decoded."""
     names: list[str] = []
-    load = pair.load_picture
+    load = measure_file.load_picture
     monkeypatch.setattr(
-        pair, "load_picture", lambda path: (names.append(f"{path.parent.name}/{path.name}"), load(path))[1]
+        measure_file, "load_picture", lambda path: (names.append(f"{path.parent.name}/{path.name}"), load(path))[1]
     )
     return names
 

@@ -13,7 +13,7 @@ import pytest
 
 from naslora_core.config import Params, load_params
 from naslora_core.errors import DataError
-from naslora_core.report.figures.heat_map import draw_heat_map
+from naslora_core.report.figures.architecture import draw_architecture
 from naslora_core.report.figures.learning import draw_learning
 from naslora_core.report.figures.style import DARK, LIGHT, chart_style, to_svg
 from naslora_core.report.page import write_report
@@ -125,8 +125,8 @@ def test_the_same_results_give_the_same_bytes(site: Site, params: Params, tmp_pa
     write_report(tmp_path / "again", read_all(site.folders), params)
     files = sorted(path.name for path in site.out.iterdir())
     charts = {
-        "leaf": ("architecture", "cells", "layers", "learning", "per_image", "trajectory", "trust"),
-        "polyp": ("learning", "per_image", "trust"),
+        "leaf": ("architecture", "calibration", "cells", "layers", "learning", "per_image", "trajectory"),
+        "polyp": ("calibration", "learning", "per_image"),
     }
     pictures = [f"{domain}_{chart}.png" for domain, names in charts.items() for chart in names]
     assert files == sorted(["index.html", *pictures])
@@ -269,7 +269,7 @@ def test_palettes_name_the_same_colours_and_none_twice():
 def test_charts_follow_the_colours_of_the_page(site: Site):
     results = read_all(site.folders)[0]
     with chart_style():
-        svg = to_svg(draw_heat_map(results.layers, results.space), "leaf")
+        svg = to_svg(draw_architecture(results.layers, results.space), "leaf")
     assert "var(--heat)" in svg
     # White and black are matplotlib's own where a style forgets a part.
     assert not set(re.findall(r"#[0-9a-f]{6}\b", svg)) - {"#000000"}

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from naslora_core.adapted.architecture import describe_architecture
 from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapted.genotype import describe_genotype
 from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.sam.build import build_sam
@@ -79,7 +79,7 @@ def test_a_state_that_cannot_be_read_starts_anew(model, adapter, search, train, 
 
 def test_the_architecture_names_every_layer_with_what_it_sees(adapted_sam):
     sam, _ = adapted_sam
-    found = describe_architecture(sam, adapted_sam[1])
+    found = describe_genotype(sam, adapted_sam[1])
     assert [layer["window"] for layer in found["layers"]] == ["8x8", "image"] * 4
     for layer in found["layers"]:
         assert sum(layer["weights"].values()) == pytest.approx(1, abs=1e-4)
@@ -113,7 +113,7 @@ def test_a_batch_carries_masks_and_valid_areas_of_its_rows(prepared):
 def test_edges_of_a_larger_cell_have_their_own_names(adapter, search):
     search = search.model_copy(update={"nodes": 2})
     sam = build_sam("sam_tiny")
-    found = describe_architecture(sam, add_adapters(sam, adapter, search, seed=1))
+    found = describe_genotype(sam, add_adapters(sam, adapter, search, seed=1))
     names = [layer["layer"] for layer in found["layers"][:4]]
     first, second = "image_encoder.blocks.0.attn.qkv", "image_encoder.blocks.1.attn.qkv"
     assert names == [f"{first}:0_1", f"{first}:0_2", f"{first}:1_2", f"{second}:0_1"]

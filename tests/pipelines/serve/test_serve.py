@@ -38,7 +38,7 @@ from pipelines.cli import app as cli
 from pipelines.cli.serve import _host_rule, _listen
 from pipelines.serve.app import Settings, create_app
 from pipelines.serve.guard import HostRule
-from pipelines.serve.memory import ModelMemory
+from pipelines.serve.model_cache import ModelCache
 from pipelines.serve.offers import find_offers
 
 PARAMS_FILE = Path(__file__).parents[3] / "params.yaml"
@@ -313,19 +313,19 @@ def test_the_command_says_where_it_is_and_ends_with_ctrl_c_without_a_trace(root)
 def test_models_leave_memory_for_others_and_a_new_version_takes_the_place_of_the_old(root, tmp_path):
     shutil.copytree(root, tmp_path / "project")
     model = base_of(tmp_path / "project")
-    memory, offers = ModelMemory(model, limit=1), find_offers(tmp_path / "project", model)
+    cache, offers = ModelCache(model, limit=1), find_offers(tmp_path / "project", model)
     image = scene(1)
 
     def answer(name):
-        with memory.predictor(offers[name]) as predictor:
+        with cache.predictor(offers[name]) as predictor:
             return predictor([image])[0]
 
     first = answer("leaves")
     answer("roads")
-    assert len(memory._whole) == 1
+    assert len(cache._whole) == 1
     base, trained = answer("base"), answer("artifacts/search_train/leaves")
     answer("artifacts/search_train/roads")
-    assert len(memory._adapters) == len(memory._shared.adapter_names) == 1
+    assert len(cache._adapters) == len(cache._shared.adapter_names) == 1
     np.testing.assert_array_equal(answer("base"), base)
     np.testing.assert_array_equal(answer("artifacts/search_train/leaves"), trained)
     np.testing.assert_array_equal(answer("leaves"), first)

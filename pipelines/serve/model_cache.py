@@ -14,7 +14,7 @@ from pipelines.serve.offers import Offer
 _Key = tuple[str, tuple[int, int]]
 
 
-class ModelMemory:
+class ModelCache:
     """Load models when they are asked for, and keep the most recently used; for use by one thread.
 
     The base is in memory once, for itself and for all adapters that leave its own weights alone. Any other model is

@@ -12,7 +12,7 @@ from naslora_core.report.figures.style import LIGHT, panels
 _MANY_LAYERS = 16
 
 
-def draw_heat_map(layers: list[Layer], space: list[str]) -> Figure:
+def draw_architecture(layers: list[Layer], space: list[str]) -> Figure:
     """Draw layers from input (top) to output (bottom) by primitives; the strongest of a layer has a frame.
 
     The shade starts at weight 0, so that an undecided search looks even, not dramatic.

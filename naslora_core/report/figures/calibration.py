@@ -9,7 +9,7 @@ from naslora_core.report.figures.style import LIGHT, label_line_ends, panels
 _COLOURS = {"base": LIGHT["muted"], "adapted": LIGHT["second"], "merged": LIGHT["accent"]}
 
 
-def draw_trust(thresholds: pd.DataFrame, calibration: pd.DataFrame, threshold: float) -> Figure:
+def draw_calibration(thresholds: pd.DataFrame, calibration: pd.DataFrame, threshold: float) -> Figure:
     """Draw Dice, with precision and recall of the merged model, by threshold; and beside it the calibration.
 
     Args:

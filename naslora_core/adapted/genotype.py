@@ -20,7 +20,7 @@ def searched_edges(adapters: Mapping[str, Adapter]) -> dict[str, MixedOp]:
     return edges
 
 
-def describe_architecture(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
+def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
     """Return the operations' shares of every searched layer and the one that leads.
 
     Args:

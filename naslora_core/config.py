@@ -1,4 +1,4 @@
-"""The settings of a run: `params.yaml`, checked once and then trusted."""
+"""The settings of a run: the schema of `params.yaml`, validated once on loading."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Which SAM is adapted, at which image size, in which precision it computes, and what it keeps in memory.
+    """Which SAM is adapted: its checkpoint, image size, precision and gradient checkpointing.
 
     Attributes:
         image_size: side of the square input in pixels; "native" is what the model was trained with.
@@ -40,7 +40,7 @@ class ModelConfig(Section):
 
 
 class QualityConfig(Section):
-    """What the data gate accepts. Shares are fractions of a mask's pixels or of the pairs.
+    """The limits of the data gate. Shares are fractions of a mask's pixels or of the pairs.
 
     Attributes:
         min_class_images: in fewer images than this, a class of several is hardly learnt.
@@ -48,7 +48,7 @@ class QualityConfig(Section):
         max_clipped_share: of an image's pixels that are nearly black, or nearly white.
         near_duplicate_bits: two images are compared as copies if their perceptual hashes (64 bits) differ by no more.
         drift_p_value: of a Kolmogorov-Smirnov test; divided by the number of statistics that are tested.
-        drift_min_effect: least Kolmogorov-Smirnov distance, 0..1, that is told; with many images any change is
+        drift_min_effect: least Kolmogorov-Smirnov distance, 0..1, that is reported; with many images any change is
             significant, and few are of weight.
     """
 
@@ -66,11 +66,11 @@ class QualityConfig(Section):
 
 
 class AdapterConfig(Section):
-    """Which adapter sits in which layers of the image encoder (LoRA, arXiv:2106.09685).
+    """The adapter method, its rank and scaling, and the layers of the image encoder it adapts (LoRA, arXiv:2106.09685).
 
     Attributes:
         method: a name of `naslora_core.adapters.METHODS`, or "peft:<type>" for a method of Hugging Face PEFT.
-        options: what a method can be told beside its rank; absent in adapters that were saved without any.
+        options: of the method beside its rank; absent in adapters that were saved without any.
     """
 
     method: str
@@ -89,7 +89,7 @@ class AdapterConfig(Section):
 
 
 class SearchConfig(Section):
-    """What the cell may become, and how its architecture is searched (the second stage of arXiv:2512.03499).
+    """The search space of the cell, and how it is searched (stage 2 of arXiv:2512.03499).
 
     Attributes:
         space: a named search space, or a list of operations.
@@ -127,7 +127,7 @@ class SearchConfig(Section):
 
 
 class TrainConfig(Section):
-    """How the weights are trained (the first stage of arXiv:2512.03499).
+    """How the weights are trained (stage 1 of arXiv:2512.03499).
 
     Attributes:
         loss: "ce_dice" is cross-entropy plus Dice, for any number of classes; "structure" is PraNet's loss,
@@ -151,7 +151,7 @@ class TrainConfig(Section):
 
 
 class MergeConfig(Section):
-    """How the adapter becomes part of the model, and how much that may cost.
+    """How the adapter is merged into the model, and how much Dice that may lose.
 
     Attributes:
         mode: "auto" takes the first of exact, calibrated and fold that stays within `max_metric_drop`.
@@ -174,7 +174,7 @@ class EvaluateConfig(Section):
 
 
 class RetrainConfig(Section):
-    """When a new model takes the place of the one in service, and how long a step may take.
+    """When a new model replaces the one in service, and how long a step may take.
 
     Attributes:
         metric: by which two models are compared, image by image.

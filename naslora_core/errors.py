@@ -1,4 +1,4 @@
-"""Errors a user can act on: each says what was found, what was expected and what to do."""
+"""Errors for users: each message says what was found, what was expected and what to do."""
 
 # What torch says of an accelerator, and of the CPU.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -8,7 +8,7 @@ class NasLoraError(Exception):
     """Base of every error that is shown to the user as one message, without a traceback."""
 
     def __str__(self) -> str:
-        """Return the message; what could move a terminal's cursor or turn its text round is written as an escape."""
+        """Return the message with control and bidirectional characters escaped, for terminals."""
         return printable(super().__str__())
 
 
@@ -45,19 +45,19 @@ class PipelineError(NasLoraError):
 
 
 def printable(text: str) -> str:
-    """Return text with every character that does not print, but for line breaks, as Python would escape it."""
+    """Return text with every non-printing character but line breaks written as a Python escape."""
     shown = (letter.isprintable() or letter == "\n" for letter in text)
     escaped = (letter.encode("unicode_escape").decode() for letter in text)
     return "".join(letter if fine else escape for letter, fine, escape in zip(text, shown, escaped, strict=True))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out, on the CPU or on an accelerator."""
+    """Return whether an error means that memory ran out, on the CPU or on an accelerator."""
     # By its text, which does not need torch to be loaded as its type would.
     said = isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
     return said or isinstance(error, MemoryError)
 
 
 def shorten(text: str, most: int = 120) -> str:
-    """Return the beginning of a text that may be as long as its author liked."""
+    """Return a text shortened to a limit."""
     return text if len(text) <= most else f"{text[:most]}…"

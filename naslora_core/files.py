@@ -1,4 +1,4 @@
-"""Write files and folders so that a reader never sees half of one, whatever happens meanwhile.
+"""Write files and folders atomically: a reader never sees a partial one, also after a crash.
 
 What was written is on the disk before its name is: a power cut leaves the earlier content or the new one. What a
 killed process leaves behind is removed by the next one that writes the same folder.
@@ -25,7 +25,7 @@ _PREVIOUS = ".previous"
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` if the block succeeds, and vanishes if it fails.
+    """Yield a temporary path that replaces `path` if the block succeeds, and is deleted if it fails.
 
     Raises:
         OSError: if the disk is full or read-only; it names `path`, also where a library has hidden the reason.
@@ -53,7 +53,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path, durable: bool = True) -> Iterator[Path]:
-    """Yield a new empty folder that replaces `path` if the block succeeds, and vanishes if it fails.
+    """Yield a new empty folder that replaces `path` if the block succeeds, and is deleted if it fails.
 
     Args:
         path: the folder; a kill between the two renames leaves none, and the next call puts the earlier one back.
@@ -83,7 +83,7 @@ def atomic_directory(path: Path, durable: bool = True) -> Iterator[Path]:
 
 
 def reserve(path: Path) -> None:
-    """Reserve the space on the disk that a file needs to be written through memory.
+    """Reserve disk space for a memory-mapped file before it is written.
 
     A full disk is an OSError here; where a sparse file is mapped, it ends the process at the first page that finds
     no room.
@@ -94,7 +94,7 @@ def reserve(path: Path) -> None:
 
 
 def _clear_up(path: Path) -> None:
-    """Put back or remove what killed processes have left of their work on a folder."""
+    """Restore or remove what killed processes have left of an unfinished folder."""
     for left in path.parent.glob(f".{glob.escape(path.name)}{_UNFINISHED}*"):
         with suppress(OSError):
             if left.name.endswith(_PREVIOUS) and not path.exists():
@@ -107,7 +107,7 @@ def _clear_up(path: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Lock a folder, at most until this process ends; yields False if another one has, or the disk knows no locks."""
+    """Lock a folder, until the process ends at most; yields False if it is locked, or the disk has no locks."""
     handle = os.open(folder, os.O_RDONLY)
     is_ours = False
     try:
@@ -120,7 +120,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the disk has a file's content, or a folder's names."""
+    """Flush a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -133,7 +133,7 @@ def _flush(path: Path) -> None:
 
 
 def _disk_error(error: Exception) -> int | None:
-    """Return the number of a disk's error, also where torch or safetensors made another one of it; else None."""
+    """Return the errno of a disk error, also where torch or safetensors has wrapped it; else None."""
     number = getattr(error if isinstance(error, OSError) else error.__context__, "errno", None)
     if match := re.search(r"\(os error (\d+)\)", str(error)):
         number = int(match[1])

@@ -1,4 +1,4 @@
-"""The same work on many items, by as many processes as pay off."""
+"""Map a function over many items in several processes, where that is faster."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ _CHUNK = 8
 
 
 def worker_count(items: int, worth_a_process: int) -> int:
-    """Return how many processes work through `items` fastest; 1 is this process alone.
+    """Return the number of processes to use for `items`; 1 means this process alone.
 
     Args:
         items: how many there are.
@@ -33,10 +33,10 @@ def worker_count(items: int, worth_a_process: int) -> int:
 
 
 @contextmanager
-def mapping(
+def parallel_map(
     work: Callable[[Item], Result], workers: int, doing: str, prepare: Callable[[], None] | None = None
 ) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
-    """Yield a function that does `work` on items and returns the results in their order.
+    """Yield a function that maps `work` over items in parallel and returns the results in order.
 
     All it is given in one call may be held in memory at once.
 
@@ -74,7 +74,7 @@ def _processors() -> int:
 
 
 def _start_worker(prepare: Callable[[], None] | None) -> None:
-    """Leave interrupts to the parent process, and end with it: a pool's workers would wait for ever for one killed."""
+    """Ignore Ctrl-C, and exit when the parent process ends: workers of a killed parent would wait forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if prepare is not None:

@@ -1,4 +1,4 @@
-"""Images of any size in, probabilities out."""
+"""Predict images of any size with a base, an adapted or a merged model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 
 
 class Predictor:
-    """Segment images with a base, an adapted or a merged model.
+    """A model that maps images of any size to probabilities.
 
     Args:
         sam: the model, with or without adapters; predicts at the image size it was built for.
@@ -41,7 +41,7 @@ class Predictor:
 
     @classmethod
     def adapted(cls, folder: Path, model: ModelConfig) -> "Predictor":
-        """Load the adapter that stage search_train wrote to `folder`, onto its base."""
+        """Load the adapter that stage search_train wrote to `folder`, and its base model."""
         return cls(load_adapted(folder, model)[0].sam, model.precision)
 
     @classmethod

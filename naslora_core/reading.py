@@ -1,4 +1,4 @@
-"""Read JSON and YAML that somebody else may have written: measured before anything is built of it.
+"""Read JSON and YAML from untrusted files: size and nesting are checked before anything is built.
 
 Both raise ValueError for whatever is wrong with a text, so that a reader has one thing to turn into its own message;
 `read_model` does that for the files whose format has a number.
@@ -63,7 +63,7 @@ def read_object(path: Path) -> dict[str, Any]:
 def read_model(
     path: Path, model: type[Model], expected: int, remedy: str, error: type[NasLoraError], fault: str = "cannot be read"
 ) -> Model:
-    """Return the content of a JSON file that says which version of its format it has, checked against a model.
+    """Return the content of a JSON file with a format number, validated by a pydantic model.
 
     Args:
         path: of the file; one that says no version has the first, which wrote none.
@@ -96,7 +96,7 @@ def _in_one_line(error: ValidationError) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Return what a YAML text holds: plain values, lists and mappings, whatever its tags ask for.
+    """Parse a YAML text into plain values, lists and mappings, never into objects that its tags name.
 
     Raises:
         ValueError: if it is not YAML, has a tag beyond those of YAML itself, or is too large, too deep, or would be
@@ -111,7 +111,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def measure_yaml(text: str) -> None:
-    """Check, by its events alone, that a YAML text is not too large to be built.
+    """Check size and nesting of a YAML text from its parse events, before objects are built.
 
     The parser recurses in C, where a deep text ends the process; and a few aliases of aliases make a text of some
     lines stand for billions of values.
@@ -153,7 +153,7 @@ def _size_of(anchor: str, sizes: Mapping[str, int]) -> int:
 
 
 def require_format(found: object, expected: int, path: Path, remedy: str, error: type[NasLoraError]) -> None:
-    """Check that a file is of the version this code reads.
+    """Check that a file has the format number this code reads.
 
     Args:
         found: what the file says its version is; None where it says nothing.

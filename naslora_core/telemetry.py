@@ -1,4 +1,4 @@
-"""The libraries this project is built on report their use to their makers; here that is off.
+"""Turn off the usage reports of DVC, Prefect, Great Expectations, Hugging Face and Ray.
 
 To be called before any of them is imported.
 """
@@ -21,5 +21,5 @@ TELEMETRY_OFF = {
 
 
 def turn_telemetry_off() -> None:
-    """Set the variables above for this process and those it starts; whoever wants them otherwise cannot."""
+    """Set these environment variables for this process and its children; there is no option to keep the reports on."""
     os.environ.update(TELEMETRY_OFF)

@@ -1,4 +1,4 @@
-"""Measure what several models cost side by side: seconds in alternating runs, memory in a process of its own."""
+"""Compare time and peak memory of models: seconds in alternating runs, memory in a fresh process."""
 
 import multiprocessing
 import resource
@@ -14,7 +14,7 @@ Run = Callable[[], object]
 
 
 def alternate(runs: Mapping[str, Run], repeats: int) -> dict[str, list[tuple[float, float]]]:
-    """Run all in turn, each round beginning with another, so that a busy machine and warm caches serve all alike.
+    """Time functions in rotating rounds, so that machine load and warm caches affect all alike.
 
     Returns:
         For each name its (wall, CPU) seconds, without those of a first round that warms up.
@@ -37,12 +37,12 @@ def median(seconds: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def median_ratio(slow: list[tuple[float, float]], fast: list[tuple[float, float]]) -> tuple[float, float]:
-    """Return the median over the rounds of how many times as long the first takes, by (wall, CPU) seconds."""
+    """Return the median over the rounds of the ratio of two functions' (wall, CPU) seconds."""
     return median([(a[0] / b[0], a[1] / b[1]) for a, b in zip(slow, fast, strict=True)])
 
 
 def peak_memory(prepare: Callable[..., Run], *arguments: Any) -> dict[str, float]:
-    """Run what `prepare(*arguments)` returns twice in a fresh process.
+    """Measure peak memory of what `prepare(*arguments)` returns, run twice in a fresh process.
 
     Args:
         prepare: a function of a module, so that the other process can find it.

@@ -1,4 +1,4 @@
-"""Dice on prepared data, the score by which training picks its best epoch and a merge is judged."""
+"""Validation Dice on prepared data, by which training selects its best epoch and a merge is accepted."""
 
 from collections.abc import Sequence
 

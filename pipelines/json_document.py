@@ -1,4 +1,4 @@
-"""Any result as a JSON document."""
+"""Convert results to JSON documents."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Progress for people: bars with the time left on a terminal, few lines anywhere else."""
+"""Show progress: bars with the time left on a terminal, a few lines elsewhere."""
 
 import atexit
 import os
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-# Whoever starts a stage and draws bars from its lines asks for more of them by this many seconds between two.
+# Seconds between two progress lines, set by a parent process that draws bars from them and needs them often.
 INTERVAL_VARIABLE = "NASLORA_PROGRESS_S"
 _LINE_EVERY_S = 30.0
 _TENTH_AFTER_S = 5.0
@@ -23,7 +23,7 @@ _SPEED_OVER_S = 600.0
 
 @dataclass
 class _Work:
-    """Calls that tell of the same work: their messages differ in numbers only, or they count to the same total."""
+    """Progress calls of one piece of work: their messages differ in numbers only, or they have the same total."""
 
     stem: str
     total: int
@@ -37,7 +37,7 @@ class _Work:
 
 
 class _Works:
-    """The works that are under way; several may take turns."""
+    """The pieces of work in progress; several may alternate."""
 
     def __init__(self) -> None:
         self._open: list[_Work] = []
@@ -55,7 +55,7 @@ class _Works:
         return work, True
 
     def end(self, work: _Work) -> bool:
-        """Forget a work that is finished; return whether it was the last one."""
+        """Remove a finished work; return whether it was the last one."""
         self._open.remove(work)
         return not self._open
 
@@ -64,7 +64,7 @@ class _Works:
 
 
 class _Lines:
-    """For files and logs: a line at the start and the end, and at each tenth of long work."""
+    """Output for files and logs: a line at the start and the end, and at each tenth of long work."""
 
     def __init__(self, stream: TextIO, every_s: float) -> None:
         self._stream, self._every_s = stream, every_s
@@ -84,7 +84,7 @@ class _Lines:
 
 
 class _Bars:
-    """For terminals: a bar for each work under way, and whatever else is printed above them."""
+    """Output for terminals: a bar for each work in progress, and other output printed above the bars."""
 
     shown: "_Bars | None" = None
 
@@ -137,7 +137,7 @@ class _Bars:
         return self._rich
 
     def stop(self) -> None:
-        """Leave the bars as they are, and give the terminal back."""
+        """Stop redrawing the bars, and release the terminal."""
         if self._rich is not None:
             self._rich.stop()
         self._rich, _Bars.shown = None, None
@@ -167,7 +167,7 @@ class ConsoleProgress:
 
 @atexit.register
 def end_bars() -> None:
-    """Stop drawing, so that what follows, such as an error, has the terminal for itself."""
+    """Stop all bars, so that later output, such as an error, is not overwritten."""
     if _Bars.shown is not None:
         _Bars.shown.stop()
 

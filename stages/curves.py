@@ -12,10 +12,10 @@ from stages.paths import StagePaths
 
 @contextmanager
 def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[OnEpoch]:
-    """Yield what writes each epoch as soon as it ends; whatever an earlier run has written is gone first.
+    """Yield a function that writes each epoch when it ends; curves of an earlier run are deleted first.
 
     DVCLive's files are in artifacts/live/<domain>, those of TensorBoard in artifacts/tensorboard/<domain>; of an
-    ad-hoc run, in its own folder.
+    trial, in its own folder.
 
     Raises:
         ConfigError: if `tensorboard` is wanted and not installed.
@@ -40,7 +40,7 @@ def _dvclive(folder: Path) -> Iterator[OnEpoch]:
     from dvclive import Live
 
     # The pipeline's dvc.yaml declares the files, and dvc exp run makes the experiments: Live only writes. An
-    # interrupted run tells all its epochs again, so that no step can be missing or double.
+    # interrupted run logs all its epochs again, so that no step can be missing or double.
     try:
         live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)
     except Exception as error:
@@ -81,7 +81,7 @@ def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
 
 
 def _scalars(epoch: EpochRecord) -> dict[str, float]:
-    """Return what there is of an epoch; a folder of a name is a group of curves."""
+    """Return the scalars of an epoch by name; names with a slash form a group of curves."""
     named = {
         "train/loss": epoch.train_loss,
         "train/arch_loss": epoch.arch_loss,

@@ -1,4 +1,4 @@
-"""Stage merge: make the trained adapter part of the model, and certify what that changed."""
+"""Stage merge: merge the trained adapter into the model, and certify the difference."""
 
 import json
 

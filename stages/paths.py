@@ -1,4 +1,4 @@
-"""Where the stages find their inputs and put their outputs."""
+"""The paths of the stages' inputs and outputs."""
 
 import re
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class StagePaths:
-    """The folders of the pipeline, or of one ad-hoc run beside it.
+    """The folders of the pipeline, or of one trial beside it.
 
     Args:
         root: the project's folder, where params.yaml lies.
-        run: name of an ad-hoc run, whose outputs go to runs/<run> and never touch the pipeline's own;
+        run: name of a trial, whose outputs go to runs/<run> and never touch the pipeline's own;
             None is the pipeline itself.
 
     Raises:
@@ -43,11 +43,11 @@ class StagePaths:
         return sorted(card.parent.name for card in (self.root / "data").glob("[!.]*/dataset.yaml"))
 
     def measured(self, domain: str) -> Path:
-        """Return the file that keeps what was measured, so that unchanged files are not opened again."""
+        """Return the cache of measurements, by which unchanged files are not opened again."""
         return self.root / ".naslora" / "measurements" / f"{domain}.parquet"
 
     def served_measurements(self, domain: str) -> Path:
-        """Return the file with the measurements of the data that the model in service was trained on."""
+        """Return the measurements of the data that the model in service was trained on."""
         return self.root / "serving" / domain / "measurements.parquet"
 
     def output(self, stage: str, domain: str | None = None) -> Path:
@@ -56,15 +56,15 @@ class StagePaths:
         return top / stage if domain is None else top / stage / domain
 
     def warm_start(self, domain: str) -> Path:
-        """Return the folder where an earlier adapter lies if the training is to start from it."""
+        """Return the folder of the adapter that a warm start begins from; it may be missing."""
         return self.root / ".naslora" / "warm" / domain
 
     def decision(self, domain: str) -> Path:
-        """Return the file that says what became of a domain's last model beside the one in service."""
+        """Return the file with the decision on a domain's last model, for the report."""
         return self.root / ".naslora" / "decisions" / f"{domain}.json"
 
     def source(self, stage: str, domain: str | None = None) -> Path:
-        """Return the folder `stage` has written: that of the ad-hoc run if there is one, else the pipeline's.
+        """Return the folder that `stage` has written: the trial's if it is there, else the pipeline's.
 
         Raises:
             PipelineError: if the stage has not run yet.

@@ -13,7 +13,7 @@ from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write the shards and manifest.json; rows of an earlier run that are still right are not made again.
+    """Write the shards and manifest.json; unchanged rows of an earlier run are reused.
 
     Raises:
         DataError: if the data was not accepted by stage validate, or has changed since.

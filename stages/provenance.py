@@ -1,4 +1,4 @@
-"""What something was made with: the git revision of the code, and the versions of the packages that compute."""
+"""Provenance of results: the git revision of the code, and the versions of the packages that compute."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""What every stage does before and after its own work: arguments, settings, progress, errors."""
+"""Run a stage as a program: arguments, settings, progress, errors."""
 
 import argparse
 import errno
@@ -15,7 +15,7 @@ from stages.paths import StagePaths
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given.
 StageMain = Callable[..., None]
-# What a stage can be told on the command line, as a program of its own and by `naslora stage`.
+# The command-line options of a stage, as a program of its own and by `naslora stage`.
 OPTIONS = {
     "domain": "Which folder of data/; all stages but report need it.",
     "run": "Name of the trial; outputs go to runs/RUN.",
@@ -76,7 +76,7 @@ def run_stage(
 
 
 def _explain(error: Exception) -> str | None:
-    """Return what to tell about an error that is no fault of the program; None is for faults, which are traced."""
+    """Return the message of an expected error; None for a bug, which is shown with its traceback."""
     if isinstance(error, NasLoraError):
         return str(error)
     if is_out_of_memory(error):

@@ -34,11 +34,11 @@ CHECKPOINT_S = 600.0
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress, force: bool = False) -> None:
-    """Write the adapter, the architecture, the learning curve and the path of the alphas.
+    """Write the adapter, the architecture, the learning curve and the alphas by epoch.
 
-    An interrupted run goes on from its last checkpoint if nothing it depends on has changed. A run that an earlier
-    adapter was laid out for starts from that one, with a schedule of its own. `force` trains on data that the gate
-    has not passed, and the adapter says so for ever.
+    An interrupted run resumes from its last checkpoint if nothing it depends on has changed. If a warm start was
+    prepared, training starts from that adapter, with shorter schedules. `force` trains on data that the gate
+    has not passed, and the adapter records it.
 
     Raises:
         DataError: if the gate has not passed this data, and `force` is not given.

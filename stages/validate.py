@@ -1,4 +1,4 @@
-"""Stage validate: judge a domain's data, and stop the pipeline if it must not be trained on."""
+"""Stage validate: check a domain's data, and stop the pipeline if the gate rejects it."""
 
 from naslora_core.config import Params
 from naslora_core.data.dataset.dataset import read_dataset

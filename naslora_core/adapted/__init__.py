@@ -1,1 +1,1 @@
-"""A SAM with adapters: attached to a base, saved, read back, switched on and off, and trained on from."""
+"""A SAM with adapters: attach to a base, save, load, switch on and off, warm start."""

@@ -1,4 +1,4 @@
-"""A base model with fresh adapters, ready to train."""
+"""Add fresh adapters to a base model, ready to train."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -14,7 +14,7 @@ from naslora_core.sam.segmenter import freeze_all_but_decoder
 
 
 def add_adapters(sam: Sam, adapter: AdapterConfig, search: SearchConfig, seed: int) -> dict[str, Adapter]:
-    """Freeze all but the mask decoder and prepare the image encoder as the method wants it, in place.
+    """Freeze all but the mask decoder and apply the method to the image encoder, in place.
 
     Returns:
         The fresh adapters by layer name, "image_encoder.blocks.0.attn.qkv"; empty for methods without any, which
@@ -44,7 +44,7 @@ def _share_architecture(adapters: Iterable[Adapter]) -> None:
 
 
 def _start_architecture(adapters: Iterable[Adapter], start: Literal["searched", "uniform", "random"]) -> None:
-    """Let alphas and betas be searched from zero, or freeze them there or at random values."""
+    """Make alphas and betas trainable from zero, or freeze them at zero or at random values."""
     for parameter in dict.fromkeys(parameter for layer in adapters for parameter in layer.arch_parameters()):
         if start == "random":
             nn.init.normal_(parameter)

@@ -1,4 +1,4 @@
-"""The architecture a search has found, for people and other programs to read."""
+"""The genotype: the architecture that a search has found, as genotype.json stores it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def searched_edges(adapters: Mapping[str, Adapter]) -> dict[str, MixedOp]:
 
 
 def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, Any]:
-    """Return the operations' shares of every searched layer and the one that leads.
+    """Return genotype.json: of every searched layer the shares of the operations, and the operation with the largest.
 
     Args:
         sam: the model the adapters sit in.

@@ -1,4 +1,4 @@
-"""A trained adapter on disk: what training changed, and a JSON that says which base it belongs to."""
+"""Save and load a trained adapter: the tensors that training changed, and a JSON that names the base model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ FILES = (ADAPTER_FILE, DECODER_FILE, CONFIG_FILE)
 
 
 class BaseNotes(BaseModel):
-    """Which base model an adapter belongs to, as adapter.json says it."""
+    """The base model an adapter belongs to, as adapter.json holds it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,7 +43,7 @@ class BaseNotes(BaseModel):
 
 
 class AdapterNotes(BaseModel):
-    """What an adapter.json has to hold; notes on the data may stand beside it."""
+    """The required fields of adapter.json; it may hold notes on the data beside them."""
 
     method: str
     adapter: AdapterConfig
@@ -59,7 +59,7 @@ Base = Mapping[str, Any]
 
 
 def describe_base(model: ModelConfig) -> Base:
-    """Return what tells one base model from another.
+    """Return what identifies a base model: name, SHA-256 and image size.
 
     Raises:
         CheckpointError: if the checkpoint is not there.
@@ -85,7 +85,7 @@ def save_adapted(
 ) -> None:
     """Write what training changed into an existing folder: in the encoder, and the mask decoder in its own file.
 
-    The base model's weights are not written; `load_adapted` asks for the same ones by their SHA-256. `provenance`,
+    The base model's weights are not written; `load_adapted` requires the same ones by their SHA-256. `provenance`,
     what `clearance` says of the data, goes into adapter.json and from there into every model made of it.
     """
     sam = segmenter.sam
@@ -108,7 +108,7 @@ def save_adapted(
 
 
 def load_adapted(folder: Path, model: ModelConfig) -> tuple[PromptFreeSegmenter, dict[str, Adapter]]:
-    """Load the base model and put the trained adapter of `folder` onto it.
+    """Load the base model and attach the trained adapter of `folder`.
 
     Returns:
         The segmenter in evaluation mode, and its adapters by layer name.
@@ -153,7 +153,7 @@ def trains_base(folder: Path, config: AdapterNotes) -> bool:
 
 
 def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Adapter]:
-    """Put the trained adapter of `folder` onto its base, in place.
+    """Attach the trained adapter of `folder` to its base model, in place.
 
     Args:
         sam: the base model, without adapters.
@@ -173,7 +173,7 @@ def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Ad
 
 
 def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
-    """Give adapters and mask decoder the weights and alphas of an earlier training, in place.
+    """Load the weights and alphas of an earlier training into adapters and mask decoder, in place.
 
     Args:
         sam: the base model, with fresh adapters of the same kind.

@@ -1,4 +1,4 @@
-"""The layers of a search as genotype.json holds them, and how undecided each is."""
+"""Read the searched layers of genotype.json, and the entropy of their weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class Layer:
 
     @property
     def entropy(self) -> float:
-        """How undecided the layer is, 0..1."""
+        """Normalised entropy of the weights: 0 for one choice, 1 for equal shares."""
         return normalised_entropy(np.array(list(self.weights.values())))
 
 

@@ -1,4 +1,4 @@
-"""The adapters in a model, and which of its tensors are theirs or learn."""
+"""Find the adapters in a model, and the tensors that belong to them or are trained."""
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ def find_adapters(module: nn.Module) -> dict[str, Adapter]:
 
 
 def adapter_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return everything in a model that belongs to its adapters and not to its base layers, by state-dict key."""
+    """Return the tensors of a model's adapters without their base layers, by state-dict key."""
     return {
         f"{name}.{key}": value
         for name, adapter in find_adapters(module).items()
@@ -20,7 +20,7 @@ def adapter_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def trainable_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return all that training may change in a model: what its adapters hold, and every parameter that learns.
+    """Return all that training may change in a model: the adapters' tensors, and every trainable parameter.
 
     Frozen alphas, temperature and pressure are among it. `module.load_state_dict(..., strict=False)` takes it back.
     """
@@ -29,5 +29,5 @@ def trainable_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def snapshot(module: nn.Module) -> dict[str, Tensor]:
-    """Return copies of all that training may change, which later steps leave as they are."""
+    """Return copies of all that training may change, independent of later steps."""
     return {name: value.detach().clone() for name, value in trainable_state(module).items()}

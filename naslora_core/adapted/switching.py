@@ -1,4 +1,4 @@
-"""Several adapters on one base model, switched without loading it again."""
+"""Switch between several adapters on one base model that is loaded once."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ class _State:
 
 
 class SwitchableSam:
-    """A base model in memory once, and adapters that take turns on it.
+    """One base model in memory, with several adapters of which one is active at a time.
 
     An adapter brings its low-rank branches and its own mask decoder; the layers under them are the base's own
     objects, so that a switch moves references and copies nothing. The methods are called as those of PEFT's
@@ -59,11 +59,11 @@ class SwitchableSam:
 
     @property
     def active_adapter(self) -> str | None:
-        """Name of the adapter that answers, or None while the base does."""
+        """Name of the active adapter; None while the base model is used without one."""
         return self._active
 
     def load_adapter(self, name: str, folder: Path) -> None:
-        """Read what stage search_train wrote to `folder`; the model answers as before until `set_adapter`.
+        """Load what stage search_train wrote to `folder`; it is not active before `set_adapter`.
 
         Raises:
             ConfigError: if an adapter of this name is loaded already.
@@ -86,7 +86,7 @@ class SwitchableSam:
             self._adapters[name] = _State(self.sam.mask_decoder, layers)
 
     def delete_adapter(self, name: str) -> None:
-        """Remove an adapter from memory; if it is the active one, the base answers from here on.
+        """Remove an adapter from memory; if it was active, none is.
 
         Raises:
             ConfigError: if no adapter of this name is loaded.
@@ -107,7 +107,7 @@ class SwitchableSam:
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
-        """Let the base answer inside a `with` block; the adapter that was active before answers after it."""
+        """Use the base model without adapter inside a `with` block; the active adapter is restored after it."""
         active = self._active
         self._switch(None)
         try:

@@ -1,4 +1,4 @@
-"""Go on from an earlier training of the same kind instead of from a fresh adapter."""
+"""Warm start: train on from an earlier adapter instead of a fresh one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,11 @@ class WarmStart:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this start from another one."""
+        """Identifies this warm start in the fingerprint of a run."""
         return f"{self.epochs} epochs from {file_sha256(self.folder / 'adapter.safetensors')}"
 
     def shorten(self, train: TrainConfig, search: SearchConfig) -> tuple[TrainConfig, SearchConfig]:
-        """Return the schedules of the training that follows: shorter, and the alphas are found already."""
+        """Return the settings of a warm-started training: fewer epochs, and no warm-up before the search."""
         return train.model_copy(update={"epochs": self.epochs}), search.model_copy(update={"warmup_epochs": 0})
 
 
@@ -43,7 +43,7 @@ class _StartNotes(BaseModel):
 
 
 def find_warm_start(folder: Path) -> WarmStart | None:
-    """Return the start that was laid out in a folder, or None if there is none.
+    """Return the warm start that was prepared in a folder, or None if there is none.
 
     Raises:
         CheckpointError: if start.json cannot be read.

@@ -1,4 +1,4 @@
-"""What every adapter is: a frozen layer and something trained beside it; and where methods are registered."""
+"""The base class of adapters (a frozen layer with trained parameters beside it), and the registry of methods."""
 
 from collections.abc import Callable, Iterable
 
@@ -46,7 +46,7 @@ class Adapter(nn.Module):
         return []
 
     def take_penalty(self) -> Tensor | None:
-        """Return what the last training pass adds to the loss, once; None where there is nothing to add."""
+        """Return and clear the penalty of the last training pass, to be added to the loss; None if there is none."""
         return None
 
     def delta_weight(self) -> Tensor:
@@ -62,7 +62,7 @@ class Adapter(nn.Module):
         return None
 
     def own_state(self) -> dict[str, Tensor]:
-        """Return all of the state dict that is not the base layer's."""
+        """Return the state dict without the base layer's tensors."""
         return {key: value for key, value in self.state_dict().items() if not key.startswith("base_layer.")}
 
 
@@ -109,7 +109,7 @@ class LowRankAdapter(Adapter):
         Exactly zero right after construction.
 
         Raises:
-            MergeError: if the branch looks at neighbouring tokens, which no weight of a linear layer can do.
+            MergeError: if the branch reads neighbouring tokens, which no weight of a linear layer can do.
 
         Source: arXiv:2106.09685, section 4.1.
         """

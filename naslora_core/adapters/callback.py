@@ -1,4 +1,4 @@
-"""What a method does with all its layers together while they are trained, beside the steps of the optimiser."""
+"""Hooks by which an adapter method takes part in training, across all its layers and beside the optimiser's steps."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,20 +10,20 @@ Probe = Callable[[], Tensor]
 
 
 class TrainingCallback:
-    """Hooks that a training calls, shared by all adapters of a method. Here each does nothing."""
+    """Hooks that the training loop calls, shared by all adapters of a method; the defaults do nothing."""
 
     def prepare(self, probes: Sequence[Probe]) -> None:
-        """Look at training images, before the first step of adapters that are fresh.
+        """Initialise fresh adapters from training images, before the first step.
 
         Args:
             probes: each runs other images for the weights, not augmented, through the model as it is; at least one.
         """
 
     def plan(self, steps: int) -> None:
-        """Take note of the number of weight steps that the whole training has, before the first of them."""
+        """Set schedules by the total number of weight steps, before the first of them."""
 
     def after_step(self, step: int) -> None:
-        """Do what the method needs after a step of the weights, while the gradients are still there.
+        """Run after every weight step, before the gradients are cleared.
 
         Args:
             step: counted from 1.
@@ -31,11 +31,11 @@ class TrainingCallback:
 
     @property
     def is_settled(self) -> bool:
-        """Whether a model may be kept with the adapters as they are, as by its validation score."""
+        """Whether the current epoch may be kept as the best one; false while ranks or operations still change."""
         return True
 
     def penalty(self, layer: nn.Module) -> Tensor | None:
-        """Return what a layer of the method adds to the loss; None where there is nothing to add."""
+        """Return the penalty that a layer adds to the loss; None if there is none."""
         return None
 
     def state(self) -> dict[str, Any]:
@@ -43,4 +43,4 @@ class TrainingCallback:
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken, after `plan`."""
+        """Restore what `state` returned; called after `plan`."""

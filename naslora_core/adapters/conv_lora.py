@@ -1,4 +1,4 @@
-"""Conv-LoRA: LoRA whose code passes one of several convolutions, each at another scale (arXiv:2401.17868)."""
+"""Conv-LoRA: LoRA with a gate that picks one of several convolutions of different scales (arXiv:2401.17868)."""
 
 import torch
 import torch.nn.functional as F
@@ -85,7 +85,7 @@ class ConvLoRALayer(LowRankAdapter):
 
 
 def _chance_to_win(clean: Tensor, noisy: Tensor, spread: Tensor) -> Tensor:
-    """Return how probable it is that each expert wins if its own noise is drawn again, (B, experts).
+    """Return the probability that each expert is chosen if its own noise is drawn again, (B, experts).
 
     Source: arXiv:1701.06538, Appendix A, Eqs. 8 and 9, for one winner.
     """

@@ -1,4 +1,4 @@
-"""Methods without adapters: parts of the image encoder itself learn, or nothing of it does."""
+"""Methods without adapters: train parts of the image encoder itself, or none of it."""
 
 from torch import nn
 
@@ -8,20 +8,20 @@ from naslora_core.config import AdapterConfig, SearchConfig
 
 @METHODS.register("none")
 def train_decoder_only(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
-    """Leave the encoder as it is; the mask decoder learns alone."""
+    """Keep the whole encoder frozen; only the mask decoder is trained."""
     return {}
 
 
 @METHODS.register("neck")
 def train_neck(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
-    """Let the neck learn, the convolutions behind the frozen blocks: a linear probe, but for its two norms."""
+    """Train the neck, the convolutions after the frozen blocks: a linear probe, but for its two norms."""
     encoder.get_submodule("neck").requires_grad_(True)
     return {}
 
 
 @METHODS.register("bitfit")
 def train_biases(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
-    """Let every bias learn, those of the norms too (BitFit, arXiv:2106.10199)."""
+    """Train every bias, those of the norms too (BitFit, arXiv:2106.10199)."""
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad_(name.rpartition(".")[2] == "bias")
     return {}
@@ -29,6 +29,6 @@ def train_biases(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfi
 
 @METHODS.register("full")
 def train_everything(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
-    """Let the whole encoder learn."""
+    """Train the whole encoder."""
     encoder.requires_grad_(True)
     return {}

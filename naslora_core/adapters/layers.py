@@ -1,4 +1,4 @@
-"""Find the layers a method adapts, and put its adapters in their places."""
+"""Find the layers a method adapts, and replace them by its adapters."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +13,7 @@ LayerBuilder = Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]
 
 
 def in_every_layer(build: LayerBuilder) -> Method:
-    """Make a method of what wraps one layer: it wraps every layer that `adapter.target_modules` name."""
+    """Turn a function that wraps one layer into a method that wraps every layer of `adapter.target_modules`."""
 
     def method(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
         return inject(encoder, adapter.target_modules, lambda layer: build(layer, adapter, search))
@@ -40,7 +40,7 @@ def inject(
         InjectionError: if a target matches no layer, or one that is not linear.
     """
     adapters = {name: wrap(layer) for name, layer in find_layers(module, target_modules).items()}
-    put_layers(module, adapters)
+    replace_layers(module, adapters)
     return adapters
 
 
@@ -72,7 +72,7 @@ def find_layers(module: nn.Module, target_modules: Sequence[str]) -> dict[str, n
     return layers
 
 
-def put_layers(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
-    """Put layers where others are, by dotted name, in place."""
+def replace_layers(module: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    """Replace submodules of a model by dotted name, in place."""
     for name, layer in layers.items():
         module.set_submodule(name, layer)

@@ -1,1 +1,1 @@
-"""Methods side by side: which trainings a table consists of, what they cost, and what can be said about them."""
+"""Bench tables: which trainings a table consists of, their costs, and the statistics of their scores."""

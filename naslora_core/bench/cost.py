@@ -1,4 +1,4 @@
-"""What a training step costs, against the reference's: time in turns in one process, memory in one of its own."""
+"""Measure a training step's time and peak memory relative to the reference row's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """A step that can be called again and again, and the model it trains."""
+    """A repeatable training step, and the model it trains."""
 
     segmenter: PromptFreeSegmenter
     phases: AlternatingPhases
 
     def __call__(self) -> None:
-        """Train for one epoch of as few steps as the data allow."""
+        """Run one weight step, or when searching those that go with one architecture step, and that one."""
         self.phases.run_epoch(0, silent)
         if self.segmenter.sam.device.type == "cuda":
             # The optimiser's part is still under way, and would count as the next step's.
@@ -39,7 +39,7 @@ class TrainingStep:
 
 
 def training_step(params: Params, searching: bool = False) -> TrainingStep:
-    """Prepare the project's own training step, from forward pass to optimiser, on random weights and images.
+    """Build the pipeline's own training step, from forward pass to optimiser, on random weights and images.
 
     Weights and pixels do not change what is computed.
 
@@ -63,7 +63,7 @@ def training_step(params: Params, searching: bool = False) -> TrainingStep:
 def compare_training(
     rows: Mapping[str, Params], reference: str, rounds: int, progress: Progress = silent
 ) -> dict[str, Row]:
-    """Measure a step of every row in turns with one of the reference.
+    """Measure a step of every row, alternating with a step of the reference.
 
     Only two models are in memory at a time, so that the largest SAM can be measured too.
 

@@ -1,4 +1,4 @@
-"""The pictures of a table: accuracy against cost, convergence over seeds, architectures."""
+"""Charts of a bench table: accuracy against cost, convergence over seeds, architectures."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ _STYLES = ("-", "--", ":", "-.")
 def write_figures(
     folder: Path, summary: Mapping[str, Any], trainings: Mapping[Training, TrainingFolders]
 ) -> dict[str, dict[str, str]]:
-    """Write every picture there is data for as PNG into an existing folder.
+    """Write every chart there is data for as PNG into an existing folder.
 
     Returns:
         The same pictures as SVG elements for a page, by kind by domain.

@@ -1,4 +1,4 @@
-"""The summary of a table as a Markdown page."""
+"""Format the summary of a bench table as Markdown."""
 
 from collections.abc import Mapping
 from typing import Any

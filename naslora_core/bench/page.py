@@ -1,4 +1,4 @@
-"""The summary of a table as one HTML page without other files, in the look of the report."""
+"""Format the summary of a bench table as one self-contained HTML page, styled as the report."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Read the results of a table's trainings, and summarise them."""
+"""Read the results of a bench table's trainings, and summarise them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ METRIC = "dice"
 
 @dataclass(frozen=True)
 class TrainingFolders:
-    """Where the stages of one finished training have written, and how its merge went.
+    """The output folders of one finished training, and whether its merge was refused.
 
     Attributes:
         refused: why the model could not be merged within `merge.max_metric_drop`; None where it was.
@@ -93,7 +93,7 @@ def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
-    """Return the means over the seeds of what one training reports about itself, and how its merge went."""
+    """Return means over the seeds of a training's own metrics and of its merge."""
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
     certificates = [_read(folder.merge / "certificate.json") for folder in folders]
     latency = [c["seconds_per_image"]["merged"] / c["seconds_per_image"]["base"] for c in certificates]

@@ -1,4 +1,4 @@
-"""A table to be measured: rows of settings, on domains and with seeds, read from a YAML file."""
+"""Bench tables: rows of settings on domains and seeds, read from a YAML file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from naslora_core.sam.checkpoint import require_checkpoint
 
 
 class Expected(Section):
-    """A published score: of which method, in which metric, and where it stands."""
+    """A published score: its method, metric and place in the paper."""
 
     method: str
     metric: str
@@ -23,7 +23,7 @@ class Expected(Section):
 
 
 class Paper(Section):
-    """What a published experiment needs and reached.
+    """What a published experiment needs, and the scores it reached.
 
     Attributes:
         data: where the images come from and how they are imported.
@@ -39,7 +39,7 @@ class Paper(Section):
 
 
 class Table(Section):
-    """Rows that are compared, all trained alike but for their own settings.
+    """A bench table: rows that are trained alike but for their own settings.
 
     Attributes:
         question: what the table answers.
@@ -97,7 +97,7 @@ def load_table(path: Path) -> Table:
 
 
 def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
-    """Return the trainings of a table, seed by seed, so that a table that is stopped has whole columns.
+    """Return the trainings of a table, seed by seed, so that an interrupted table is complete for its first seeds.
 
     Args:
         table: with the domains and seeds that are wanted.
@@ -118,7 +118,7 @@ def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
 
 
 def missing_for(root: Path, table: Table, model: ModelConfig) -> list[str]:
-    """Return what a table needs and the project lacks, each with how to get it; empty if it can be started."""
+    """Return what a table needs and the project lacks, each with how to get it; empty if nothing is missing."""
     lacking = []
     for domain in table.domains:
         if not (root / "data" / domain / "dataset.yaml").is_file():

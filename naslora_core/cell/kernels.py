@@ -21,7 +21,7 @@ def run_kernels(kernels: EdgeKernels, z: Tensor, apply: Callable[[Tensor, Tensor
     Args:
         kernels: as `apply` reads them.
         z: the input.
-        apply: convolves feature maps with a kernel; another one may want another layout of both.
+        apply: convolves feature maps with a kernel; another one may need another layout of both.
     """
     nodes = [z]
     for target in range(1, max(target for _, target in kernels) + 1):
@@ -34,7 +34,7 @@ def as_matrix(kernels: EdgeKernels) -> Tensor:
     """Return the (C, C) matrix that a cell of pointwise kernels applies to every token.
 
     Raises:
-        MergeError: if a kernel looks at neighbouring tokens, which no weight of a linear layer can do.
+        MergeError: if a kernel reads neighbouring tokens, which no weight of a linear layer can do.
     """
     if sizes := {kernel.shape[-1] for kernel in kernels.values()} - {1}:
         raise MergeError(

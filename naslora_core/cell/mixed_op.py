@@ -26,7 +26,7 @@ class MixedOp(nn.Module):
         space: names of the candidate operations.
 
     Attributes:
-        is_pointwise: whether pressure has removed all operations that look at neighbouring tokens.
+        is_pointwise: whether pressure has removed all operations that read neighbouring tokens.
     """
 
     def __init__(self, channels: int, space: Sequence[str]) -> None:
@@ -47,7 +47,7 @@ class MixedOp(nn.Module):
         self.register_buffer("_is_spatial", is_spatial, persistent=False)
 
     def set_time(self, temperature: float, pressure: float) -> None:
-        """Set what a schedule changes from epoch to epoch; a pressure of infinity leaves a pointwise mixture."""
+        """Set temperature and pressure for an epoch; an infinite pressure leaves a pointwise mixture."""
         self.get_buffer("temperature").fill_(temperature)
         self.get_buffer("pressure").fill_(pressure)
         # A bool beside the buffer: asking the buffer would make an accelerator wait, in every layer and step.

@@ -1,4 +1,4 @@
-"""How good a model is: metrics per image and of a whole set, and their uncertainty.
+"""Evaluate models: metrics per image and of a whole set, and their uncertainty.
 
 Knows nothing of training; reads predictions and files only.
 """

@@ -24,7 +24,7 @@ def bootstrap_interval(values: np.ndarray, seed: int) -> tuple[float, float]:
 
 
 def bootstrap_intervals(values: np.ndarray, seed: int) -> np.ndarray:
-    """Return for each of several metrics (M, N) what `bootstrap_interval` returns, as (M, 2).
+    """Return the intervals of several metrics (M, N) as (M, 2); see `bootstrap_interval`.
 
     All metrics of a draw are those of the same images, which are drawn only once: that takes longest.
     """

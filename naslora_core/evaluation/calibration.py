@@ -1,4 +1,4 @@
-"""Calibration: whether, of the pixels with probability p of being foreground, a share p is foreground."""
+"""Calibration: compare predicted probabilities with the share of foreground among the pixels that have them."""
 
 import numpy as np
 import pandas as pd

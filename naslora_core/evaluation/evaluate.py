@@ -41,7 +41,7 @@ class Evaluation:
     whole: WholeSet
 
     def mask(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """Return what was predicted for an image of `shape` (H, W), as (H, W) uint8; 0 is the background."""
+        """Return the predicted mask of an image of `shape` (H, W), as (H, W) uint8; 0 is the background."""
         return np.frombuffer(zlib.decompress(self.masks[name]), dtype=np.uint8).reshape(shape)
 
 
@@ -59,7 +59,7 @@ def evaluate_models(
         pairs: image and mask files, none missing.
         card: says what the masks mean, and which classes there are.
         threshold: probability above which a pixel is predicted foreground; see `decide` for several classes.
-        progress: told after every image.
+        progress: called after every image.
 
     Raises:
         DataError: if there is nothing to score, a file is missing or unreadable, or a mask has another size.

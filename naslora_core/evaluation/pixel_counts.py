@@ -1,4 +1,4 @@
-"""The pixel counts that Dice, IoU, precision, recall and BER are made of, and their quotients."""
+"""Pixel counts, and Dice, IoU, precision, recall and BER computed from them."""
 
 from typing import NamedTuple
 
@@ -52,6 +52,6 @@ class PixelCounts(NamedTuple):
 
 
 def _divide(above: np.ndarray, below: np.ndarray, empty: float | np.ndarray) -> np.ndarray:
-    """Return `above / below`, and `empty` where there is nothing to divide by."""
+    """Return `above / below`, and `empty` where `below` is zero."""
     result = np.broadcast_to(np.asarray(empty, dtype=np.float64), below.shape).copy()
     return np.divide(above, below, out=result, where=below > 0)

@@ -1,4 +1,4 @@
-"""A prediction beside its truth, and what several metrics compute from both, each computed once.
+"""A prediction with its ground truth, and the quantities that several metrics share, each computed once.
 
 Imports neither the metrics nor torch, so that serving and predicting can decide masks without loading them.
 """
@@ -31,11 +31,11 @@ def decide(probability: np.ndarray, threshold: float) -> np.ndarray:
 
 
 class Comparison:
-    """The prediction of one class of one image against all the rest, beside the truth: what a metric looks at.
+    """The prediction of one class of one image, with its ground truth: the input of a metric.
 
     Args:
         probability: (H, W) float in 0..1, that a pixel is of the class.
-        predicted: (H, W) bool, what was made of the probabilities.
+        predicted: (H, W) bool, the mask decided from the probabilities.
         mask: (H, W) of 0 and 1, the truth.
     """
 
@@ -53,7 +53,7 @@ class Comparison:
 
     @cached_property
     def stretched(self) -> np.ndarray:
-        """The probabilities as the published evaluations of S-measure, E-measure, weighted F and MAE prepare them.
+        """The probabilities, rounded to 8 bits and stretched to 0..1, as published saliency evaluations do.
 
         They store them as 8-bit grey levels and stretch those to 0..1. Rounding comes first here too: without it
         the numerical noise of a constant prediction would be stretched to full contrast.
@@ -70,11 +70,11 @@ class Comparison:
 
 
 class SegmentedImage:
-    """The prediction of a model for one image, beside its truth.
+    """The prediction of a model for one image, with its ground truth.
 
     Args:
         probability: (H, W) float in 0..1, or (K, H, W) of a model that tells K classes apart.
-        predicted: (H, W) uint8, what was made of it: class ids, or 1 for foreground of any class.
+        predicted: (H, W) uint8, decided from the probabilities: class ids, or 1 for foreground of any class.
         truth: (H, W) uint8 class ids.
         class_count: K, how many classes there are beside the background.
 
@@ -90,7 +90,7 @@ class SegmentedImage:
         self.tells_classes_apart = probability.ndim == 3
 
     def of_class(self, number: int) -> Comparison:
-        """Return prediction and truth of class `number`, from 1 on.
+        """Return the comparison of class `number`, from 1 on.
 
         A model that knows one kind of foreground only is judged as if it meant this class.
         """
@@ -100,7 +100,7 @@ class SegmentedImage:
 
     @cached_property
     def foreground(self) -> Comparison:
-        """Prediction and truth of any class, which every model can be asked for."""
+        """The comparison of foreground of any class, which every model predicts."""
         probability = self.probability
         if self.tells_classes_apart:
             # Rounding may carry a sum past 1.

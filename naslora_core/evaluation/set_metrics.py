@@ -1,4 +1,4 @@
-"""Metrics of a set of images that are no mean over them: the pixels of all images count alike."""
+"""Metrics of a set of images that pool the pixels of all images instead of averaging over images."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -12,14 +12,14 @@ from naslora_core.evaluation.segmented import SegmentedImage
 
 
 class SetMeasure(Protocol):
-    """Looks at one image after the other and keeps sums, never images."""
+    """Accumulates one metric image by image; keeps sums, never images."""
 
     def add(self, image: SegmentedImage) -> None:
-        """Take one more image into account."""
+        """Add one more image."""
         ...
 
     def value(self) -> float:
-        """Return the metric of all images so far, of which there is at least one."""
+        """Return the metric over all added images; there must be at least one."""
         ...
 
 
@@ -63,7 +63,7 @@ def _mean_where(values: np.ndarray, counts: np.ndarray) -> float:
     higher_is_better=False,
 )
 class BalancedErrorOfSet(PooledCounts):
-    """1 - (true positive rate + true negative rate) / 2 of all images' pixels, 0..1.
+    """Pooled balanced error rate, 1 - (true positive rate + true negative rate) / 2, 0..1.
 
     As in papers on shadows, which multiply by 100; the metric `ber` is that of one image. If no image has an object
     it is the false positive rate.
@@ -82,7 +82,7 @@ class BalancedErrorOfSet(PooledCounts):
     "of several classes the mean over those that occur, the background not among them; 1 if there are none at all.",
 )
 class IouOfSet(PooledCounts):
-    """Pooled IoU of the foreground, 0..1, to which large objects count more; the metric `iou` is that of one image."""
+    """Pooled IoU of the foreground, 0..1, in which large objects weigh more than in the mean of `iou` over images."""
 
     def value(self) -> float:
         """Return the mean over the classes that occur in truth or prediction."""

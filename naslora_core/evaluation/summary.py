@@ -1,4 +1,4 @@
-"""Means over images with bootstrap intervals, of each model and of its gain over the base."""
+"""Summarise scores: means over images with bootstrap intervals, of each model and of its gain over the base."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +72,7 @@ def summarise_classes(tables: Mapping[str, pd.DataFrame], classes: Sequence[str]
 
 
 def means(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
-    """Return only the numbers, by model and metric: what `dvc metrics show` prints."""
+    """Return the means alone, by model and metric, as `dvc metrics show` prints them."""
     return {
         model: {name: round(float(table[name].mean()), DECIMALS) for name in METRICS} for model, table in tables.items()
     }

@@ -1,4 +1,4 @@
-"""Write the tables of an evaluation that other programs read."""
+"""Write the tables of an evaluation as Parquet and CSV."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Overlap metrics at other thresholds than the one that decides."""
+"""Overlap metrics over a range of thresholds."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Traits that make an image hard or easy for every model: size of the object, and its contrast to the surroundings."""
+"""Traits by which scores are broken down: the object's size, and its contrast to the surroundings."""
 
 import math
 from collections.abc import Sequence
@@ -91,7 +91,7 @@ def contrast(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _thirds(values: pd.Series, levels: tuple[str, str, str]) -> pd.Series:
-    """Name the third that each value is in; equal values are in the same, and NaN has the level "none"."""
+    """Return the name of the tercile of each value; equal values share one, and NaN has the level "none"."""
     # Equals share the mean of their ranks, so that ties are never torn apart, though a third may be empty.
     third = np.ceil((values.rank(method="average") - 0.5) * 3 / values.notna().sum())
     return third.map(dict(enumerate(levels, start=1))).fillna(NO_LEVEL)

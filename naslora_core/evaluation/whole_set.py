@@ -1,4 +1,4 @@
-"""All that is measured of a set of images as a whole, in one pass and constant memory."""
+"""Measure a whole set of images in one pass and constant memory: set metrics, calibration, thresholds."""
 
 from naslora_core.evaluation.calibration import Calibration
 from naslora_core.evaluation.segmented import SegmentedImage
@@ -23,7 +23,7 @@ class WholeSet:
         self.thresholds = ThresholdSweep()
 
     def add(self, image: SegmentedImage) -> None:
-        """Take one more image into account."""
+        """Add one more image."""
         for measure in self._measures.values():
             measure.add(image)
         self.calibration.add(image)

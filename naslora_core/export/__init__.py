@@ -1,1 +1,1 @@
-"""Results in other projects' formats: SAM checkpoints, PEFT adapters, ONNX, torch programs, the adapter alone."""
+"""Export to other projects' formats: SAM checkpoints, PEFT adapters, ONNX, torch programs, the adapter alone."""

@@ -1,4 +1,4 @@
-"""A trained adapter in a folder of its own, without the base model and the pipeline's other files."""
+"""Export a trained adapter as a folder, without the base model and the pipeline's other files."""
 
 import shutil
 from pathlib import Path

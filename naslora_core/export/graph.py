@@ -1,4 +1,4 @@
-"""What the exported graphs have in common: one module from pixels to masks, and the check of what was written."""
+"""Shared by the graph exports (ONNX, torch): one module from pixels to masks, and the check of the written file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class SegmentationGraph(nn.Module):
         self.segmenter = segmenter
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits, and what they mean at the size of the input.
+        """Return the mask logits, and probabilities at the size of the input.
 
         Args:
             images: (B, 3, S, S) uint8 RGB, padded at the right and bottom.
@@ -50,7 +50,7 @@ class SegmentationGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Source:
-    """A merged model that is about to be exported, and what the file will say of it."""
+    """A merged model to export, and the metadata that the file will hold."""
 
     graph: SegmentationGraph
     about: dict[str, str]
@@ -66,7 +66,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Attributes:
         difference: largest of the logits from those of the merged model, in the check.
@@ -104,7 +104,7 @@ def read_source(folder: Path) -> Source:
 
 @torch.no_grad()
 def largest_difference(source: Source, run: Callable[[Tensor], Mapping[str, Tensor]], path: Path) -> float:
-    """Return how far the logits of an exported file are from those of the merged model.
+    """Return the largest difference between the logits of an exported file and those of the merged model.
 
     Args:
         source: what was exported.

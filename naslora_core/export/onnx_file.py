@@ -1,4 +1,4 @@
-"""A merged model as an ONNX file, for ONNX Runtime and what reads its format."""
+"""Export a merged model as an ONNX file."""
 
 import importlib.util
 import warnings
@@ -35,7 +35,7 @@ probabilities, = session.run(["probabilities"], {{"images": images}})"""
 
 
 def export_onnx(merged: Path, output: Path, opset: int = DEFAULT_OPSET) -> Exported:
-    """Write a merged model as one ONNX file that takes any batch, atomically, if it computes what the model does.
+    """Write a merged model as one ONNX file with a dynamic batch size, atomically, and check its logits.
 
     Args:
         merged: what stage merge wrote.

@@ -1,4 +1,4 @@
-"""A merged model as an adapter that Hugging Face PEFT puts onto the original SAM.
+"""Export a merged model as an adapter that Hugging Face PEFT loads onto the original SAM.
 
 Written by hand after the format of PEFT 0.21, so that exporting needs neither PEFT nor transformers.
 """

@@ -1,4 +1,4 @@
-"""A merged model that is an ordinary SAM, which is what other projects can load."""
+"""Read a merged model as an ordinary SAM, which other projects can load."""
 
 from dataclasses import dataclass
 from pathlib import Path

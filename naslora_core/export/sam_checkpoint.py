@@ -1,4 +1,4 @@
-"""A merged model as a checkpoint that segment-anything loads."""
+"""Export a merged model as a checkpoint that segment-anything loads."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from naslora_core.sam.specs import MODEL_SPECS
 
 
 def export_sam_checkpoint(merged: Path, output: Path) -> str:
-    """Write a merged model as a .pth file with nothing but upstream's state dict, atomically.
+    """Write a merged model as a .pth file that holds upstream's state dict alone, atomically.
 
     `sam_model_registry[name](checkpoint=output)` loads it, and `SamPredictor.predict(multimask_output=False)`
     without prompts gives our masks.

@@ -1,4 +1,4 @@
-"""A merged model as a program of torch alone: a .pt2 file, for torch.export.load."""
+"""Export a merged model as a torch ExportedProgram: a .pt2 file for torch.export.load."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ low_res_masks, probabilities = program(images)"""
 
 
 def export_torch_program(merged: Path, output: Path) -> Exported:
-    """Write a merged model as an ExportedProgram that takes any batch, atomically, if it computes what the model does.
+    """Write a merged model as an ExportedProgram with a dynamic batch size, atomically, and check its logits.
 
     Nothing in the file is pickled. `torch.export.load` would unpickle what a file declares as such all the same, so
     that only files one trusts are to be loaded.

@@ -1,1 +1,1 @@
-"""Where things lie in an image: SAM's square, tiles, polygons."""
+"""Image geometry: SAM's padded square, tiles, polygons."""

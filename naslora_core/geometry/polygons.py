@@ -1,4 +1,4 @@
-"""Masks as shapes: GeoJSON polygons with holes, and COCO's run lengths."""
+"""Convert masks to shapes: GeoJSON polygons with holes, and COCO's run lengths."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -82,7 +82,7 @@ def _signed_area(ring: np.ndarray) -> float:
 
 
 def _wind(ring: np.ndarray, anticlockwise: bool) -> list[list[float]]:
-    """Return a ring as GeoJSON wants it: closed, and outlines anticlockwise."""
+    """Return a ring as GeoJSON requires: closed, outlines anticlockwise and holes clockwise."""
     turned = ring if (_signed_area(ring) > 0) == anticlockwise else ring[::-1]
     closed: list[list[float]] = [*turned.tolist(), turned[0].tolist()]
     return closed

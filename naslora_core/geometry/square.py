@@ -1,4 +1,4 @@
-"""The square that SAM sees: an image of any size in its upper left corner, SAM's mean colour around it."""
+"""Resize and pad images into SAM's square input: the image in the upper left corner, SAM's mean colour elsewhere."""
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ def resized_shape(height: int, width: int, image_size: int) -> tuple[int, int]:
 
 
 def fit_into_square(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return an image (H, W, 3) as SAM sees it, (side, side, 3), and the (H, W) that it has there."""
+    """Return an image (H, W, 3) resized and padded to (side, side, 3), and its (H, W) within that."""
     height, width = resized_shape(image.shape[0], image.shape[1], side)
     square = np.full((side, side, 3), PADDING_RGB, dtype=np.uint8)
     square[:height, :width] = resize(image, (height, width), Image.Resampling.BILINEAR)

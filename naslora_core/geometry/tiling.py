@@ -1,4 +1,4 @@
-"""Large images in overlapping tiles, and the predictions for them put together without seams."""
+"""Cut large images into overlapping tiles, and blend the predictions of the tiles without seams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tile:
-    """Where a tile lies in its image, in pixels from the upper left corner."""
+    """The position of a tile in its image, in pixels from the upper left corner."""
 
     top: int
     left: int
@@ -21,7 +21,7 @@ class Tile:
 
 
 class Tiling:
-    """How an image is cut into tiles of one size, as few as can be, and how much each weighs where they overlap.
+    """The tiles of an image, of one size and as few as possible, and their blending weights.
 
     Args:
         shape: (H, W) of the image.
@@ -41,7 +41,7 @@ class Tiling:
 
 
 class Stitcher:
-    """Put the predictions for an image's tiles together, and hold no more of them than one row of tiles.
+    """Blend the predictions of an image's tiles, holding no more than one row of tiles in memory.
 
     The whole of a large image, several classes deep, would not fit into memory. A tile counts fully in its middle
     and fades out over the overlap, where SAM saw less of what surrounds a pixel.
@@ -56,7 +56,7 @@ class Stitcher:
         self._rows: np.ndarray = np.empty(0, dtype=np.float32)
 
     def add(self, probability: np.ndarray) -> tuple[int, np.ndarray] | None:
-        """Take in the prediction for the next of `tiling.tiles`.
+        """Add the prediction of the next of `tiling.tiles`.
 
         Args:
             probability: (h, w) or (K, h, w) float32 in 0..1, of the tile's size.
@@ -88,7 +88,7 @@ class Stitcher:
 
 
 def tile_starts(length: int, side: int, overlap_px: int = 0) -> list[int]:
-    """Return where tiles of `side` begin so that they cover `length`: as few as can be, overlapping evenly.
+    """Return the starts of tiles of `side` that cover `length`: as few as possible, evenly overlapping.
 
     Args:
         length: of the image along this axis, in pixels.
@@ -102,7 +102,7 @@ def tile_starts(length: int, side: int, overlap_px: int = 0) -> list[int]:
 
 
 def blending_weights(length: int, starts: Sequence[int], side: int, overlap_px: int) -> np.ndarray:
-    """Return what each tile weighs along one axis: 1 in all at every pixel, and exactly 1 where a tile is alone.
+    """Return the blending weights of tiles along one axis; they sum to 1 at every pixel.
 
     A tile's weight rises as a squared sine over the overlap, so neither it nor its slope jumps at a border.
 

@@ -1,1 +1,1 @@
-"""Make an adapter part of its model, and certify what that changed."""
+"""Merge an adapter into its model, and certify the difference."""

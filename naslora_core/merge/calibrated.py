@@ -1,4 +1,4 @@
-"""Merge `calibrated`: the weight that comes closest to the adapter on training images, at no cost at inference.
+"""Merge `calibrated`: the weight closest to the adapter on training images by least squares, at no inference cost.
 
 What a cell adds to a token depends on its neighbours. Where these are predictable from the token itself, and
 in images they largely are, a matrix W_e' does nearly the same: the least-squares map from the layer's input x
@@ -64,7 +64,7 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
 
 
 class _Batches:
-    """Batches of images, (B, 3, S, S) uint8, that can be gone through many times without being kept."""
+    """Batches of images, (B, 3, S, S) uint8, that can be iterated repeatedly without being held in memory."""
 
     def __init__(self, data: PreparedData, rows: list[list[int]], device: torch.device) -> None:
         self._data, self._rows, self._device = data, rows, device
@@ -81,7 +81,7 @@ def spread(available: int, count: int) -> list[list[int]]:
 
 
 def _centre(adapter: LowRankAdapter) -> Tensor:
-    """Return what a cell does to a token that has only zeros around it, (rank, rank); the identity if unknown."""
+    """Return the centre tap of a cell, its effect on a token among zeros, (rank, rank); the identity if unknown."""
     unit = torch.eye(adapter.rank, dtype=torch.float64, device=adapter.lora_A.device)
     try:
         kernels = {edge: kernel.double() for edge, kernel in adapter.branch_kernels().items()}
@@ -94,12 +94,12 @@ def _centre(adapter: LowRankAdapter) -> Tensor:
 
 @torch.no_grad()
 def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
-    """Fit the neck's convolutions, one after the other and in place, so that they answer as in `adapted`.
+    """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
 
     Args:
         merged: the model whose blocks are merged already.
         adapted: the model it came from.
-        batches: images, each (B, 3, S, S) uint8; gone through once for each convolution.
+        batches: images, each (B, 3, S, S) uint8; iterated once for each convolution.
         ridge: keeps the weights near what they are, relative to the mean square of the inputs.
     """
     for own, other in zip(_convolutions(merged), _convolutions(adapted), strict=True):
@@ -115,7 +115,7 @@ def _convolutions(sam: Sam) -> list[nn.Conv2d]:
 
 
 def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return what each output pixel is made of, (B, H, W, C * k * k), in the order of the flattened weight."""
+    """Return the input patch of each output pixel, (B, H, W, C * k * k), in the order of the flattened weight."""
     height, width = x.shape[-2:]
     # The neck has no bias, stride 1 and padding that keeps the size.
     size = (convolution.kernel_size[0], convolution.kernel_size[1])

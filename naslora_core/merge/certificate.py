@@ -1,4 +1,4 @@
-"""What a merge changed, measured."""
+"""The certificate of a merge: measured differences between the adapted and the merged model."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,7 +16,7 @@ from naslora_core.timing import alternate, median
 
 
 class Certificate(Section):
-    """The adapted and the merged model side by side, on the validation split, in float32.
+    """Measured differences between the adapted and the merged model, on the validation split, in float32.
 
     Attributes:
         mode: how the model was merged.
@@ -46,10 +46,10 @@ class Certificate(Section):
 
 
 def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, max_metric_drop: float) -> Certificate:
-    """Compare a merged model with what it was merged from; all three lie on one device."""
+    """Compare a merged model with the adapted model and the base; all three are on one device."""
     models = {"base": base, "adapted": adapted, "merged": choice.merged.sam}
     segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
-    # Every image would be no better a sample of a difference that is rounding, only a longer wait.
+    # A rounding difference needs no larger sample than this.
     count = min(len(validation), 64)
     images = make_batch(validation, range(count)).images.to(adapted.device)
     before, after = (predict_low_res(segmenters[name], images) for name in ("adapted", "merged"))

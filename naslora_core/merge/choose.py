@@ -1,4 +1,4 @@
-"""Choose how to merge: what costs least at inference among all that keeps the Dice."""
+"""Choose the merge mode: the one with the lowest inference cost that keeps the validation Dice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from naslora_core.validation import mean_dice
 
 @dataclass(frozen=True)
 class MergeContext:
-    """What a merge may use beside the adapted model."""
+    """The inputs of a merge beside the adapted model."""
 
     training: PreparedData
     config: MergeConfig
@@ -36,7 +36,7 @@ MERGES: dict[str, Callable[[Sam, MergeContext], Merged]] = {
 
 
 class Attempt(Section):
-    """One merge that was tried, and the validation Dice it has.
+    """One tried merge, and its validation Dice.
 
     Attributes:
         validation_dice: of the merged model; None where the merge is impossible.
@@ -53,7 +53,7 @@ class Attempt(Section):
 
 @dataclass(frozen=True)
 class Choice:
-    """The merge that was chosen, and why.
+    """The chosen merge, and the reason.
 
     Attributes:
         validation_dice_before: of the adapted model.

@@ -1,4 +1,4 @@
-"""Merge `exact`: the whole update goes into the frozen weight, which costs nothing at inference."""
+"""Merge `exact`: add the whole update to the frozen weight, at no inference cost."""
 
 import torch
 
@@ -13,7 +13,7 @@ def exact(sam: Sam) -> Merged:
     """Return a merged copy of an adapted SAM, with upstream's keys; the original is untouched.
 
     Raises:
-        MergeError: if an adapter looks at neighbouring tokens, or has no merge of its own.
+        MergeError: if an adapter reads neighbouring tokens, or has no merge of its own.
 
     Source: arXiv:2106.09685, section 4.1.
     """
@@ -33,7 +33,7 @@ def exact_factors(adapter: LowRankAdapter) -> LoRAFactors:
     """Return an adapter's update, with the matrix of its cell multiplied into lora_A.
 
     Raises:
-        MergeError: if the cell looks at neighbouring tokens.
+        MergeError: if the cell reads neighbouring tokens.
     """
     cell = as_matrix({edge: kernel.double() for edge, kernel in adapter.branch_kernels().items()})
     return LoRAFactors(cell @ adapter.lora_A.double(), adapter.scaling * adapter.lora_B.double())

@@ -1,4 +1,4 @@
-"""Merge `fold`: the cell's centre goes into the frozen weight, the rest is one small convolution.
+"""Merge `fold`: add the cell's centre tap to the frozen weight, and keep the rest as one small convolution.
 
 A spatial operation on tokens is no weight of a linear layer, so it cannot vanish into W0. What stays is
 W_d K W_e with the mixed kernel K, without its centre tap: exact but for rounding.
@@ -75,7 +75,7 @@ class FoldedLinear(nn.Linear):
 
     @classmethod
     def from_parts(cls, linear: nn.Linear, down: Tensor, kernels: EdgeKernels, up: Tensor) -> "FoldedLinear":
-        """Put a cell given as kernels, with the projections around it, beside a linear layer.
+        """Build the layer from a linear layer, a cell given as kernels, and the projections around it.
 
         Args:
             linear: its weight and bias are shared.
@@ -125,7 +125,7 @@ def convolve_tokens(z: Tensor, kernel: Tensor) -> Tensor:
 
 
 def folded_layers(weights: Mapping[str, Tensor]) -> dict[str, dict[tuple[int, int], int]]:
-    """Return the folded layers that a state dict has, with the sides of their kernels by edge."""
+    """Return the folded layers in a state dict, with the side of each edge's kernel."""
     layers: dict[str, dict[tuple[int, int], int]] = {}
     for key, value in weights.items():
         name, found, edge = key.partition(f".{_PREFIX}")

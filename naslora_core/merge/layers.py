@@ -1,4 +1,4 @@
-"""Layers in place of adapters, in a copy of the model: what all merges are made of."""
+"""Replace adapters by merged layers in a copy of the model; shared by all merges."""
 
 import copy
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from naslora_core.sam.build import Sam
 
 @dataclass(frozen=True)
 class LoRAFactors:
-    """The update of a merged layer, up @ down, of the rank of its adapter.
+    """The update of a merged layer as low-rank factors, up @ down, of its adapter's rank.
 
     Attributes:
         down: LoRA's A with the cell multiplied in, (rank, in_features), float64.
@@ -32,7 +32,7 @@ class LoRAFactors:
 
 @dataclass(frozen=True)
 class Merged:
-    """A model without adapters.
+    """A merged model, and its update as LoRA factors where it has low rank.
 
     Attributes:
         sam: the model, frozen and in evaluation mode.
@@ -54,7 +54,7 @@ def linear_layer(base: nn.Linear, delta_weight: Tensor, delta_bias: Tensor | Non
 
 
 def low_rank_adapters(sam: Sam, mode: str) -> dict[str, LowRankAdapter]:
-    """Return the adapters of a model that a merge can treat as two projections with a branch between them.
+    """Return the low-rank adapters of a model, which a merge treats as two projections around a branch.
 
     Args:
         mode: the merge that asks.
@@ -74,7 +74,7 @@ def low_rank_adapters(sam: Sam, mode: str) -> dict[str, LowRankAdapter]:
 
 
 def with_layers(sam: Sam, layers: Mapping[str, nn.Linear]) -> Sam:
-    """Return a copy of an adapted model with other layers in the adapters' places; the original is untouched."""
-    # Told to be there already, the new layers are not copied, and neither are the adapters they replace.
+    """Return a copy of an adapted model with the adapters replaced by given layers; the original is untouched."""
+    # With the new layers in deepcopy's memo neither they nor the adapters they replace are copied.
     merged = copy.deepcopy(sam, {id(adapter): layers[name] for name, adapter in find_adapters(sam).items()})
     return merged.requires_grad_(False).eval()

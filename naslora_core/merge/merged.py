@@ -1,4 +1,4 @@
-"""A merged model on disk: SAM's weights, for `fold` with a few more tensors a layer, and how to build it."""
+"""Save and load a merged model: SAM's weights, for `fold` a few more tensors a layer, and model.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ WEIGHTS_FILE, CONFIG_FILE, LORA_FILE = "model.safetensors", "model.json", "lora.
 
 
 def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapping[str, Any]) -> None:
-    """Write a merged model into an existing folder, and its update as a LoRA beside it.
+    """Write a merged model, and its update as a LoRA, into an existing folder.
 
     lora.safetensors holds <layer>.lora_A (rank, in_features) and <layer>.lora_B (out_features, rank) with the
     scaling in it: their product is what the layer's weight has more than the base. It is empty where the
@@ -43,7 +43,7 @@ def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapp
 
 
 class MergedNotes(BaseModel):
-    """What a model.json holds; `origin` is what the model was made from."""
+    """The content of model.json; `origin` describes the adapter, base and data the model was made from."""
 
     model: str
     mode: str

@@ -1,4 +1,4 @@
-"""Least squares on what a layer sees: sums of products instead of tokens, so memory does not grow with images."""
+"""Least squares on the inputs of a layer, by second moments, so that memory does not grow with the images."""
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class Moments:
 
 
 class _ReachedError(Exception):
-    """Ends a forward pass at the layer whose input was wanted."""
+    """Stops a forward pass at the layer whose input is recorded."""
 
     def __init__(self, x: Tensor) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class _ReachedError(Exception):
 
 
 def input_of(layer: nn.Module, model: nn.Module, images: Tensor) -> Tensor:
-    """Return the input of a layer for these images; the layers behind it are not run."""
+    """Return the input of a layer for given images, without running the layers after it."""
 
     def stop(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         raise _ReachedError(inputs[0])

@@ -1,4 +1,4 @@
-"""The sizes and classes of the images a merged model was trained on, as its model.json holds them."""
+"""Sizes and classes of a merged model's training images, as model.json holds them."""
 
 from pathlib import Path
 from statistics import median_low
@@ -15,7 +15,7 @@ _TOO_LARGE = 2
 
 
 class TrainingImages(Section):
-    """The training images of a model.
+    """Facts on the training images of a model.
 
     Attributes:
         median_side_px: of their longer sides.
@@ -28,7 +28,7 @@ class TrainingImages(Section):
     classes: tuple[str, ...]
 
     def tile_side(self, shape: tuple[int, int]) -> int | None:
-        """Return the side of the tiles in which an image should be predicted; None is in one piece.
+        """Return the side of the tiles in which an image should be predicted; None means without tiles.
 
         SAM shrinks an image to a square of fixed size. One whose longer side is more than twice that of any
         training image is cut into tiles as large as the training images typically were, so that an object is as
@@ -39,20 +39,20 @@ class TrainingImages(Section):
 
 
 def describe_training(images: PreparedData) -> dict[str, Any]:
-    """Return what model.json keeps of the training images, under origin."""
+    """Return the facts on the training images that model.json holds under origin."""
     sides = [max(size) for size in images.original_sizes]
     about = TrainingImages(median_side_px=median_low(sides), largest_side_px=max(sides), classes=images.classes)
     return {"training_images": about.model_dump(mode="json")}
 
 
 def read_training(folder: Path) -> TrainingImages | None:
-    """Return what model.json in `folder` says of the training images; None if the merge is older than this record."""
+    """Return the facts on the training images in a folder's model.json; None for merges that did not store them."""
     origin = read_merged_notes(folder).origin
     return TrainingImages.model_validate(origin["training_images"]) if "training_images" in origin else None
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return the names of a merged model's class ids from 1 on, made up where model.json has none."""
+    """Return the names of a merged model's class ids from 1 on; default names where model.json has none."""
     if (training := read_training(folder)) is not None:
         return training.classes
     count = read_merged_notes(folder).classes

@@ -1,4 +1,4 @@
-"""What a candidate operation is, what it declares to a merge, and where it is registered."""
+"""The base classes of candidate operations, which tell a merge how they fold, and the registry of operations."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from naslora_core.registry import Registry
 
 
 class Primitive(nn.Module):
-    """A map of `channels` feature maps, (B, C, H, W) to the same shape; nothing more is promised.
+    """Any map of `channels` feature maps, (B, C, H, W), to the same shape; not necessarily linear.
 
     What a merge may do with an operation is said by its class: `PointwisePrimitive`, `LinearPrimitive`,
     or only this one.
@@ -38,7 +38,7 @@ class LinearPrimitive(Primitive):
     dilation = 1
 
     def taps(self) -> Tensor:
-        """Return the kernel without the gaps of its dilation, (C_out, C_in, k, k) with odd k."""
+        """Return the undilated kernel, (C_out, C_in, k, k) with odd k."""
         raise TypeError(f"{type(self).__name__} must say what it computes by taps()")
 
     def as_kernel(self) -> Tensor:
@@ -75,7 +75,7 @@ def identity_kernel(channels: int) -> Tensor:
 
 
 def pad_kernel(kernel: Tensor, size: int) -> Tensor:
-    """Return the same map as a kernel of side `size`, with zeros around it."""
+    """Return the kernel zero-padded to side `size`, which computes the same."""
     margin = (size - kernel.shape[-1]) // 2
     return F.pad(kernel, (margin, margin, margin, margin)) if margin else kernel
 

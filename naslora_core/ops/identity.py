@@ -1,4 +1,4 @@
-"""Operations without weights that look at one token only."""
+"""Pointwise operations without weights."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from naslora_core.ops.base import OPS, PointwisePrimitive, identity_kernel
 
 @OPS.register("none")
 class Zero(PointwisePrimitive):
-    """Return zeros: the way for a search to switch a branch off (DARTS, arXiv:1806.09055)."""
+    """Return zeros, DARTS' `none`, by which a search can switch a branch off (arXiv:1806.09055)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)

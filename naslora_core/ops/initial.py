@@ -1,4 +1,4 @@
-"""How trained operations start: near the identity.
+"""Initialise trained operations near the identity.
 
 Starting there, a softmax over n operations passes the signal on at once instead of shrinking it n-fold
 (an own choice: the paper's initialisation is not known).
@@ -14,13 +14,13 @@ _NOISE = 0.1
 
 
 def near_identity(channels: int, size: int) -> Tensor:
-    """Return a dense kernel, (C, C, size, size), that changes little."""
+    """Return a near-identity dense kernel, (C, C, size, size)."""
     noise = torch.randn(channels, channels, size, size) * _NOISE / (channels * size**2) ** 0.5
     return pad_kernel(identity_kernel(channels), size) + noise
 
 
 def near_identity_filters(channels: int, size: int) -> Tensor:
-    """Return one filter a channel, (C, size, size), that changes little."""
+    """Return one near-identity filter per channel, (C, size, size)."""
     filters = torch.randn(channels, size, size) * _NOISE / size
     filters[:, size // 2, size // 2] += 1
     return filters

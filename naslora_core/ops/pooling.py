@@ -23,8 +23,8 @@ class AveragePooling3x3(LinearPrimitive):
 
 @OPS.register("max_pool_3x3")
 class MaximumPooling3x3(Primitive):
-    """Take the largest of 3x3 tokens, channel by channel; not linear, so it has no kernel."""
+    """Return the maximum of 3x3 tokens, channel by channel; not linear, so it has no kernel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool (B, C, H, W); what lies outside the grid does not count."""
+        """Pool (B, C, H, W), ignoring what lies outside the grid."""
         return F.max_pool2d(x, kernel_size=3, stride=1, padding=1)

@@ -1,4 +1,4 @@
-"""One picture of a dataset: images of every split with the outlines of their masks, to look at before training."""
+"""Draw a contact sheet of a dataset: images of every split with the outlines of their masks."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
 
 
 def choose_pairs(dataset: Dataset, count: int) -> list[Pair]:
-    """Return about `count` pairs, split after split, each in proportion and at least one where it has any."""
+    """Return about `count` pairs, split by split in proportion to its size, at least one of each non-empty split."""
     chosen: list[Pair] = []
     for split in SPLITS:
         pairs = dataset.of_split(split)

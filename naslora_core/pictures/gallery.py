@@ -99,7 +99,7 @@ def write_gallery(
 def _layers(
     truth: np.ndarray, predicted: Mapping[str, np.ndarray], evaluations: Mapping[str, Evaluation], several: bool
 ) -> dict[str, list[Contour]]:
-    """Return what to draw on each panel: outlines, and on the last one areas."""
+    """Return the outlines of each panel, and the filled areas of the last."""
     true = contours_of(truth) if several else [(truth, TRUTH_COLOUR)]
     marked = {model: _marks(true, evaluations[model], mask, several) for model, mask in predicted.items()}
     errors = list(error_areas(truth, predicted["merged"]).values())
@@ -107,7 +107,7 @@ def _layers(
 
 
 def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, several: bool) -> list[Contour]:
-    """Return what to outline for a prediction; of several classes the truth is left out, as colours mean classes."""
+    """Return the outlines of a prediction panel; with several classes without the truth, as colours mean classes."""
     if not several:
         return [*truth, (ids, PREDICTION_COLOUR)]
     return contours_of(ids) if evaluation.tells_classes_apart else [(ids, ANY_CLASS_COLOUR)]
@@ -128,7 +128,7 @@ def _paths(contours: Sequence[Contour]) -> list[dict[str, str]]:
 
 
 def _legend(classes: Sequence[str], evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
-    """Return what is outlined in which colour."""
+    """Return the legend: names by colour."""
     if len(classes) == 1:
         return {"truth": css(TRUTH_COLOUR), "prediction": css(PREDICTION_COLOUR)}
     legend = {name: css(class_colour(number)) for number, name in enumerate(classes, start=1)}

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of the encoder's embedding raise the foreground logits."""
+"""Grad-CAM: which positions of the encoder's embedding raise the foreground logits."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -50,7 +50,7 @@ def explain(
         segmenter: the model, with or without adapters; computes in float32.
         pairs: image and mask files.
         card: says what the masks mean.
-        progress: told after every image.
+        progress: called after every image.
 
     Returns:
         By image name (h, w) float32, at least 0: the encoder's grid, without the part that only pads the square.

@@ -1,4 +1,4 @@
-"""Heat maps over test images: the same picture for several models, on one scale."""
+"""Draw Grad-CAM heat maps over test images, for several models on one scale."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ Heats = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def scale_of(heats: Heats, name: str) -> float:
-    """Return the largest heat that any model has on an image; 1 if all are 0."""
+    """Return the largest value of several models' heat maps of an image; 1 if all are 0."""
     return float(max(heat[name].max() for heat in heats.values())) or 1.0
 
 
@@ -98,7 +98,7 @@ def choose_by_score(pairs: Sequence[Pair], scores: pd.Series) -> list[Pair]:
 
 
 def write_heat(folder: Path, pairs: Sequence[Pair], card: DatasetCard, heats: Heats) -> None:
-    """Write the panels of each image as JPEG, and `heat.json`, which says what they show.
+    """Write the panels of each image as JPEG, and `heat.json` with their models and titles.
 
     Args:
         folder: gets `heat.json` and `heat/`.

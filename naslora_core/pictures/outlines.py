@@ -1,4 +1,4 @@
-"""Masks as the outlines of an SVG: sharp at any size, and a fraction of a picture's bytes."""
+"""Trace masks as SVG outlines, which stay sharp at any size and are far smaller than pictures."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ _TOLERANCE_PX = 0.75
 
 
 def view_box(height: int, width: int) -> tuple[int, int]:
-    """Return width and height, in the units of the paths, of an image of so many pixels."""
+    """Return the width and height of an image in the units of the paths."""
     scale = SIDE_UNITS / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -38,7 +38,7 @@ def outline_path(mask: np.ndarray) -> str:
 
 
 def _smooth(ring: np.ndarray) -> np.ndarray:
-    """Return a ring (N, 2) with fewer points, or as it is where it is too small to lose any."""
+    """Return a ring (N, 2) simplified to fewer points; unchanged where it is too small."""
     smooth = cv2.approxPolyDP(ring[:, None].astype(np.float32), _TOLERANCE_PX, closed=True)[:, 0]
     return smooth if len(smooth) > 2 else ring
 

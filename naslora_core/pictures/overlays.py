@@ -25,7 +25,7 @@ _SUPERSAMPLING = 3
 
 
 def class_colour(number: int) -> tuple[int, int, int]:
-    """Return the colour of a class id, from 1 on; beyond the seventh class colours come again."""
+    """Return the colour of a class id, from 1 on; colours repeat after the seventh class."""
     return CLASS_COLOURS[(number - 1) % len(CLASS_COLOURS)]
 
 
@@ -74,7 +74,7 @@ def error_panel(image: np.ndarray, areas: Sequence[Contour]) -> Image.Image:
 
 
 def error_areas(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Contour]:
-    """Return what a prediction finds, misses and adds, as masks (H, W) with their colours.
+    """Return true positives, misses and false positives of a prediction, as masks (H, W) with their colours.
 
     Args:
         truth: (H, W) class ids, 0 is the background.
@@ -105,7 +105,7 @@ def _outline(mask: np.ndarray, size: tuple[int, int], width_px: float, opacity: 
 
 
 def join_panels(panels: Sequence[Image.Image]) -> Image.Image:
-    """Return panels of one size side by side, with see-through gaps of `GAP_PX`."""
+    """Return panels of one size side by side, with transparent gaps of `GAP_PX`."""
     width, height = panels[0].size
     strip = Image.new("RGBA", (len(panels) * (width + GAP_PX) - GAP_PX, height))
     for position, picture in enumerate(panels):

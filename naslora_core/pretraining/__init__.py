@@ -1,1 +1,1 @@
-"""Pre-train a small SAM on procedural scenes, so that there is something worth adapting."""
+"""Pre-train a small SAM such as sam_tiny on procedural scenes."""

@@ -30,5 +30,5 @@ class WeightAverage:
         return self._averages
 
     def load_state_dict(self, averages: Mapping[str, Tensor]) -> None:
-        """Go on from averages saved before."""
+        """Restore averages from a state dict."""
         self._averages = {key: averages[key].clone() for key in self._averages}

@@ -37,7 +37,7 @@ class PretrainConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 1
 
     def learning_rate(self, step: int) -> float:
-        """Return the learning rate of update `step`: it rises, stays, and falls linearly to zero.
+        """Return the learning rate of update `step`: linear warm-up, constant, linear decay to zero.
 
         On the plateau a run may be lengthened, or cooled down at once, without changing its past.
         """
@@ -45,5 +45,5 @@ class PretrainConfig(Section):
         return self.lr * min(rise, max(0.0, (self.steps - step) / self.decay_steps))
 
     def continues(self, earlier: "PretrainConfig") -> bool:
-        """Say whether a run with these settings may go on where one with the `earlier` settings stopped."""
+        """Return whether a run with these settings may resume one with the `earlier` settings."""
         return earlier.model_copy(update={"steps": self.steps, "decay_steps": self.decay_steps}) == self

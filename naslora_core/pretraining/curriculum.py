@@ -1,4 +1,4 @@
-"""Which scenes a run sees when: small ones first, because much is learnt from them in a quarter of the time."""
+"""The curriculum of pre-training: small scenes first, from which much is learnt in a quarter of the time."""
 
 from torch.utils.data import ConcatDataset, Dataset
 

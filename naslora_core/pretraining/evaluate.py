@@ -1,4 +1,4 @@
-"""Measure what a base model has learnt: point and box prompts on held-out scenes."""
+"""Evaluate a base model on held-out scenes with point and box prompts."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ SCENES_A_BATCH = 10
 
 
 class PromptScores:
-    """Collect the IoU of answers to prompts and average it.
+    """Averages the IoU of predicted masks by kind of prompt.
 
     "single" is the answer of the single-mask token, "best" the guess the model itself rates highest, and
     "oracle" the best of the three guesses.
@@ -31,7 +31,7 @@ class PromptScores:
         self._collected: dict[str, list[Tensor]] = {}
 
     def add(self, kind: str, iou: Tensor, iou_predictions: Tensor) -> None:
-        """Add answers to R prompts of one kind; both arguments are (R, 4), token 0 being the single mask."""
+        """Add the masks of R prompts of one kind; both arguments are (R, 4), token 0 being the single mask."""
         guesses = iou[:, 1:]
         rated_best = iou_predictions[:, 1:].argmax(dim=1, keepdim=True)
         for how, values in (
@@ -58,7 +58,7 @@ def evaluate_prompts(
         sam: in evaluation mode.
         scene_count: number of scenes, a multiple of `SCENES_A_BATCH`.
         precision: as `autocast` takes it.
-        progress: told after each batch.
+        progress: called after each batch.
 
     Returns:
         What `PromptScores.means` says of the kinds "point" and "box".
@@ -76,7 +76,7 @@ def evaluate_prompts(
 
 
 def answer_both(sam: Sam, images: Tensor, points: Tensor, boxes: Tensor, precision: str) -> Mapping[str, PromptedMasks]:
-    """Return the answers to the points and to the boxes of images (B, 3, S, S); both are XY pixels of the input."""
+    """Return the masks for the points and for the boxes of images (B, 3, S, S); both are XY pixels of the input."""
     with autocast(precision, sam.device):
         embeddings = encode(sam, images)
         return {

@@ -99,7 +99,7 @@ class _LearningCurve:
         path.write_text("\n".join(["step,loss,lr,scenes_per_second", *kept, ""]))
 
     def add(self, step: int, loss: float, lr: float) -> None:
-        """Take note of a step; every `CURVE_EVERY` of them become a row."""
+        """Add the loss of a step; every `CURVE_EVERY` steps become a row."""
         self._losses.append(loss)
         if len(self._losses) < CURVE_EVERY:
             return

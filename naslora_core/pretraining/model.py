@@ -15,7 +15,7 @@ Origin = tuple[int, int]
 
 @dataclass(frozen=True)
 class PromptedMasks:
-    """What a SAM answers to R prompts with its T mask tokens.
+    """The masks that a SAM predicts for R prompts with its T mask tokens.
 
     Attributes:
         low_res_masks: (R, T, h, w), mask logits; token 0 is the single answer, the others are three guesses.

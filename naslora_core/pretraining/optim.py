@@ -43,7 +43,7 @@ class PretrainOptimizer:
         return [optimizer.state_dict() for optimizer in self._optimizers]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """Go on from a state saved before."""
+        """Restore both optimisers from a state dict."""
         for optimizer, state in zip(self._optimizers, states, strict=True):
             optimizer.load_state_dict(state)
 

@@ -34,7 +34,7 @@ class PromptedScenes:
 
 
 class PromptedSceneDataset(Dataset[PromptedScenes]):
-    """One batch an index, so that a worker hands over whole batches.
+    """A dataset whose items are whole batches, so that a loader's worker makes them.
 
     Args:
         generator: draws the scenes.
@@ -116,6 +116,6 @@ def innermost_point(mask: np.ndarray) -> np.ndarray:
 
 
 def bounding_box(mask: np.ndarray) -> np.ndarray:
-    """Return the box around a mask (H, W) that is not empty: left, top, right, bottom; the last two lie outside."""
+    """Return the bounding box of a non-empty mask (H, W): left, top, right, bottom; the last two exclusive."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)

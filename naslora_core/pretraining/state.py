@@ -1,4 +1,4 @@
-"""All that changes during pre-training: saved as a whole, so that a run can be interrupted at any time."""
+"""The state of a pre-training run, saved as a whole so that it can be resumed."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class PretrainState:
             torch.save(state, file)
 
     def resume(self, path: Path) -> None:
-        """Go on from what `save` wrote, if there is such a file.
+        """Restore what `save` wrote, if there is such a file.
 
         Raises:
             CheckpointError: if it is damaged or of another version, or was written by a run with other settings than

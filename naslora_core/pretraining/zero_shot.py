@@ -1,4 +1,4 @@
-"""Measure a base model on real images it has never seen: one prompt for each image of a domain."""
+"""Evaluate a base model on a domain's images with one prompt per image."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ from naslora_core.sam.build import Sam
 def evaluate_domain(
     sam: Sam, dataset: Dataset, split: str = "test", precision: str = "auto", progress: Progress = silent
 ) -> Mapping[str, float]:
-    """Return the mean IoU, over the images of a split, of the model's answer to one prompt.
+    """Return the mean IoU, over the images of a split, of the mask for one prompt.
 
     All foreground of an image, of whatever class, is one object; it is prompted with its innermost point and
     with its exact box. IoU is measured at the image's own size. Images without foreground cannot be prompted and
@@ -67,7 +67,7 @@ def _score(sam: Sam, image: np.ndarray, mask: np.ndarray, precision: str, scores
 
 
 def _at_size(low_res_masks: Tensor, side: int, input_size: tuple[int, int], original_size: tuple[int, ...]) -> Tensor:
-    """Return logits (1, T, H, W) at the image's own size, without what lies in the padding."""
+    """Return logits (1, T, H, W) at the image's own size, without the padding."""
     square = F.interpolate(low_res_masks, size=(side, side), mode="bilinear", align_corners=False)
     shown = square[..., : input_size[0], : input_size[1]]
     return F.interpolate(shown, size=original_size, mode="bilinear", align_corners=False)

@@ -1,1 +1,1 @@
-"""The gate: every image and mask is measured, judged by Great Expectations, and named if it fails."""
+"""The data gate: measure every image and mask, check them with Great Expectations, and name the files that fail."""

@@ -1,4 +1,4 @@
-"""A check of the gate: one expectation, its severity and its messages for the user."""
+"""The definition of a check: one expectation, its severity and its messages for the user."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Write the Data Docs of Great Expectations, made to be read offline."""
+"""Write the Data Docs of Great Expectations as pages that work offline."""
 
 import html
 import re
@@ -22,7 +22,7 @@ _TIME, _NO_TIME = re.compile(r"\b\d{8}T\d{6}\.\d{6}Z\b"), "19700101T000000.00000
 
 
 def add_site(context: Any, folder: Path) -> None:
-    """Make `folder` the place of the Data Docs of a context, before anything is validated in it."""
+    """Set `folder` as the Data Docs site of a context; call it before validating."""
     context.add_data_docs_site(
         _SITE,
         {
@@ -35,7 +35,7 @@ def add_site(context: Any, folder: Path) -> None:
 
 
 def as_html(value: Any) -> Any:
-    """Return a text, or all texts in lists and mappings, as HTML that shows it: the pages insert them unescaped."""
+    """Return texts, also in lists and mappings, HTML-escaped: Great Expectations inserts them as they are."""
     if isinstance(value, str):
         return html.escape(value)
     if isinstance(value, list):
@@ -44,7 +44,7 @@ def as_html(value: Any) -> Any:
 
 
 def build_site(context: Any, folder: Path) -> None:
-    """Write the pages of all that was validated in a context.
+    """Write the pages of all validations of a context.
 
     They load nothing from other hosts and run no script, and the same data gives the same bytes.
     """
@@ -58,7 +58,7 @@ def build_site(context: Any, folder: Path) -> None:
 
 
 def _reproducible(page: str) -> str:
-    """Return a page with ids by their order in place of random ones, and without the time it was made."""
+    """Return a page with random ids replaced by numbers in order, and without its time stamp."""
     ids: dict[str, str] = {}
     page = _RANDOM_ID.sub(lambda found: ids.setdefault(found.group(), f"part-{len(ids)}"), page)
     return _TIME.sub(_NO_TIME, page)

@@ -36,7 +36,7 @@ def find_drift(table: pd.DataFrame, reference: Path | None, quality: QualityConf
 
 
 def _enough_to_compare(now: int, before: int, quality: QualityConfig) -> bool:
-    """Say whether the test could reject for samples of these sizes, were they as different as can be."""
+    """Return whether the test could reject for samples of these sizes if they were completely separate."""
     # Of all orders of both samples in one line, two have one sample wholly before the other. Above 30 it always can.
     least = 2 / comb(min(now, 30) + min(before, 30), min(now, 30))
     return least < quality.drift_p_value / len(STATISTICS)

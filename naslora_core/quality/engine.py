@@ -1,4 +1,4 @@
-"""Run the suite of checks on a table with Great Expectations, and return the result of each check."""
+"""Run the suite of checks on a table of measurements with Great Expectations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

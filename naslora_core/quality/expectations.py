@@ -11,7 +11,7 @@ from naslora_core.quality.measure_file import presence_column
 
 
 def build_suite(quality: QualityConfig, card: DatasetCard) -> tuple[Check, ...]:
-    """Return every check of a dataset, with the limits of params.yaml and the mask encoding of its card."""
+    """Build all checks of a dataset, from the limits of params.yaml and the mask encoding of its card."""
     return (
         *_whole_table(quality),
         *file_checks(quality, card),

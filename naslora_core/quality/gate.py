@@ -1,4 +1,4 @@
-"""The gate: measure a dataset, run the checks and return the verdict, which depends on their severity."""
+"""The gate's entry point: measure a dataset, run the checks, return the verdict."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def check_dataset(
     reference: Path | None = None,
     docs: Path | None = None,
 ) -> tuple[Verdict, pd.DataFrame]:
-    """Read, measure and judge the dataset in `root`; changes nothing in it.
+    """Read, measure and check the dataset in `root`; changes nothing in it.
 
     Args:
         root: the dataset.
@@ -64,7 +64,7 @@ def check_dataset(
 
 
 def judge(table: pd.DataFrame, suite: Sequence[Check], card: DatasetCard, docs: Path | None = None) -> Verdict:
-    """Return the verdict on a table of measurements.
+    """Check a table of measurements, and return the verdict.
 
     It passes if every check of the suite was made and none of severity critical failed. A suite without
     checks, a check that got lost or one that could not be made (a missing column) is a critical failure.

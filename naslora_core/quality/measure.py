@@ -8,7 +8,7 @@ import pandas as pd
 
 from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest
 from naslora_core.data.dataset.duplicates import use_one_thread
-from naslora_core.parallel import mapping, worker_count
+from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.measure_file import MISSING, Kind, measure_file
 from naslora_core.quality.relations import add_relations
@@ -49,7 +49,7 @@ def measure_pairs(
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     work = partial(measure_file, card=dataset.card)
     workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
-    with mapping(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
+    with parallel_map(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
         measured = measure([(kind, path) for kind, path, _ in jobs])
         for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
             found[kind].append({"row": row, **columns})
@@ -83,7 +83,7 @@ def _leads_out(path: Path, root: Path) -> str:
 
 
 def _reuse(listed: pd.DataFrame, kind: Kind, earlier: pd.DataFrame | None, columns: dict[str, str]) -> pd.DataFrame:
-    """Return the columns of one kind, filled where the file is missing or its bytes were measured earlier."""
+    """Return the columns of one kind, filled for missing files and for bytes that were measured earlier."""
     key = f"{kind}_sha256"
     if earlier is None or not {key, *columns} <= set(earlier):
         part = pd.DataFrame(index=listed.index, columns=list(columns))

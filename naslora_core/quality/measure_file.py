@@ -1,4 +1,4 @@
-"""Measure one image file or one mask file; imported by worker processes, so it stays light."""
+"""Measure one image or mask file; imported by worker processes, so it imports nothing heavy."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ _COLOURED_SHARE, _COLOUR_STEP = 0.1, 8
 
 
 def measure_file(job: tuple[Kind, Path], card: DatasetCard) -> dict[str, Any]:
-    """Return the columns of `quality.table` that the bytes of a file decide.
+    """Measure one file: return the columns of `quality.table` that its bytes determine.
 
     Args:
         job: whether it is an image or a mask, and where it lies.
@@ -40,7 +40,7 @@ def measure_file(job: tuple[Kind, Path], card: DatasetCard) -> dict[str, Any]:
 
 
 def measure_image(path: Path) -> dict[str, Any]:
-    """Return the columns of `quality.table` that an image file decides."""
+    """Measure an image file: return its columns of `quality.table`."""
     try:
         picture = load_picture(path)
         check_integrity(picture, path)
@@ -70,7 +70,7 @@ def measure_image(path: Path) -> dict[str, Any]:
 
 
 def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
-    """Return the columns of `quality.table` that a mask file decides, given the encoding of its dataset."""
+    """Measure a mask file by its dataset's encoding: return its columns of `quality.table`."""
     try:
         picture = load_picture(path)
         check_integrity(picture, path)

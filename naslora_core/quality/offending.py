@@ -1,4 +1,4 @@
-"""Write the files that fail: all of them as a table, the first pairs as a contact sheet."""
+"""Write the failing files as a CSV table, and the first failing pairs as a contact sheet."""
 
 import csv
 import textwrap

@@ -1,4 +1,4 @@
-"""Find what only several pairs show together: duplicates, and groups that are in two splits."""
+"""Checks across pairs: duplicates, and groups that are in two splits."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from naslora_core.data.dataset.duplicates import label_duplicates
 
 
 def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Return the table with the columns about copies and groups that `quality.table` explains.
+    """Return the table with the columns on copies and groups; see `quality.table`.
 
     Args:
         table: measurements of the files.
@@ -30,7 +30,7 @@ def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[s
 
 
 def _duplicate_labels(table: pd.DataFrame, max_bits: int) -> np.ndarray:
-    """Return (N,) int, the same number for copies of each other."""
+    """Return duplicate labels, (N,) int, equal for copies of each other."""
     labels = np.arange(len(table)) + len(table)
     readable = table["perceptual_hash"].notna().to_numpy()
     if readable.any():
@@ -42,7 +42,7 @@ def _duplicate_labels(table: pd.DataFrame, max_bits: int) -> np.ndarray:
 
 
 def _partners(table: pd.DataFrame, labels: np.ndarray, other_split: bool) -> list[str]:
-    """Return for every row the first other one with its label, as "name (split)", "" if there is none."""
+    """Return for every row the first other row with its label, as "name (split)", "" if there is none."""
     names, splits = table["name"].to_numpy(), table["split"].to_numpy()
     partners = [""] * len(table)
     if not other_split:

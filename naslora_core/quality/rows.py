@@ -1,4 +1,4 @@
-"""Find the rows that fail a check; Great Expectations can list them too, but takes a millisecond for each."""
+"""Find the rows that fail a check, faster than Great Expectations, which takes a millisecond for each."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The table of measurements: its columns, and the Parquet file that keeps it.
+"""The table of measurements: its columns, and its Parquet file.
 
 One row a pair. Of the pair: name, split, group; image, mask: paths in the dataset. For both kinds of file, as
 image_* and mask_*:
@@ -62,7 +62,7 @@ _MADE_BY = b"naslora.measured_by"
 
 
 def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
-    """Return the columns that the bytes of an "image" or "mask" decide, with their types in pandas."""
+    """Return the columns that the bytes of an "image" or "mask" determine, with their pandas types."""
     by_class = [column(name) for column in (share_column, presence_column) for name in card.classes]
     shares = dict.fromkeys(by_class, "float64") if kind == "mask" else {}
     header = {f"{kind}_{column}": dtype for column, dtype in _HEADER.items()}
@@ -95,7 +95,7 @@ def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
 
 
 def measured_by(card: DatasetCard) -> str:
-    """Return a hash of all that decides a measurement beside the file: encoding of the masks, code, libraries."""
+    """Return a hash of all that determines a measurement beside the file: mask encoding, code, libraries."""
     encoding_of = card.model_dump_json(include={"classes", "mask_threshold", "mask_values"})
     return hashlib.sha256(f"{encoding_of} {_code()}".encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Warn of files in images/ and masks/ that are no images and are left out."""
+"""Warn of files in images/ and masks/ that are not images and are ignored."""
 
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES

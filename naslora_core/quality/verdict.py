@@ -1,4 +1,4 @@
-"""The verdict of the gate: whether the data passed, and what is wrong with which files, as text and as JSON."""
+"""The gate's verdict: whether the data passed, and which files fail why, as text, Markdown and JSON."""
 
 from typing import Literal
 
@@ -33,14 +33,14 @@ class Failure(BaseModel):
     of_pairs: bool = True
 
     def extent(self, pairs: int) -> str:
-        """Say how much of a dataset of so many pairs fails."""
+        """Return in words how many of a dataset's pairs fail."""
         if self.of_pairs:
             return f"{self.count} of {pairs} pairs"
         return f"{self.count} file{'' if self.count == 1 else 's'}"
 
 
 class Verdict(BaseModel):
-    """What the gate found. Holds no time, so that the same data gives the same verdict to the byte."""
+    """The result of the gate. It holds no time stamp, so that the same data gives the same bytes."""
 
     model_config = ConfigDict(frozen=True)
 

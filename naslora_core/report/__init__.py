@@ -1,1 +1,1 @@
-"""The report: one HTML page over all domains, complete in itself, the same for the same results."""
+"""The report: one self-contained HTML page over all domains, reproducible to the byte."""

@@ -1,4 +1,4 @@
-"""The found architecture in one sentence, and short names of its layers."""
+"""Describe the found architecture in one sentence, and shorten the names of its layers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def layer_label(layer: Layer) -> str:
 
 
 def architecture_in_words(layers: Sequence[Layer], space: Sequence[str]) -> str:
-    """Say in one sentence what the weights mean.
+    """Describe the architecture weights in one sentence.
 
     It names the strongest primitive, how often it wins, whether layers that see the whole image differ from
     those that see windows, and whether the search decided at all.

@@ -1,4 +1,4 @@
-"""What the templates are given about one domain: charts, pictures, sentences and tables."""
+"""The template context of one domain: charts, pictures, sentences and tables."""
 
 import json
 import os
@@ -33,7 +33,7 @@ LEVELS = {
 def domain_context(
     results: Results, folder: Path, threshold: float, service: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return what the templates are given about one domain, and write its charts as PNG.
+    """Return the template context of one domain, and write its charts as PNG.
 
     Args:
         results: of the stages.
@@ -68,7 +68,7 @@ def domain_context(
 
 
 def ordered_metrics(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return what is known of each metric: those of the headline first, errors, where lower is better, last."""
+    """Return the description of each metric: the headline's first, errors (lower is better) last."""
     metrics = summary["metrics"]
     others = [name for name in metrics if name not in HEADLINE_METRICS]
     others.sort(key=lambda name: (not metrics[name]["higher_is_better"], metrics[name]["title"]))
@@ -92,7 +92,7 @@ def _dice_by_model(per_image: pd.DataFrame) -> pd.DataFrame:
 
 
 def _records(results: Results) -> dict[str, str]:
-    """Return what the stages wrote about themselves, as JSON by file name."""
+    """Return the JSON records that the stages wrote, by file name."""
     contents = {
         "validate/verdict.json": results.verdict.shortened(5).model_dump(mode="json"),
         "search_train/adapter.json": results.adapter,

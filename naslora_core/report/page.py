@@ -1,4 +1,4 @@
-"""Put the page together: charts, pictures, tables and prose into `index.html`."""
+"""Write the page: charts, pictures, tables and text in one `index.html`."""
 
 import base64
 import hashlib
@@ -36,8 +36,8 @@ def write_report(
         folder: gets the files.
         results: of every domain, in the order of the page.
         params: the settings the results were made with.
-        run: name of the ad-hoc run, None for the pipeline.
-        progress: told after every domain.
+        run: name of the trial, None for the pipeline.
+        progress: called after every domain.
         service: by domain how the model in service compares with the merged one: "serving" and "candidate", each with
             "version" and "dice" (mean, low, high), "difference" (the same), "decision" (promoted or kept), "reason".
             The page says nothing of domains that are not in it.

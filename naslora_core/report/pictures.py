@@ -1,4 +1,4 @@
-"""The pictures of the page: photographs once, outlines over them, heat maps."""
+"""The pictures of the page: photographs stored once, outlines as SVG, heat maps."""
 
 import base64
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def gallery_cases(entries: list[dict[str, Any]], folder: Path, domain: str) -> list[dict[str, Any]]:
-    """Return the gallery's entries, ready to be drawn.
+    """Return the gallery's entries for the template.
 
     Args:
         entries: of gallery.json.

@@ -1,4 +1,4 @@
-"""The report's prose, computed from the numbers it is about."""
+"""The report's sentences, computed from its numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,12 +23,12 @@ SERVED, BASELINE = "merged", "base"
 
 
 def method_words(method: str) -> str:
-    """Say what `adapter.method` trains."""
+    """Describe what `adapter.method` trains."""
     return _METHODS.get(method, f"{method.removeprefix('peft:')} adapters and a trained mask decoder")
 
 
 def opening(rows: Sequence[HeadlineRow]) -> str:
-    """Say in one sentence what adapting did, over all domains alike."""
+    """Return the opening sentence: what adapting changed, over all domains."""
     domains = list(dict.fromkeys(row.domain for row in rows))
     base, merged = (_mean_dice(rows, model) for model in (BASELINE, SERVED))
     where = "the test images" if len(domains) == 1 else f"{len(domains)} domains"
@@ -47,7 +47,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def gain_sentence(summary: dict[str, Any]) -> str:
-    """Say by how much the merged model differs from the base, and whether the images can tell."""
+    """Return by how much the merged model differs from the base, and whether the interval excludes zero."""
     gain = summary["gain"][SERVED]["dice"]
     if gain["low"] > 0:
         verdict = "The merged model is better: the interval lies above zero."
@@ -64,7 +64,7 @@ def gain_sentence(summary: dict[str, Any]) -> str:
 
 
 def service_sentence(service: Mapping[str, Any]) -> str:
-    """Say how the model in service and this page's candidate compare, and what was decided."""
+    """Compare the model in service with this page's candidate, and state the decision."""
     gap, current = service["difference"], service["serving"]
     promoted = service["decision"] == "promoted"
     return (
@@ -76,7 +76,7 @@ def service_sentence(service: Mapping[str, Any]) -> str:
 
 
 def heat_sentence(heat: Sequence[Mapping[str, Any]]) -> str:
-    """Say how much of each model's heat lies on what is to be found."""
+    """Return what share of each model's Grad-CAM heat lies on the foreground."""
     shares = {model: _mean([entry["inside"][model] for entry in heat]) for model in heat[0]["inside"]}
     said = " and ".join(f"{100 * share:.1f} % of the heat of the {model} model" for model, share in shares.items())
     truth = 100 * _mean([entry["truth_share"] for entry in heat])
@@ -84,7 +84,7 @@ def heat_sentence(heat: Sequence[Mapping[str, Any]]) -> str:
 
 
 def verdict_sentence(verdict: Verdict) -> str:
-    """Say what the data gate decided and on what."""
+    """State the gate's verdict, and on which data."""
     splits = ", ".join(f"{count} {split}" for split, count in verdict.pairs_per_split.items())
     warnings = len(verdict.of_severity("warning"))
     word = "accepted" if verdict.passed else "rejected"
@@ -96,13 +96,13 @@ def verdict_sentence(verdict: Verdict) -> str:
 
 
 def gate_sentence(adapter: dict[str, Any]) -> str:
-    """Say that the model was trained on data the gate had not passed; nothing where it had."""
+    """Warn that the model was trained on data the gate had not passed; "" where it had."""
     reason = adapter.get("gate", "passed")
     return "" if reason == "passed" else f" The model was trained without its pass, {reason}."
 
 
 def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
-    """Say in plain words what merging changed, as measured."""
+    """Describe the certificate: what merging changed, as measured."""
     before, after = certificate["validation_dice_before"], certificate["validation_dice_after"]
     agreement = certificate["mask_agreement"]
     masks = "every pixel" if agreement == 1 else f"{floor_percent(agreement)} of the pixels"
@@ -118,7 +118,7 @@ def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
 
 
 def training_sentence(history: pd.DataFrame, training: dict[str, Any], method: str) -> str:
-    """Say what was trained, for how long, and which epoch was kept."""
+    """Describe the training: what was trained, for how long, and which epoch was kept."""
     epochs = len(history)
     return (
         f"{epochs} epoch{'' if epochs == 1 else 's'} in {duration(float(history['seconds'].sum()))} "
@@ -130,7 +130,7 @@ def training_sentence(history: pd.DataFrame, training: dict[str, Any], method: s
 
 
 def learning_sentence(history: pd.DataFrame) -> str:
-    """Say what the learning curve shows, for readers who cannot see it."""
+    """Describe the learning curve, as its alternative text."""
     dice = history.set_index("epoch")["validation_dice"]
     loss = history["train_loss"]
     return (
@@ -141,7 +141,7 @@ def learning_sentence(history: pd.DataFrame) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span in the unit a person would choose."""
+    """Return a time span in seconds, minutes or hours."""
     if seconds < 100:
         return f"{seconds:.0f} seconds"
     if seconds < 6000:
@@ -158,7 +158,7 @@ def signed(value: float, decimals: int = 3) -> str:
 
 
 def scientific(value: float) -> str:
-    """Return a number of any size with two digits that count, as 2.3 × 10⁻⁵ where it is small."""
+    """Return a number with two significant digits, as 2.3 × 10⁻⁵ where it is small."""
     text = f"{value:.1e}"
     mantissa, exponent = text.split("e")
     if value == 0 or abs(int(exponent)) < 3:

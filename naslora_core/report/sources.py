@@ -1,4 +1,4 @@
-"""What the report is made from: the files that the stages left for one domain."""
+"""Read the inputs of the report: the files that the stages wrote for one domain."""
 
 import json
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the stages left their results for one domain."""
+    """The output folders of the stages for one domain."""
 
     validate: Path
     search_train: Path
@@ -38,7 +38,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the report says about one domain.
+    """All results of one domain that the report shows.
 
     Args:
         folder: of the evaluate stage; paths in `gallery` and `heat` are relative to it.

@@ -1,4 +1,4 @@
-"""Attention of SAM's image encoder without a stored bias: same weights, same results, less time and memory."""
+"""SAM's attention without a materialised bias: same weights, same results, less time and memory."""
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,7 @@ def fuse_attention(encoder: ImageEncoderViT) -> ImageEncoderViT:
 
 
 def widened(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Attend with the bias carried by additional channels of queries and keys: no H*W x H*W tensor exists.
+    """Attend with the bias in additional channels of queries and keys, so that no H*W x H*W tensor is built.
 
     A query holds its bias for every row and every column of the grid, a key a one for its own row and its own
     column, so that their product is the bias.
@@ -99,7 +99,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor
 
 
 def explicit(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:
-    """Attend as the formula is written, with all H*W x H*W weights at once.
+    """Attend by the explicit formula, with all H*W x H*W weights in memory.
 
     Args:
         q, k, v: (B, heads, H*W, D).

@@ -20,7 +20,7 @@ from naslora_core.sam.specs import MODEL_SPECS, find_spec
 
 
 def load_base(model: ModelConfig) -> Sam:
-    """Build the configured SAM and load its pre-trained weights, carried to the configured image size.
+    """Build the configured SAM and load its pre-trained weights, resized to the configured image size.
 
     Returns:
         The model in evaluation mode, float32, on the CPU.
@@ -61,7 +61,7 @@ def checkpoint_sha256(path: Path) -> str:
     return _sha256_of(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-# What says that a file has changed is part of the key alone. A run has one base, a page of them a few.
+# Size and times are arguments only to be part of the cache's key. A run has one base, a report a few.
 @lru_cache(maxsize=16)
 def _sha256_of(path: Path, *_: int) -> str:
     return file_sha256(path)
@@ -86,7 +86,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Read the notes stored beside the tensors of a safetensors file.
+    """Read the metadata of a safetensors file.
 
     Raises:
         CheckpointError: if the file cannot be read.
@@ -99,7 +99,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Load weights that must match the module's key for key and shape for shape.
+    """Load weights whose keys and shapes must match the module's exactly.
 
     Raises:
         CheckpointError: naming the first keys that are missing, unexpected or of another shape.
@@ -112,7 +112,7 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], source: Path
 
 
 def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
-    """Say how two state dicts differ in keys and shapes, with the first three of each kind; "" if they do not."""
+    """Describe how two state dicts differ in keys and shapes, with the first three of each kind; "" if they do not."""
     missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     reshaped = sorted(key for key in expected.keys() & weights.keys() if expected[key].shape != weights[key].shape)
     if not (missing or unexpected or reshaped):
@@ -124,7 +124,7 @@ def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tens
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and notes as one safetensors file, atomically; the same ones make the same bytes."""
+    """Write tensors and metadata as one safetensors file, atomically and reproducible to the byte."""
     contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     with atomic_file(path) as temporary:
         save_file(contiguous, temporary, metadata=dict(metadata))
@@ -132,7 +132,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def _sort_metadata(path: Path) -> None:
-    """Sort the notes: safetensors writes them in another one each time, and DVC sees another model."""
+    """Sort the metadata, which safetensors writes in a random order, so that DVC sees the same file."""
     with path.open("r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))

@@ -1,4 +1,4 @@
-"""Decode masks for many images and many prompts in one batch."""
+"""Run SAM's mask decoder on many images and many prompts in one batch."""
 
 import torch
 from segment_anything.modeling import MaskDecoder
@@ -12,7 +12,7 @@ def decode_masks(
     sparse_prompt_embeddings: Tensor,
     dense_prompt_embeddings: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Run SAM's mask decoder on a batch in which every row has an image of its own.
+    """Run SAM's mask decoder on a batch whose rows are pairs of an image and its prompt.
 
     Upstream's `predict_masks` repeats one image for all prompts, so a batch of images needs a loop there.
 

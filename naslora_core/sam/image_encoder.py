@@ -1,4 +1,4 @@
-"""SAM's image encoder with gradient checkpointing: less memory in training for more time."""
+"""SAM's image encoder with gradient checkpointing, which trains in less memory and more time."""
 
 import torch
 from segment_anything.modeling import ImageEncoderViT

@@ -1,4 +1,4 @@
-"""Decide in which number format a model computes."""
+"""Choose the precision (float32 or bfloat16) and the device."""
 
 from contextlib import AbstractContextManager
 
@@ -8,7 +8,7 @@ from naslora_core.errors import ConfigError
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Say whether the processor computes in bfloat16 itself instead of imitating it."""
+    """Return whether the processor has bfloat16 instructions."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -17,7 +17,7 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def decide_precision(precision: str, device: torch.device) -> str:
-    """Return "fp32" or "bf16": what `precision`, which may be "auto", means on this device.
+    """Resolve `precision`, which may be "auto", to "fp32" or "bf16" on a device.
 
     Raises:
         ConfigError: if `precision` is none of auto, fp32 and bf16.
@@ -30,7 +30,7 @@ def decide_precision(precision: str, device: torch.device) -> str:
 
 
 def describe_precision(precision: str, device: torch.device) -> str:
-    """Say in what a model computes and why, as in "bf16 on cpu (auto: the processor computes in it)"."""
+    """Describe precision and device with the reason, as in "bf16 on cpu (auto: the processor computes in it)"."""
     decided = decide_precision(precision, device)
     why = "as model.precision says"
     if precision == "auto":
@@ -56,7 +56,7 @@ def best_device() -> torch.device:
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device that `name` means: "auto" is `best_device`, "cpu" and "cuda" are what they say.
+    """Return the device called `name`: "cpu", "cuda", or "auto" for `best_device`.
 
     Raises:
         ConfigError: if there is no such device here.

@@ -1,4 +1,4 @@
-"""Carry a SAM's weights to another image size: only what it knows about positions depends on it."""
+"""Resize a SAM's position embeddings to another image size; no other weight depends on it."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ POSITION_EMBEDDING = "image_encoder.pos_embed"
 
 
 def resize_positions(weights: Mapping[str, Tensor], native: ModelSpec, target: ModelSpec) -> dict[str, Tensor]:
-    """Return a state dict whose tables of positions fit the grid of `target`.
+    """Return a state dict with position embeddings resized to the grid of `target`.
 
     The absolute embedding and the relative tables of global blocks are interpolated. Windows keep their side
     at every image size, so windowed blocks keep their tables; all else does not know the grid. A table that has

@@ -43,7 +43,7 @@ class PromptFreeSegmenter(nn.Module):
         return self.decode(self.sam.image_encoder(normalise(self.sam, images)))
 
     def decode(self, embeddings: Tensor) -> Tensor:
-        """Return mask logits (B, K, S / 4, S / 4), float32, of what the image encoder made of B images."""
+        """Return mask logits (B, K, S / 4, S / 4), float32, of B image embeddings."""
         prompts = self.sam.prompt_encoder
         # Not len(), which would make a number of an exported model's batch size.
         batch, channels, height, width = embeddings.shape
@@ -69,7 +69,7 @@ def predicted_classes(logits: Tensor) -> Tensor:
 
 
 def freeze_all_but_decoder(sam: Sam) -> None:
-    """Freeze the encoders and let the mask decoder learn (arXiv:2512.03499).
+    """Freeze everything but the mask decoder (arXiv:2512.03499).
 
     The head that predicts the quality of several masks has no part in prompt-free use and stays frozen.
     """

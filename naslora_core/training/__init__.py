@@ -1,1 +1,1 @@
-"""Search and train: two optimisers that take turns on a prompt-free SAM with adapters."""
+"""Search and train a prompt-free SAM with adapters, by two alternating optimisers."""

@@ -1,4 +1,4 @@
-"""What a training run refuses before it starts, and whether it can be repeated bit for bit."""
+"""Checks before a training starts, and whether it is reproducible bit for bit."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from naslora_core.training.optim import PRESSURE_UNTIL, epochs_to_become_pointwi
 
 
 def check_pressure(edges: Mapping[str, MixedOp], search: SearchConfig, epochs: int) -> None:
-    """Refuse a pressure that would leave nothing of the cell, or never remove spatial operations.
+    """Check that `search.pointwise_pressure` leaves an operation in the cell, and has enough epochs to act.
 
     Raises:
         ConfigError: if no pointwise operation but "none" would be left, or the training is too short.
@@ -35,7 +35,7 @@ def check_pressure(edges: Mapping[str, MixedOp], search: SearchConfig, epochs: i
 
 
 def describe_determinism(device: torch.device, processes: int) -> dict[str, bool | str]:
-    """Say whether the same run on the same machine ends with the same bits, and what forbids it if not.
+    """Describe whether the same run on the same machine gives the same bits, and why if not.
 
     Args:
         device: that trains.

@@ -1,4 +1,4 @@
-"""One training by several processes, on as many GPUs or nodes: `accelerate launch -m stages.search_train`."""
+"""Distributed training on several GPUs or nodes: `accelerate launch -m stages.search_train`."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Processes:
-    """The processes that train one model together, of which this is one; usually the only one.
+    """The processes that train one model together, seen from one of them; usually there is one.
 
     All hold the same model, draw the same batches and take the same steps; each computes the gradients of its share
     of a batch. Their mean is what one process would have computed, up to the order of additions. The gradients
@@ -33,12 +33,12 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes and tells."""
+        """Whether this process is the one that writes files and reports progress."""
         return self.rank == 0
 
     @property
     def device(self) -> torch.device | None:
-        """The device that is this process's own; None where there is nothing to divide."""
+        """The device of this process; None in a training with one process."""
         return self._accelerator.device if self._accelerator else None
 
     def share(self, rows: int) -> tuple[slice, float]:
@@ -82,7 +82,7 @@ class Processes:
         return float(self._accelerator.reduce(own, reduction="mean"))
 
     def wait(self) -> None:
-        """Wait until all processes have come this far."""
+        """Wait until all processes have reached this call."""
         if self._accelerator is not None:
             self._accelerator.wait_for_everyone()
 

@@ -1,4 +1,4 @@
-"""The gradients of a batch: in as many parts as memory asks for, and whether they are fit to be used."""
+"""Gradients of a batch: split into micro-batches where memory is short, and checked to be finite."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ MAX_IN_A_ROW = 5
 
 
 class MicroBatches:
-    """Compute a batch's gradients part by part where the whole does not fit into memory.
+    """Accumulates a batch's gradients over micro-batches where the whole does not fit into memory.
 
     A step stays a step over the whole batch: the gradients are those of its mean loss, up to the order of additions.
     Once divided, batches stay so, and a run that goes on from a checkpoint divides them as it did.
@@ -25,7 +25,7 @@ class MicroBatches:
     def gradients(
         self, batch: Batch, weight: float, loss_of: Callable[[Batch], Tensor], inputs: Sequence[Tensor]
     ) -> Tensor:
-        """Leave in `inputs` the gradients of a batch's mean loss times `weight`, and return that loss.
+        """Set the gradients of `inputs` to those of a batch's mean loss times `weight`, and return that loss.
 
         Raises:
             TrainingError: if not even one image at a time fits into memory.
@@ -64,7 +64,7 @@ class MicroBatches:
 
 
 class NonFiniteSteps:
-    """Leave out a step whose loss or gradients are not finite, and end the run where several in a row are not.
+    """Skips steps whose loss or gradients are not finite, and ends the run after several in a row.
 
     A single overflow of a kernel in bfloat16 must not cost hours of training, nor reach a weight, from which it would
     spread to all others. Gradient scalers leave out such steps, too (arXiv:1710.03740, section 3.2).
@@ -74,7 +74,7 @@ class NonFiniteSteps:
         self._in_a_row = 0
 
     def may_update(self, step: int, loss: float, norms: Sequence[float], names: Sequence[str]) -> bool:
-        """Return whether loss and gradients are finite, so that the step may change weights.
+        """Return whether loss and gradients are finite, so that the step may update weights.
 
         Args:
             step: its number, for the message.

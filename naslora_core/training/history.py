@@ -1,4 +1,4 @@
-"""The record of a training run: one row an epoch, and the shares of the operations after each."""
+"""The history of a training run: one row per epoch, and the operations' shares after each."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ OnEpoch = Callable[[EpochRecord, Sequence[AlphaRecord]], None]
 
 
 def ignore_epoch(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
-    """Do nothing with an epoch; the default wherever nobody draws curves."""
+    """Ignore an epoch; the default."""
 
 
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:

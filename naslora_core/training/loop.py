@@ -1,4 +1,4 @@
-"""End-to-end search and training: epochs of alternating steps, of which the best one is kept."""
+"""The training loop: epochs of alternating steps, of which the best by validation Dice is kept."""
 
 import math
 import time
@@ -26,7 +26,7 @@ from naslora_core.validation import dice_per_image
 
 @dataclass
 class TrainingRecord:
-    """What happened in a run; `best_epoch` is the one whose weights the model holds in the end."""
+    """The history and result of a run; `best_epoch` is the one whose weights the model holds in the end."""
 
     epochs: list[EpochRecord] = field(default_factory=list)
     alphas: list[AlphaRecord] = field(default_factory=list)
@@ -58,15 +58,15 @@ class SearchAndTrain:
         on_epoch: OnEpoch = ignore_epoch,
         fresh_adapters: bool = True,
     ) -> TrainingRecord:
-        """Train all epochs and leave the best one's weights in the segmenter.
+        """Train all epochs and load the best one's weights into the segmenter.
 
         Ctrl-C and SIGTERM end it after the step or validation under way, with a checkpoint.
 
         Args:
             checkpoints: where to keep the state after each epoch, and within long ones; a run that finds one there
                 goes on from it and ends, on a CPU, with the same weights as one that was never interrupted.
-            progress: told after every step, of how many in the whole run.
-            on_epoch: told of every epoch, those of an interrupted run included.
+            progress: called after every step, with the steps done and those of the whole run.
+            on_epoch: called with every epoch, those of an interrupted run included.
             fresh_adapters: they may start from training images, if their method does; else they keep their weights.
 
         Raises:
@@ -155,7 +155,7 @@ class SearchAndTrain:
 
 
 def validation_dice(phases: AlternatingPhases, data: PreparedData) -> float:
-    """Return the mean Dice of the model as it is; processes that train together divide the images."""
+    """Return the mean Dice of the current model; processes that train together divide the images."""
     share, weight = phases.processes.share(len(data))
     return phases.processes.mean(
         dice_per_image(phases.segmenter, data, range(len(data))[share], phases.precision), weight

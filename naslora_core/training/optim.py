@@ -1,4 +1,4 @@
-"""The two optimisers of the search and everything that changes with time: rates, temperature, pressure."""
+"""The optimisers of weights and architecture, and all schedules: learning rates, temperature, pressure."""
 
 import math
 import warnings
@@ -34,11 +34,11 @@ class ScheduledOptimizer:
 
     @property
     def steps(self) -> int:
-        """How many steps were taken or left out."""
+        """How many steps were taken or skipped."""
         return int(self._scheduler.last_epoch)
 
     def step(self, update: bool = True) -> None:
-        """Take a step with the gradients there are, or leave it out; the schedule goes on either way."""
+        """Take a step with the present gradients, or skip it; the schedule advances either way."""
         self.last_rates = [float(group["lr"]) for group in self._optimizer.param_groups]
         if update:
             self._optimizer.step()
@@ -66,7 +66,7 @@ class ScheduledOptimizer:
 
 
 def make_weight_optimizer(sam: Sam, adapters: Iterable[Adapter], train: TrainConfig) -> torch.optim.Optimizer:
-    """Return the optimiser of the weights: what learns in encoder and decoder, each with its own learning rate."""
+    """Return the optimiser of all trainable weights of encoder and decoder, each with its own learning rate."""
     arch = {id(parameter) for adapter in adapters for parameter in adapter.arch_parameters()}
     encoder_weights = [p for p in sam.image_encoder.parameters() if p.requires_grad and id(p) not in arch]
     decoder_weights = [parameter for parameter in sam.mask_decoder.parameters() if parameter.requires_grad]
@@ -94,7 +94,7 @@ def make_arch_optimizer(adapters: Iterable[Adapter], search: SearchConfig) -> to
 
 
 def weight_rate(step: int, total_steps: int, warmup_steps: int) -> float:
-    """Return the factor of the weights' learning rates: a linear rise times half a cosine from one to zero.
+    """Return the factor of the weights' learning rates: linear warm-up times cosine decay to zero.
 
     Args:
         step: 0..total_steps - 1.
@@ -116,7 +116,7 @@ def arch_rate(step: int, total_steps: int, schedule: Literal["constant", "cosine
 
 
 def arch_turns(epochs: int, warmup_epochs: int, per_epoch: int, every: int) -> int:
-    """Return how often the architecture has its turn, once after each `every` units of weight steps past warm-up.
+    """Return the number of architecture turns, one after each `every` units of weight steps past warm-up.
 
     Args:
         epochs: of the whole training.
@@ -128,7 +128,7 @@ def arch_turns(epochs: int, warmup_epochs: int, per_epoch: int, every: int) -> i
 
 
 def temperature_at(epoch: int, epochs: int, warmup_epochs: int, first: float, last: float) -> float:
-    """Return what divides the alphas in an epoch: `first` until warm-up is over, then geometrically to `last`.
+    """Return the softmax temperature of an epoch: `first` during warm-up, then geometrically to `last`.
 
     The last epoch has `last`; a search of a single epoch keeps `first`.
     """
@@ -138,7 +138,7 @@ def temperature_at(epoch: int, epochs: int, warmup_epochs: int, first: float, la
 
 
 def pressure_at(epoch: int, epochs: int, full: float) -> float:
-    """Return what spatial operations lose in alpha in an epoch: nothing, then linearly more, then all.
+    """Return the pressure of an epoch, subtracted from the alphas of spatial operations: 0, then linear, then infinite.
 
     Shares softmax(alphas - pressure * is_spatial) are the closed-form minimiser of
     `pressure * (share of spatial operations) - <alphas, shares> - entropy(shares)`, so no gradient has to work

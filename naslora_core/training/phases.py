@@ -32,13 +32,13 @@ from naslora_core.training.optim import (
     weight_rate,
 )
 
-# That methods look at before the first step: enough to know a domain by, and a small part of a training.
+# Images that initialise adapters before the first step: enough for a domain, and a small part of a training.
 _PROBED_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class EpochLosses:
-    """The loss of every step of an epoch, by phase; NaN where a step was left out."""
+    """The loss of every step of an epoch, by phase; NaN where a step was skipped."""
 
     weights: list[float] = field(default_factory=list)
     arch: list[float] = field(default_factory=list)
@@ -118,21 +118,21 @@ class AlternatingPhases:
         self._set_time(epoch=0)
 
     def prepare(self, progress: Progress) -> None:
-        """Let methods that start from training images look at some; for fresh adapters only."""
+        """Initialise fresh adapters from training images, for methods that do so."""
         self.segmenter.eval()
         batches = spread_rows(self._weight_rows, _PROBED_IMAGES, self.train.batch_size)
-        probes = [partial(self._look, rows, progress) for rows in batches]
+        probes = [partial(self._probe_loss, rows, progress) for rows in batches]
         for callback in self._callbacks:
             callback.prepare(probes)
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         """Take a weight step for every batch of an epoch, and steps of the architecture at their turns.
 
-        An epoch that was interrupted is taken up after its last step.
+        An interrupted epoch is resumed after its last step.
 
         Args:
             epoch: counted from 0.
-            progress: told after every step, when `state` is such that an epoch can go on from it.
+            progress: called after every step, when `state` can be saved and the epoch resumed from it.
 
         Raises:
             TrainingError: if loss or gradients stay non-finite, or one image is more than memory holds.
@@ -145,16 +145,16 @@ class AlternatingPhases:
             losses.weights.append(self._weight_step(joint=searching and search.alternate == "joint"))
             if searching and search.alternate == "steps" and self._weights.steps % search.arch_every == 0:
                 losses.arch.append(self._arch_step())
-            self._tell(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
+            self._report(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
         if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
             for _ in range(len(losses.arch), len(self._arch_batches)):
                 losses.arch.append(self._arch_step())
-                self._tell(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
+                self._report(progress, f"epoch {epoch + 1}, architecture, loss {losses.arch[-1]:.3f}")
         self._losses = EpochLosses()
         return losses
 
     def _weight_step(self, joint: bool) -> float:
-        """Update what learns in encoder and mask decoder, with the architecture at rest unless both are joint."""
+        """Update the trainable weights of encoder and mask decoder, with fixed alphas unless `joint`."""
         arch = [self._arch] if joint and self._arch else []
         loss = self._step(next(self._weight_batches), self._weights, *arch)
         if math.isfinite(loss):
@@ -163,12 +163,12 @@ class AlternatingPhases:
         return loss
 
     def _arch_step(self) -> float:
-        """Update alphas and betas, with the weights at rest."""
+        """Update alphas and betas, with fixed weights."""
         assert self._arch is not None
         return self._step(next(self._arch_batches), self._arch)
 
     def _step(self, batch: Batch, *optimizers: ScheduledOptimizer) -> float:
-        """Update the parameters of `optimizers` once, or leave them where loss or gradients are not finite."""
+        """Update the parameters of `optimizers` once, or skip the step if loss or gradients are not finite."""
         updated = [parameter for optimizer in optimizers for parameter in optimizer.parameters]
         rows, weight = self.processes.share(len(batch.images))
         own_loss = self._micro_batches.gradients(batch[rows], weight, self._loss_of, updated)
@@ -188,8 +188,8 @@ class AlternatingPhases:
         penalties = [penalty for adapter in self.adapters.values() if (penalty := adapter.take_penalty()) is not None]
         return sum(penalties, start=loss)
 
-    def _look(self, rows: list[int], progress: Progress) -> Tensor:
-        self._tell(progress, "a look at training images")
+    def _probe_loss(self, rows: list[int], progress: Progress) -> Tensor:
+        self._report(progress, "a look at training images")
         return self._loss_of(make_batch(self._training, rows))
 
     def _set_time(self, epoch: int) -> None:
@@ -201,7 +201,7 @@ class AlternatingPhases:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the run may end here: under pressure without spatial operations, and for all a method asks."""
+        """Whether this epoch may be the best: no spatial operation is left under pressure, callbacks settled."""
         pointwise = self._search.pointwise_pressure == 0 or all(op.is_pointwise for op in self._edges.values())
         return pointwise and all(callback.is_settled for callback in self._callbacks)
 
@@ -228,14 +228,14 @@ class AlternatingPhases:
             return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), every)
         return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
 
-    def _tell(self, progress: Progress, message: str) -> None:
+    def _report(self, progress: Progress, message: str) -> None:
         total = self._planned_weight_steps + (self._planned_arch_steps if self._arch else 0)
         parts = self._micro_batches.parts
         divided = f", batches in {parts} parts to fit into memory" if parts > 1 else ""
         progress(self._steps, total, message + divided)
 
     def state(self) -> dict[str, Any]:
-        """Return all but the model's weights that the next step depends on."""
+        """Return all state but the model's weights that the next step depends on."""
         return {
             "losses": asdict(self._losses),
             "parts": self._micro_batches.parts,

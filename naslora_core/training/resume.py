@@ -1,4 +1,4 @@
-"""Checkpoints of a run that was interrupted, from which it goes on as if nothing had happened."""
+"""Checkpoints from which an interrupted run resumes, with the same result as an uninterrupted one."""
 
 import hashlib
 import time
@@ -11,28 +11,28 @@ import torch
 
 from naslora_core.files import atomic_file
 
-# Another one for another content of a state: what an earlier version has kept is then no state of any run.
+# Changed whenever the content of a state changes, so that states of earlier versions match no run.
 _FORMAT = "naslora-state-3"
 
 
 def fingerprint(*parts: str) -> str:
-    """Return a name for a run that changes with any of its settings and inputs, and with what a state holds."""
+    """Return a hash that identifies a run by its settings and inputs, and by the format of its state."""
     return hashlib.sha256("\n".join((_FORMAT, *parts)).encode()).hexdigest()[:16]
 
 
 class Checkpoints:
-    """The last two states of a run, so that one is intact whatever happens to the other.
+    """Keeps the last two states of a run, so that one is intact if writing the other fails.
 
     A state holds nothing but tensors, numbers and strings; torch's random states are added to it.
 
     Args:
-        path: of the last one; the one before lies beside it.
+        path: of the last one; the one before is kept next to it.
         interval_s: how long a run may go on without a new one.
-        keeps: whether this process writes; of several that train together, one does.
+        writes: whether this process writes; of several that train together, one does.
     """
 
-    def __init__(self, path: Path, interval_s: float, keeps: bool = True) -> None:
-        self.path, self._interval_s, self._keeps = path, interval_s, keeps
+    def __init__(self, path: Path, interval_s: float, writes: bool = True) -> None:
+        self.path, self._interval_s, self._writes = path, interval_s, writes
         self._previous = path.with_name(f"{path.name}.previous")
         self._saved_at = time.monotonic()
 
@@ -43,7 +43,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any]) -> None:
         """Write a state; the last one becomes the previous one. A kill in between leaves at least one of them."""
         self._saved_at = time.monotonic()
-        if not self._keeps:
+        if not self._writes:
             return
         complete = {**state, "torch_rng": torch.get_rng_state(), "cuda_rng": torch.cuda.get_rng_state_all()}
         with atomic_file(self.path) as temporary:
@@ -57,10 +57,10 @@ class Checkpoints:
         """Read the last intact state and restore torch's random states.
 
         Args:
-            say: told which state is damaged, and what is used instead.
+            say: gets a line with the damaged state and what is used instead.
 
         Returns:
-            None if there is none, and the run has to start anew.
+            None if there is none, and the run has to start from the beginning.
         """
         for path in (self.path, self._previous):
             if not path.exists():
@@ -80,7 +80,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return a state, or None if its file is not, bit for bit, what was written."""
+    """Return a state, or None if its file is damaged."""
     try:
         # torch.save writes checksums of all parts, but torch.load does not look at them.
         with zipfile.ZipFile(path) as parts:

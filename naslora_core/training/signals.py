@@ -1,4 +1,4 @@
-"""A request to end the process, put off until the work under way is safe."""
+"""Defer Ctrl-C and SIGTERM until a checkpoint is written."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ _REQUESTS = (signal.SIGINT, signal.SIGTERM)
 class DeferredSignals:
     """Within this context Ctrl-C and SIGTERM wait until `deliver` is called; a second one does not wait.
 
-    What they do then is what they would have done without it. Only the main thread hears signals; in any other one
+    The deferred signal then has its usual effect. Only the main thread receives signals; in any other one
     this changes nothing.
     """
 
@@ -37,7 +37,7 @@ class DeferredSignals:
         return self._waiting is not None
 
     def deliver(self) -> None:
-        """Raise the signal that was put off, if there is one."""
+        """Raise the deferred signal, if there is one."""
         if (number := self._waiting) is not None:
             self._waiting = None
             self._restore()

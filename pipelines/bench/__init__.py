@@ -1,1 +1,1 @@
-"""Many trainings side by side: the jobs of a bench table, and its page."""
+"""Run the trainings of a bench table, and write its results."""

@@ -1,4 +1,4 @@
-"""Run the trainings of a table, each by the pipeline's own stages, and none twice."""
+"""Run the trainings of a bench table by the pipeline's stages, skipping those that are finished."""
 
 import hashlib
 import json
@@ -44,10 +44,10 @@ Failure = NasLoraError | OSError | RuntimeError
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A training with everything that decides its result.
+    """One training of a table, with all settings and inputs that determine its result.
 
     Attributes:
-        paths: an ad-hoc run named after all that decides the result, so that other settings never meet an old one,
+        paths: a trial named by a hash of all that determines the result, so that other settings never reuse it,
             and tables share what they have in common.
     """
 
@@ -57,11 +57,11 @@ class Job:
 
     @property
     def done_file(self) -> Path:
-        """Written last; where it is, the training is finished."""
+        """The file that marks a training as finished; it is written last."""
         return self.paths.output(DONE_FILE)
 
     def folders(self) -> TrainingFolders:
-        """Return where a finished training's results are."""
+        """Return the output folders of a finished training."""
         done = read_done(self.done_file)
         stages = {
             stage: self.paths.output(stage, self.training.domain) for stage in ("search_train", "merge", "evaluate")
@@ -71,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """How a job ended: what it failed with, if it did, and the seconds from its start in this call."""
+    """The outcome of a job: its error, if it failed, and its seconds in this call."""
 
     error: Failure | None
     seconds: float
@@ -83,7 +83,7 @@ class _Done(BaseModel):
 
 
 def read_done(path: Path) -> dict[str, Any]:
-    """Return what a finished training has noted: refused, as in `TrainingFolders`, and energy_j, if the file is old.
+    """Read the file of a finished training: `refused`, as in `TrainingFolders`, and in old files energy_j.
 
     Raises:
         DataError: if the file is damaged or of another version.
@@ -127,15 +127,15 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], progress: Progress) -> list[Training]:
-    """Run all that are not finished, and return those that failed.
+    """Run all unfinished jobs, and return those that failed.
 
     A job that was killed goes on from its last epoch. One that fails does not stop the others.
 
     Args:
         jobs: from `plan`.
         workers: how many run at the same time.
-        say: told when a job ends, and how.
-        progress: told of the steps in a job, if there is one at a time.
+        say: gets a line when a job ends.
+        progress: reports the steps in a job, if there is one at a time.
     """
     waiting = [job for job in jobs if not job.done_file.is_file()]
     say(f"{len(jobs)} trainings, {len(jobs) - len(waiting)} of them finished before")
@@ -199,7 +199,7 @@ def run_job(job: Job, progress: Progress) -> None:
 
 
 def _prepare(job: Job, progress: Progress) -> None:
-    """Check and resize a domain's images once for all jobs that need them at this size."""
+    """Validate and preprocess a domain once for all jobs of one image size."""
     domain, model = job.training.domain, job.params.model
     size = find_spec(model.name, model.image_size).image_size
     shared = StagePaths(job.paths.root, f"bench-data-{size}")

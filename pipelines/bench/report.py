@@ -1,4 +1,4 @@
-"""What `naslora bench` leaves behind: a page, Markdown, JSON, Parquet and pictures."""
+"""Write the results of `naslora bench`: a page, Markdown, JSON, Parquet and charts."""
 
 import shlex
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def write_bench(
     progress: Progress,
     command: Sequence[str],
 ) -> str:
-    """Write index.html, table.md, table.json, results.parquet and pictures, and return the Markdown.
+    """Write index.html, table.md, table.json, results.parquet and charts, and return the Markdown.
 
     Args:
         folder: where to; made if it is missing.
@@ -36,7 +36,7 @@ def write_bench(
         finished: the jobs there are results of; at least one.
         extra: settings of the command line.
         rounds: turns in which the cost of a step is measured; 0 leaves it out.
-        progress: told of the measurement.
+        progress: reports the measurement.
         command: what makes all this again.
     """
     trainings = {job.training: job.folders() for job in finished}
@@ -65,7 +65,7 @@ def write_bench(
 def _cost(
     path: Path, root: Path, table: Table, extra: Sequence[str], rounds: int, progress: Progress
 ) -> dict[str, dict[str, float]]:
-    """Return the cost of a step of every row; measured once for the same settings."""
+    """Return the cost of a training step of every row; measurements of the same settings are reused."""
     rows = {row: row_params(root, table, row, extra) for row in table.rows}
     about: dict[str, Any] = {name: params.model_dump(mode="json") for name, params in rows.items()} | {"rounds": rounds}
     if path.is_file() and (saved := _saved_cost(path)).get("of") == about:
@@ -79,7 +79,7 @@ def _cost(
 
 
 def _saved_cost(path: Path) -> dict[str, Any]:
-    """Return what an earlier table has measured; nothing if the file is damaged or of another version."""
+    """Return the costs that an earlier table measured; empty if the file is damaged or of another version."""
     try:
         saved = read_object(path)
     except ValueError:

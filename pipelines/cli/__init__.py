@@ -1,1 +1,1 @@
-"""The command `naslora`; the only room that knows typer."""
+"""The command `naslora`; the only package that imports typer."""

@@ -86,7 +86,7 @@ def _show_plan(planned: Sequence["Job"]) -> None:
 
 
 def _run(table: "Table", planned: Sequence["Job"], only: Many, workers: int) -> list["Training"]:
-    """Run what is not finished, or the trainings of `only` in any case; return those that failed."""
+    """Run the unfinished trainings, or those of `only` in any case; return those that failed."""
     from naslora_core.bench.table import trainings_of
     from pipelines.bench.jobs import run_jobs
     from stages.runner import ConsoleProgress
@@ -124,7 +124,7 @@ def _report(
 
 
 def _command(given: Mapping[str, Sequence[object] | None], rounds: int) -> list[str]:
-    """Return the command that makes the same table again: without --only and --jobs, which change none of it."""
+    """Return the command that reproduces the table, without --only and --jobs, which do not change it."""
     values = {name: [value for value in values or () if value is not None] for name, values in given.items()}
     options = [f"--{name}={value}" for name, own in values.items() for value in own]
     return ["naslora", "bench", *options, *([] if rounds == ROUNDS else [f"--rounds={rounds}"])]

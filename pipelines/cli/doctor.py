@@ -1,4 +1,4 @@
-"""`naslora doctor`: is this installation ready, and if not, what to do."""
+"""`naslora doctor`: check the installation, and say what to do about what is missing."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`naslora flows`: the pipeline as a Prefect flow, now or whenever it is time."""
+"""`naslora flows`: run the pipeline as a Prefect flow, now or on a schedule."""
 
 import os
 from pathlib import Path
@@ -93,7 +93,7 @@ def watch_(
 
 
 def _project_with_server() -> tuple[Path, str]:
-    """Return the project's folder, and the address of the pages of the user's Prefect server."""
+    """Return the project's folder, and the address of the user's Prefect server in a browser."""
     from pipelines.flow.server import require_server
     from pipelines.run.inputs import project_root
 

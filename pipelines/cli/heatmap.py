@@ -13,7 +13,7 @@ def heatmap(
     domain: Annotated[str, typer.Option(help="Whose test images to draw.")],
     runs: Annotated[
         list[str] | None,
-        typer.Option("--run", help=f"Name of an ad-hoc run, or '{PIPELINE}'; may be repeated.", show_default=PIPELINE),
+        typer.Option("--run", help=f"Name of a trial, or '{PIPELINE}'; may be repeated.", show_default=PIPELINE),
     ] = None,
     images: Annotated[int, typer.Option(min=1, help="How many test images, evenly spread over their names.")] = 6,
     out: Annotated[Path | None, typer.Option(help="PNG to write.", show_default="heatmap_DOMAIN.png")] = None,

@@ -1,4 +1,4 @@
-"""`naslora models`: which models there are, which serve, and how to change that."""
+"""`naslora models`: list model versions, and promote or roll back the one in service."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -99,7 +99,7 @@ def rollback(
 def _put_into_service(
     domain: str, choose: Callable[[], int], action: Literal["promoted", "rolled back"], reason: str, wait_s: float
 ) -> None:
-    """Put the chosen version into service once no run is under way, and say what is there then."""
+    """Put the chosen version into service when no run is in progress, and print the result."""
     from pipelines.models.promote import put_into_service
     from pipelines.run.inputs import project_root
     from pipelines.run.lock import exclusive

@@ -1,4 +1,4 @@
-"""`--json`: the result of a command as one document for a program."""
+"""`--json`: print the result of a command as one JSON document."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def _claim_stdout(context: typer.Context, wanted: bool) -> bool:
 
 @contextmanager
 def _only_the_document() -> Iterator[None]:
-    """Keep standard output for the document: whatever else is printed goes to standard error."""
+    """Redirect everything but the document to standard error."""
     claimed = _document.set(sys.stdout)
     try:
         with redirect_stdout(sys.stderr):
@@ -42,7 +42,7 @@ Json = Annotated[
 
 
 def print_result(content: object) -> None:
-    """Print the result of the present command if --json was given; people have read it in the lines before.
+    """Print the result of the command as JSON if --json was given.
 
     Args:
         content: what JSON knows, and dataclasses, pydantic models and paths; all of it nested as you like.

@@ -10,7 +10,7 @@ from pipelines.cli.output import Json, print_result
 
 
 class Device(str, Enum):
-    """Where the model computes."""
+    """The device to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -26,7 +26,7 @@ class Numbers(str, Enum):
 
 
 class Shapes(str, Enum):
-    """How masks are written as shapes."""
+    """Formats in which masks are written as shapes."""
 
     geojson = "geojson"
     coco = "coco"
@@ -48,7 +48,7 @@ def predict(
     tile: Annotated[str, typer.Option(help="Cut large images: auto, off, or the side of a tile in pixels.")] = "auto",
     overlap: Annotated[float, typer.Option(min=0, max=0.5, help="Share of a tile that the next one covers.")] = 0.25,
     batch: Annotated[int, typer.Option(min=1, help="How many tiles or images are predicted at once.")] = 4,
-    device: Annotated[Device, typer.Option(help="Where the model computes.")] = Device.auto,
+    device: Annotated[Device, typer.Option(help="The device to compute on.")] = Device.auto,
     overlay: Annotated[bool, typer.Option(help="Write the image with the mask on it.")] = True,
     probability: Annotated[Numbers | None, typer.Option(help="Write the probabilities, as a TIFF.")] = None,
     polygons: Annotated[Shapes | None, typer.Option(help="Write the masks as shapes too.")] = None,

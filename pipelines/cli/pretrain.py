@@ -1,4 +1,4 @@
-"""`naslora pretrain`: make a base model from procedural scenes, or measure one."""
+"""`naslora pretrain`: pre-train a base model on procedural scenes, or evaluate one."""
 
 from collections.abc import Mapping
 from pathlib import Path

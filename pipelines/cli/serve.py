@@ -58,7 +58,7 @@ def serve(
 
 
 def _require_extra() -> None:
-    """Check that the extra is installed: without what reads forms, the server would start and fail at every upload."""
+    """Check that the extra `serve` is installed: without python-multipart every upload would fail."""
     from importlib.util import find_spec
 
     from naslora_core.errors import PipelineError

@@ -1,4 +1,4 @@
-"""`naslora stage`: try one stage with other settings, beside the pipeline."""
+"""`naslora stage`: run one stage with other settings as a trial, beside the pipeline."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def stage(
 
 
 def _run(command: list[str], root: Path, as_json: bool) -> None:
-    """Run a stage, which tells people itself why it fails; a program gets the message as an error.
+    """Run a stage, which prints its own error; with --json the message is raised for the document.
 
     Raises:
         PipelineError: if the stage fails and `as_json` is wanted.

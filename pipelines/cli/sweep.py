@@ -8,7 +8,7 @@ import typer
 
 
 class Runner(str, Enum):
-    """What spreads the jobs."""
+    """The task runner that distributes the jobs."""
 
     THREADS = "threads"
     DASK = "dask"

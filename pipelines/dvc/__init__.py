@@ -1,1 +1,1 @@
-"""Every call of the programs dvc and git, and the files of DVC that are read here."""
+"""All calls of the programs dvc and git, and readers of DVC's files."""

@@ -39,12 +39,12 @@ class ChangedStages:
 
 
 def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStages:
-    """Compare the working files with what the last run recorded; changes nothing but what keeps dvc from starting.
+    """Run `dvc status`; changes nothing but truncated files that keep dvc from starting.
 
     Args:
         root: the project's folder.
         wait_s: longest wait, in seconds, for a dvc command that somebody else has typed.
-        say: told whom a wait is for.
+        say: gets a line with the process that is waited for.
 
     Raises:
         PipelineError: if dvc cannot tell, or other commands do not end.
@@ -74,7 +74,7 @@ def repro(
     alone: bool = False,
     pull: bool = False,
 ) -> None:
-    """Bring stages up to date, telling what runs; an interruption ends dvc and the stage it runs.
+    """Run `dvc repro` and report its progress; an interruption ends dvc and the stage it runs.
 
     Args:
         root: the project's folder.
@@ -123,12 +123,12 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
 
 
 def call(root: Path, *words: str) -> None:
-    """Run a dvc command that says nothing; raises PipelineError if it fails."""
+    """Run a dvc command for its effect; raises PipelineError if it fails."""
     _answer(root, *words, failure=f"dvc {words[0]} failed in {root}")
 
 
 def default_remote(root: Path) -> str:
-    """Return name and address of the remote that data and models are fetched from.
+    """Return name and address of the default remote.
 
     Raises:
         PipelineError: if none is set.
@@ -139,7 +139,7 @@ def default_remote(root: Path) -> str:
 
 @cache
 def cache_folder(root: Path) -> Path:
-    """Return the folder in which DVC keeps the contents of all versions it has fetched or added here.
+    """Return the folder of DVC's cache.
 
     Raises:
         PipelineError: if dvc cannot tell.
@@ -148,7 +148,7 @@ def cache_folder(root: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for dvc: its stages find the Python that runs this, activated or not."""
+    """Return the environment for dvc, in which stages find the Python that runs this program."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # Where other work shares the cores, torch's threads lose most of their time spinning for each other.
     patient = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
@@ -156,7 +156,7 @@ def environment() -> dict[str, str]:
 
 
 def _answer(root: Path, *words: str, failure: str) -> str:
-    """Run a short dvc command and return what it printed; raises PipelineError, with `failure` and dvc's last line."""
+    """Run a short dvc command and return its output; raises PipelineError with `failure` and dvc's last line."""
     done = _run(root, *words)
     if done.returncode != 0:
         raise PipelineError(f"{failure}: {_last_line(done.stderr)}")

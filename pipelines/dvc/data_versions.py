@@ -1,4 +1,4 @@
-"""The versions of the data: which commits changed data.dvc, and what DVC stored for each of them.
+"""The versions of the data: the commits that changed data.dvc, and the files DVC stored for each.
 
 Read from git and from DVC's cache; nothing is checked out, fetched or changed.
 """
@@ -39,7 +39,7 @@ class Commit:
 
 
 class DataVersions:
-    """The versions of a project's data that git and DVC hold.
+    """The versions of a project's data in git and DVC.
 
     Args:
         root: the project's folder.
@@ -72,7 +72,7 @@ class DataVersions:
             return read_version(revision, files, folder)
 
     def working_version(self, domain: str) -> Version:
-        """Return a domain as it lies in data/; an empty version if there is none of that name."""
+        """Return a domain as it is in data/ now; an empty version if there is none of that name."""
         folder = self._root / "data" / domain
         if not (folder / CARD_FILE).is_file():
             return Version(WORKING_TREE)
@@ -83,7 +83,7 @@ class DataVersions:
         )
 
     def dataset_sha256(self, domain: str, version: Version) -> str:
-        """Return the fingerprint that a model trained on a committed version carries.
+        """Return the fingerprint of a committed version, as models trained on it record it.
 
         Returns:
             What `fingerprint` gives for it; "" if it is packed or some of its files are not in the cache.

@@ -1,4 +1,4 @@
-"""Every call of git."""
+"""All calls of git."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from naslora_core.errors import PipelineError
 
 
 def is_git_installed() -> bool:
-    """Say whether there is a git to call."""
+    """Return whether git is installed."""
     return shutil.which("git") is not None
 
 
@@ -25,7 +25,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def run_git(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a git command in a folder and return how it ended, for callers that explain a failure themselves.
+    """Run a git command in a folder and return the completed process, for callers that handle failures themselves.
 
     Raises:
         PipelineError: if git is not installed.

@@ -1,4 +1,4 @@
-"""Read dvc.lock: what the last run of every stage was made from, by DVC's own hashes."""
+"""Read dvc.lock: the inputs, settings and outputs of every stage's last run, with DVC's hashes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from naslora_core.errors import PipelineError
 
 @dataclass(frozen=True)
 class LockedStage:
-    """What a stage was last run with, and what came out: MD5 by path, and settings by section."""
+    """The last run of a stage: MD5 of inputs and outputs by path, and settings by section."""
 
     deps: dict[str, str]
     outs: dict[str, str]

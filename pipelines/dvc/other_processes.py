@@ -1,4 +1,4 @@
-"""Other dvc commands in this workspace: wait for them, because two at a time make each other fail."""
+"""Wait for other dvc commands in this workspace, because two at a time make each other fail."""
 
 import json
 import os
@@ -14,33 +14,33 @@ _BUSY = ("is busy, it is being blocked by", "Unable to acquire lock")
 
 
 def is_busy(message: str) -> bool:
-    """Say whether dvc ended because another dvc was at work."""
+    """Return whether dvc failed because another dvc was running."""
     return any(sign in message for sign in _BUSY)
 
 
 def wait_for_others(root: Path, deadline: float, say: Callable[[str], None]) -> None:
-    """Wait until no dvc command that somebody has typed is at work in the workspace.
+    """Wait until no other dvc command is running in the workspace.
 
     Args:
         root: the project's folder.
         deadline: on the clock of `time.monotonic`.
-        say: told once whom the wait is for.
+        say: gets one line with the process that is waited for.
 
     Raises:
         PipelineError: if one is still at work at the deadline; names it.
     """
-    told = ""
+    reported = ""
     while other := _other_command(root):
         if time.monotonic() >= deadline:
             raise PipelineError(f"the project is busy: {other} works in it; let it finish or stop it, then run again")
-        if other != told:
+        if other != reported:
             say(f"waiting for {other}")
-            told = other
+            reported = other
         time.sleep(_POLL_S)
 
 
 def _other_command(root: Path) -> str:
-    """Name a living process in dvc's table of who reads and writes what; "" if there is none."""
+    """Return a running process from dvc's table of readers and writers; "" if there is none."""
     try:
         table = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))
     except (OSError, ValueError):

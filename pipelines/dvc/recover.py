@@ -1,4 +1,4 @@
-"""Recover from a file of dvc's own that was cut off, because dvc was killed or the disk became full."""
+"""Recover from a truncated file of dvc's, left when dvc was killed or the disk was full."""
 
 import fcntl
 import json
@@ -13,7 +13,7 @@ _DAMAGED_RECORD = Path(".naslora", "dvc.lock.damaged")
 
 
 def recover(root: Path, printed: str, say: Callable[[str], None]) -> bool:
-    """Remove or set aside the cut-off file that kept dvc from starting; returns whether to try again.
+    """Delete or rename the truncated file that kept dvc from starting; return whether to try again.
 
     DVC writes its table of who reads and writes what, and dvc.lock, in place. Without the first it takes nobody to
     be at work; without the second it finds what every stage made in its cache.
@@ -21,7 +21,7 @@ def recover(root: Path, printed: str, say: Callable[[str], None]) -> bool:
     Args:
         root: the project's folder.
         printed: what the dvc that failed has said.
-        say: told what was removed, and where to find it.
+        say: gets a line with what was removed, and where to find it.
     """
     state = root / ".dvc" / "tmp"
     if _TABLE_CUT_OFF in printed:
@@ -56,7 +56,7 @@ def _set_aside(root: Path, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
-    """Hold the lock under which dvc writes a file; yields False where a dvc is writing at this moment."""
+    """Hold the lock under which dvc writes a file; yields False while a dvc is writing."""
     with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

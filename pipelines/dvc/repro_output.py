@@ -1,4 +1,4 @@
-"""Read what `dvc repro` prints: report which stage runs and how far it is, and explain what failed."""
+"""Parse the output of `dvc repro`: report the running stage and its progress, and explain failures."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _PROGRESS = re.compile(r"  (?P<message>.*?) +(?P<done>\d+)/(?P<total>\d+)$")
 
 
 class ReproOutput:
-    """Follow the output of `dvc repro` line by line.
+    """Parses the output of `dvc repro` line by line.
 
     Args:
         say: gets a line for each stage that starts, and for each progress a stage reports.
@@ -25,7 +25,7 @@ class ReproOutput:
         self._last = ""
 
     def add(self, line: str) -> None:
-        """Take in one line, without its newline."""
+        """Parse one line, without its newline."""
         if match := _RUNNING.match(line):
             self._start(match)
         elif match := _CACHED.match(line):
@@ -57,7 +57,7 @@ class ReproOutput:
 
 
 def draw_progress(progress: Progress, say: Callable[[str], None]) -> Callable[[str], None]:
-    """Return a function for lines that draws those of progress by `progress`, and passes the others to `say`."""
+    """Return a handler of lines that passes those of progress to `progress`, and others to `say`."""
 
     def sort(line: str) -> None:
         if match := _PROGRESS.match(line):

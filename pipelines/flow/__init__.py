@@ -1,1 +1,1 @@
-"""Prefect flows: retraining, sweeps, deployments; the only room that knows prefect."""
+"""Prefect flows: retraining, sweeps, deployments; the only package that imports prefect."""

@@ -1,4 +1,4 @@
-"""What a flow shows of its steps in Prefect's pages: tables, example masks and decisions."""
+"""Prefect artifacts of a flow's steps: tables, example masks and decisions."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ _PICTURE_WIDTH_PX = 1200
 
 
 def publish(root: Path, result: object) -> None:
-    """Show the result of a step, if it is one to look at."""
+    """Publish the result of a step as an artifact, for steps that have one."""
     if isinstance(result, Decision):
         _publish_decision(root, result)
     elif isinstance(result, list) and result and isinstance(result[0], Verdict):
@@ -29,7 +29,7 @@ def publish(root: Path, result: object) -> None:
 
 
 def publish_rejection(error: DataError) -> None:
-    """Show which files keep the data from being used."""
+    """Publish the files for which the gate rejected the data."""
     text = (
         f"**Data rejected. Nothing was stored or trained, the models in service are as before.**\n\n```\n{error}\n```"
     )
@@ -37,7 +37,7 @@ def publish_rejection(error: DataError) -> None:
 
 
 def publish_headline(outcome: RunOutcome) -> str:
-    """Show and return, in markdown, what a run has led to."""
+    """Publish and return the outcome of a run as Markdown."""
     ran = ", ".join(outcome.rerun) or "nothing, no data or setting has changed"
     lines = [f"**Ran:** {ran}", ""]
     lines += [f"- {decision}" for decision in outcome.decisions]

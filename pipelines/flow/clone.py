@@ -15,7 +15,7 @@ from pipelines.dvc.git import git
 
 @dataclass(frozen=True)
 class CloneSource:
-    """Where clones come from and results go to; the same for all workers, on whichever machine they are.
+    """The repository to clone and the DVC remotes for data and results; the same for all workers.
 
     Args:
         repository: what git clones: an address, or the folder of a project on a shared disk.
@@ -63,7 +63,7 @@ def make_clone(source: CloneSource, folder: Path, settings: Mapping[str, Any]) -
 
 
 def compute(folder: Path, domain: str, say: Callable[[str], None]) -> None:
-    """Run the stages of a domain in a clone; what any worker has computed before is fetched instead.
+    """Run the stages of a domain in a clone; results that any worker has computed before are fetched instead.
 
     The results go to the remote, with what they were made from, for all who use it.
     """

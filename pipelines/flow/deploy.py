@@ -1,4 +1,4 @@
-"""Run the flow when it is time: at intervals, by the calendar, when data has changed, or when somebody asks."""
+"""Deploy the flow: run it at intervals, by a calendar, when data has changed, or on request."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from naslora_core.errors import PipelineError
-from pipelines.flow.upstream import take_over_upstream
+from pipelines.flow.upstream import pull_upstream
 from pipelines.flow.watch import watch
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ DATA_CHANGED = "naslora.data.changed"
 
 @dataclass(frozen=True)
 class Triggers:
-    """What starts a run beside a person.
+    """The automatic triggers of a run.
 
     Args:
         every_s: seconds between two runs; None for no interval.
         cron: a line of five fields in the calendar of this machine; None for none.
-        watch_s: seconds between two looks at the data; None for not looking.
-        pull: at each look, first take over the data that others have pushed.
+        watch_s: seconds between two polls of the data; None to not watch.
+        pull: before each poll, pull the data that others have pushed.
     """
 
     every_s: float | None
@@ -37,7 +37,7 @@ class Triggers:
 
 
 def deployment_of(root: Path, domains: Sequence[str], triggers: Triggers) -> "RunnerDeployment":
-    """Return the deployment retrain/<folder>, to be served or registered.
+    """Build the deployment retrain/<folder>, to be served or registered.
 
     Runs may start while another one works: the flow itself sees to it that one works and at most one waits, which
     survives a killed process; a concurrency limit of Prefect's would keep a dead run's place for minutes.
@@ -92,12 +92,12 @@ def serve_project(root: Path, domains: Sequence[str], triggers: Triggers, say: C
 
 
 def watch_data(root: Path, every_s: float, pull: bool, say: Callable[[str], None]) -> None:
-    """Tell the server of every change of the data, for ever.
+    """Watch the data, and send the server an event for every change; never returns.
 
     Args:
         root: the project's folder.
-        every_s: seconds between two looks.
-        pull: before each look, take over the data that others have pushed.
+        every_s: seconds between two polls.
+        pull: before each poll, pull the data that others have pushed.
         say: gets a line about what is done.
     """
 
@@ -105,7 +105,7 @@ def watch_data(root: Path, every_s: float, pull: bool, say: Callable[[str], None
         emit_change(root, state)
         say(f"data changed ({state[:8]}), told the server")
 
-    watch(root, every_s, tell, partial(take_over_upstream, root, say) if pull else lambda: None)
+    watch(root, every_s, tell, partial(pull_upstream, root, say) if pull else lambda: None)
 
 
 def drop_late_runs(name: str) -> int:
@@ -139,7 +139,7 @@ def drop_late_runs(name: str) -> int:
 
 
 def trigger_now(name: str) -> str:
-    """Ask whoever serves a deployment to run it now; returns the name of the run.
+    """Start a run of a deployment now; return the name of the run.
 
     Raises:
         PipelineError: if nobody has served it yet.
@@ -156,7 +156,7 @@ def trigger_now(name: str) -> str:
 
 
 def emit_change(root: Path, state: str) -> None:
-    """Tell the server that the data of a project has changed.
+    """Send the server the event that a project's data has changed.
 
     Raises:
         ConnectionError: if the server cannot be reached.
@@ -172,7 +172,7 @@ def emit_change(root: Path, state: str) -> None:
 
 
 def resource_of(root: Path) -> str:
-    """Return the name under which events speak of a project."""
+    """Return the resource name of a project in events."""
     return f"naslora.project.{root.name}"
 
 

@@ -37,7 +37,7 @@ def _run_name() -> str:
 
 @flow(name="retrain", flow_run_name=_run_name)
 def retrain(root: str, domains: tuple[str, ...] = (), force: bool = False) -> State[Any]:
-    """Bring the pipeline up to date; promote the models that are better than those in service.
+    """Run what has changed, and promote models that are better than those in service.
 
     Ends as "Skipped" if nothing has changed, and as "Coalesced" if another run for the same domains waits already:
     that one will find whatever has changed.
@@ -124,7 +124,7 @@ class _Tasks:
 
 
 def _is_transient(task: object, task_run: object, state: State[Any]) -> bool:
-    """Say whether a step failed for a reason that may be gone in a moment: storage or network."""
+    """Return whether a step failed for a transient reason: storage or network."""
     error = state.result(raise_on_failure=False)
     # Who reads a file may have put the system's answer into its own words.
     cause = error.__cause__ if isinstance(error, NasLoraError) else error

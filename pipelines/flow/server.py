@@ -1,4 +1,4 @@
-"""Which Prefect server a command talks to. Imports no Prefect, which reads its settings when it is imported."""
+"""Choose the Prefect server of a command. Imports no Prefect, which reads its settings when it is imported."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,12 @@ _ADDRESS = "PREFECT_API_URL"
 
 
 def has_server() -> bool:
-    """Say whether the user has named a server of their own."""
+    """Return whether the user has configured a Prefect server."""
     return _ADDRESS in os.environ
 
 
 def use_project_settings(root: Path) -> None:
-    """Where the user has no server, let Prefect start one for the time of a run and write into the project only."""
+    """Without a configured server, let Prefect start a temporary one that writes into the project only."""
     if has_server():
         return
     os.environ.setdefault("PREFECT_HOME", str(_home(root)))
@@ -26,7 +26,7 @@ def use_project_settings(root: Path) -> None:
 
 
 def require_server(root: Path) -> str:
-    """Return the address of the pages of the user's server.
+    """Return the address of the user's Prefect server in a browser.
 
     Raises:
         PipelineError: if they have none; says how to start one.

@@ -45,7 +45,7 @@ def jobs_of(domains: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
 
 
 def run_job(source: CloneSource, job: SweepJob, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train and measure in a clone that vanishes afterwards; its results are on the remote of `source`.
+    """Train and evaluate in a temporary clone; its results are pushed to the remote of `source`.
 
     Returns:
         The job, its seconds, and the merged model's means over the test images.
@@ -61,13 +61,13 @@ def run_job(source: CloneSource, job: SweepJob, say: Callable[[str], None]) -> d
 
 @task(cache_policy=NO_CACHE, task_run_name="{job.domain} · {job.method} · seed {job.seed}")
 def train_and_measure(source: CloneSource, job: SweepJob) -> dict[str, Any]:
-    """Run a job on whichever worker is free."""
+    """Run one job of a sweep as a Prefect task."""
     return run_job(source, job, get_run_logger().info)
 
 
 @flow(name="sweep", validate_parameters=False)
 def sweep(source: CloneSource, jobs: list[SweepJob]) -> list[dict[str, Any]]:
-    """Run all jobs and show their scores; a job that fails leaves the others alone.
+    """Run all jobs and publish their scores; a failed job does not stop the others.
 
     Raises:
         PipelineError: after all others are done, if a job failed.
@@ -100,7 +100,7 @@ def run_sweep(root: Path, jobs: list[SweepJob], remote: str, runner: RunnerName,
 
 
 def task_runner(name: RunnerName, workers: int) -> TaskRunner[Any]:
-    """Return what spreads tasks over workers.
+    """Return the Prefect task runner for a name.
 
     Raises:
         PipelineError: if it is not installed; names the command.

@@ -1,4 +1,4 @@
-"""Take over data that others have pushed: data.dvc by git, its files from the DVC remote."""
+"""Pull data that others have pushed: data.dvc by git, its files from the DVC remote."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,18 +11,18 @@ from pipelines.run.lock import exclusive
 _POINTER = "data.dvc"
 
 
-def take_over_upstream(root: Path, say: Callable[[str], None]) -> bool:
-    """Go forward to the upstream branch if its data is another one, and fetch that.
+def pull_upstream(root: Path, say: Callable[[str], None]) -> bool:
+    """Fast-forward to the upstream branch if its data.dvc differs, and pull that data.
 
-    A DVC remote itself holds nameless contents; which of them are meant is said by data.dvc in git. Where work of
-    one's own stands in the way, or a run holds the project, nothing is touched, and the next look tries again.
+    A DVC remote stores contents by hash; data.dvc in git names the current ones. If local changes prevent the
+    fast-forward, or a run holds the project, nothing is changed, and the next poll tries again.
 
     Args:
         root: the project's folder, on a branch with an upstream.
-        say: told what was taken over, or why not.
+        say: gets a line that says what was pulled, or why nothing was.
 
     Returns:
-        Whether data was taken over.
+        Whether data was pulled.
     """
     try:
         git(root, "fetch", "--quiet")

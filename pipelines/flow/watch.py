@@ -1,4 +1,4 @@
-"""Notice changed data by polling, which works on network shares too.
+"""Watch for changed data by polling, which works on network shares too.
 
 File systems report changes of local disks only.
 """
@@ -16,9 +16,9 @@ _WATCHED = ("data", "params.yaml")
 
 
 class Watcher:
-    """Say when the data has changed and is no longer changing.
+    """Detects that the data has changed and is no longer changing.
 
-    What was seen last is kept in .naslora/watched, so that a change while nobody looked is noticed as well.
+    The last reported state is kept in .naslora/watched, so that a change while nothing was watching is found as well.
 
     Args:
         root: the project's folder.
@@ -29,10 +29,10 @@ class Watcher:
         self._record = root / ".naslora" / "watched"
         self._previous = ""
 
-    def look(self) -> str | None:
-        """Return the state of the data if it is new and the same as at the last look, else None.
+    def poll(self) -> str | None:
+        """Return the state of the data if it is new and the same as at the last poll, else None.
 
-        A copy of many files takes a while; a change counts once two looks in turn see the same.
+        A copy of many files takes a while; a change counts once two polls in a row see the same.
         """
         state = fingerprint(self._root)
         settled, self._previous = state == self._previous, state
@@ -55,20 +55,20 @@ def fingerprint(root: Path) -> str:
 
 
 def watch(root: Path, every_s: float, tell: Callable[[str], None], before: Callable[[], object] = lambda: None) -> None:
-    """Look every `every_s` seconds, for ever, and call `tell` with each new state.
+    """Poll every `every_s` seconds, for ever, and call `tell` with each new state.
 
-    A state that could not be told, because `tell` raised OSError, is told again at the next look.
+    If `tell` raises OSError, the same state is reported again at the next poll.
 
     Args:
         root: the project's folder.
-        every_s: seconds between two looks.
+        every_s: seconds between two polls.
         tell: gets each new state.
-        before: called before each look.
+        before: called before each poll.
     """
     watcher = Watcher(root)
     while True:
         before()
-        if state := watcher.look():
+        if state := watcher.poll():
             try:
                 tell(state)
                 watcher.mark_reported(state)

@@ -1,1 +1,1 @@
-"""Model versions: candidates, the registry, which one is in service, and the way back."""
+"""Model versions: candidate, registry, comparison, promotion and rollback."""

@@ -1,4 +1,4 @@
-"""The model that the last run has made, with its provenance: data, settings, code, base and seeds."""
+"""The candidate: the last run's model, with its provenance (data, settings, code, base, seeds)."""
 
 import json
 from collections import Counter
@@ -39,7 +39,7 @@ class Candidate:
 
 
 def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
-    """Return the model that the outputs of a domain make, or None if merge or evaluate has yet to run."""
+    """Return the finished model of a domain, or None if merge or evaluate has not run."""
     merge, evaluate = lock.stage("merge", domain), lock.stage("evaluate", domain)
     weights = f"artifacts/merge/{domain}/model.safetensors"
     if merge is None or evaluate is None or evaluate.deps.get(weights) != merge.outs[weights]:

@@ -1,4 +1,4 @@
-"""Is the new model better than the one in service? Both are scored on the same test images."""
+"""Compare a new model with the one in service, scored on the same test images."""
 
 import json
 from dataclasses import dataclass
@@ -107,7 +107,7 @@ def _stored_scores(files: Path) -> pd.DataFrame:
 
 
 def measure(root: Path, params: Params, domain: str, model: Path, progress: Progress) -> pd.DataFrame:
-    """Score the merged model in a folder on the test images of today; returns one row of metrics per image name."""
+    """Score the merged model in a folder on the current test images; return one row of metrics per image name."""
     # They load torch, which comparing stored scores does not need.
     from naslora_core.evaluation.evaluate import evaluate_model
     from naslora_core.predict import Predictor

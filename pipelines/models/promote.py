@@ -1,4 +1,4 @@
-"""Put model versions into service: a copy in serving/<domain>, which no running stage deletes."""
+"""Promote model versions into service: a copy in serving/<domain>, which no running stage deletes."""
 
 import filecmp
 import shutil
@@ -14,7 +14,7 @@ from pipelines.models.registry import ModelRegistry, ModelVersion, Record, next_
 
 
 def register(root: Path, lock: DvcLock, candidate: Candidate, params: Params) -> ModelVersion:
-    """Keep a candidate's files and write down what it was made from; it is not in service by that.
+    """Add a candidate to the registry, with its files and provenance, without putting it into service.
 
     Returns:
         Its version; that of an earlier registration if there is one.
@@ -36,7 +36,7 @@ def register(root: Path, lock: DvcLock, candidate: Candidate, params: Params) ->
 def put_into_service(
     root: Path, domain: str, number: int, action: Literal["promoted", "rolled back"], reason: str
 ) -> None:
-    """Make a version the one in serving/<domain>, and write down why.
+    """Copy a version to serving/<domain>, and record the reason.
 
     Raises:
         ConfigError: if there is no such version, or it is in service already.
@@ -54,13 +54,13 @@ def put_into_service(
 
 
 def keep(root: Path, domain: str, number: int, reason: str) -> None:
-    """Write down that a version was judged and is not put into service."""
+    """Record that a version was compared and is not put into service."""
     registry = ModelRegistry(root)
     registry.write(registry.read(domain).decided("kept", number, reason))
 
 
 def restore(root: Path, domain: str) -> bool:
-    """Make serving/<domain> hold the version that the registry names; returns whether it had to be copied."""
+    """Make serving/<domain> match the registry; return whether files had to be copied."""
     registry = ModelRegistry(root)
     version = registry.read(domain).in_service
     if version is None:
@@ -78,7 +78,7 @@ def restore(root: Path, domain: str) -> bool:
 
 
 def previous_in_service(record: Record) -> int:
-    """Return the version that was in service before the present one; going back twice goes further back.
+    """Return the version that was in service before the current one; repeated rollbacks go further back.
 
     Raises:
         ConfigError: if there was none.

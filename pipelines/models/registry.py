@@ -1,4 +1,4 @@
-"""Which models a domain has had, which one is in service and why: one JSON file per domain, kept in git.
+"""The model registry: all versions of a domain, and all decisions on them; one JSON file per domain, kept in git.
 
 GTO would keep this in git tags, one commit per trained model; a nightly run must not commit in a person's name.
 """
@@ -53,7 +53,7 @@ class ModelVersion(Section):
 
 
 class Event(Section):
-    """A decision about a version: when, what, in whose place and why."""
+    """A decision on a version: time, action, the version it replaces, and reason."""
 
     time: str
     action: Literal["promoted", "kept", "rolled back"]

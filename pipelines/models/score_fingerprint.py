@@ -1,4 +1,4 @@
-"""A fingerprint of what a score depends on beside the model: test images, settings and code of the scoring."""
+"""Fingerprint the inputs of a score beside the model: test images, settings and code of the scoring."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from stages.paths import StagePaths
 
 
 def score_fingerprint(root: Path, lock: DvcLock, domain: str, params: Params) -> str:
-    """Return what identifies a measurement: scores with the same one may be compared as they were stored.
+    """Return a fingerprint of a measurement; stored scores with the same one are comparable.
 
     Returns:
         A SHA-256 over the test images and masks, the code that dvc.lock says they were scored with, and the

@@ -18,7 +18,7 @@ _SETTINGS = ("seed", "model", "adapter", "search", "train")
 
 
 def prepare_warm_start(root: Path, params: Params, domain: str, say: Callable[[str], None]) -> None:
-    """Put the adapter in service where search_train looks for one, if the domain only grew since; else clear it.
+    """Copy the adapter in service to the warm-start folder if the domain only grew since; else empty that folder.
 
     The start is no dependency of the stage: DVC would train again whenever another model is promoted. That a
     model had one stands in its metrics, in the registry and in the decision about it.
@@ -42,7 +42,7 @@ def prepare_warm_start(root: Path, params: Params, domain: str, say: Callable[[s
 
 
 def describe_warm_start(version: ModelVersion, start: ModelVersion) -> str:
-    """Say, of a model with a warm start, how long its training took beside that of the model it started from."""
+    """Describe what a warm start saved: the training time beside that of the model it started from."""
     new, old = version.training, start.training
     return (
         f"started from version {start.number}: {new['epochs']} epochs in {new['train_seconds']} s, where that took "
@@ -51,7 +51,7 @@ def describe_warm_start(version: ModelVersion, start: ModelVersion) -> str:
 
 
 def _why_not(root: Path, params: Params, domain: str, version: ModelVersion) -> str:
-    """Return why a training cannot start from a version; "" if it can."""
+    """Return the reason against a warm start from a version; "" if there is none."""
     settings: dict[str, Any] = params.model_dump(mode="json", include=set(_SETTINGS))
     if changed := [name for name in _SETTINGS if version.params.get(name) != settings[name]]:
         return f"because {', '.join(changed)} changed in params.yaml"

@@ -1,1 +1,1 @@
-"""Masks for many images: files in, files out."""
+"""Predict many image files: the work of `naslora predict`."""

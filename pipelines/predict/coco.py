@@ -1,4 +1,4 @@
-"""The masks of a run in one COCO file."""
+"""Write the masks of a run as one COCO file."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

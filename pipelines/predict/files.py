@@ -1,4 +1,4 @@
-"""Predict images in batches of tiles and write their files; an image that cannot be read leaves the others alone."""
+"""Predict images in batches of tiles and write their files; an unreadable image does not stop the others."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ def predict_files(
         tiles: how large ones are cut.
         choice: what is written.
         batch_size: how many tiles or images are predicted at once.
-        progress: told after each image, and on the way through one of several tiles.
+        progress: called after each image, and during one with several tiles.
         rows: gets one for each image as soon as it is done, so that an interrupted run knows how far it came.
     """
     before = len(rows)
@@ -89,17 +89,17 @@ class _OpenImage:
         self._added, self._seconds = 0, time.perf_counter() - started
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """Yield the pixels of every tile, in the order in which `add` wants their predictions."""
+        """Yield the pixels of every tile, in the order in which `add` expects their predictions."""
         return (tile.cut(self._pixels) for tile in self._tiling.tiles)
 
     @property
     def place(self) -> str | None:
-        """How far this image is, in words, if that is worth telling."""
+        """The progress within this image, "name, tile 3 of 8"; None after its last tile."""
         count = len(self._tiling.tiles)
         return f"{self._image.name}, tile {self._added} of {count}" if self._added < count else None
 
     def add(self, probability: np.ndarray, seconds: float) -> Row | None:
-        """Take in the next tile's prediction, which took `seconds`; the last one writes the files."""
+        """Add the next tile's prediction, which took `seconds`; the last one writes the files."""
         started = time.perf_counter()
         self._added += 1
         if (complete := self._stitcher.add(probability)) is not None:

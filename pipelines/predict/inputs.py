@@ -1,4 +1,4 @@
-"""What `naslora predict` is asked for: which images, by which model."""
+"""Find the images and the model that `naslora predict` is asked for."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from naslora_core.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class InputImage:
-    """An image file, and the path without suffix, in the output folder, with which the names of its outputs begin."""
+    """An image file, and the path of its outputs in the output folder, without suffix."""
 
     path: Path
     name: str

@@ -1,4 +1,4 @@
-"""The files that a prediction becomes, each written atomically: mask, overlay, probability, polygons."""
+"""Write the output files of a prediction, each atomically: mask, overlay, probability, polygons."""
 
 import tempfile
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _ONE = {"float32": 1.0, "uint16": 65535.0, "uint8": 255.0}
 
 @dataclass(frozen=True)
 class OutputChoice:
-    """Which files are written beside the mask, and how a probability becomes a mask.
+    """Which files are written beside the mask, and the threshold for masks.
 
     Attributes:
         folder: created if missing.
@@ -55,7 +55,7 @@ class OutputChoice:
 
 
 class ImageOutput:
-    """Collect the rows of one image's prediction, and write its files when all are there.
+    """Collects the rows of one image's prediction, and writes its files when complete.
 
     Args:
         choice: what to write.
@@ -75,7 +75,7 @@ class ImageOutput:
         self._probability: np.ndarray = np.empty(0)
 
     def add(self, top: int, probability: np.ndarray) -> None:
-        """Take in the rows from `top` on: (n, W), or (K, n, W) for several classes; float32 in 0..1."""
+        """Add the rows from `top` on: (n, W), or (K, n, W) for several classes; float32 in 0..1."""
         rows = slice(top, top + probability.shape[-2])
         self._ids[rows] = decide(probability, self._choice.threshold)
         self._classes = len(probability) if probability.ndim == 3 else 1
@@ -112,7 +112,7 @@ class ImageOutput:
 
 
 def mask_picture(ids: np.ndarray, several: bool) -> Image.Image:
-    """Return a mask as a picture: 0 and 255, or class ids with a palette, so that programs and people can read it."""
+    """Return a mask as a picture: 0 and 255, or class ids with a palette."""
     if not several:
         return Image.fromarray(ids * np.uint8(255))
     picture = Image.fromarray(ids)

@@ -1,4 +1,4 @@
-"""What a run of `naslora predict` has done: predictions.csv, and what a later run needs to go on with it."""
+"""The record of a run of `naslora predict`: predictions.csv, and the settings that --resume compares."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ ROWS_FILE, SETTINGS_FILE = "predictions.csv", "predictions.json"
 
 
 class Row(Section):
-    """What became of one image.
+    """The result for one image.
 
     Attributes:
         file: the image, as it was given.
@@ -51,7 +51,7 @@ class RunSettings(Section):
 def begin(
     images: Sequence[InputImage], choice: OutputChoice, settings: RunSettings, resume: bool, force: bool
 ) -> tuple[list[Row], list[InputImage]]:
-    """Return what an earlier run has done and this one keeps, and the images that are left.
+    """Return the rows that this run keeps of an earlier one, and the images that are left.
 
     Writes predictions.json, unless it goes on with that of the earlier run: what is younger than this file is its.
 

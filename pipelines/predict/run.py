@@ -44,7 +44,7 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class PredictOutcome:
-    """What a run did; `rows` are of all images that were asked for, and of those of the run it resumed."""
+    """The outcome of a run; `rows` are of all requested images, and of those of the run it resumed."""
 
     folder: Path
     rows: Sequence[Row]
@@ -64,7 +64,7 @@ class PredictOutcome:
         return {**files, "images": len(self.rows), **counts, "seconds": round(seconds, 3), "failed": failed}
 
     def lines(self) -> list[str]:
-        """Return the outcome in words: what is done, what failed as a table, and what to look at."""
+        """Return the outcome as text: what is done, a table of failures, and where the files are."""
         done = [row for row in self.rows if row.status != "failed"]
         kept, tiled = sum(row.status == "kept" for row in done), sum((row.tiles or 1) > 1 for row in done)
         remarks = [f"{kept} of an earlier run"] * bool(kept) + [f"{tiled} in tiles"] * bool(tiled)
@@ -81,12 +81,12 @@ class PredictOutcome:
 
 
 def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutcome:
-    """Predict the images of a request; predictions.csv is written even if that is interrupted.
+    """Predict the images of a request; predictions.csv is written even if the run is interrupted.
 
     Args:
         request: what to do.
         root: the project's folder.
-        progress: told after each image.
+        progress: called after each image.
 
     Raises:
         ConfigError: if an option makes no sense, or files would be overwritten; nothing is written then.
@@ -116,7 +116,7 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
 
 
 def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:
-    """Return how images are cut.
+    """Return the tiling for a request.
 
     Args:
         tile: "auto" cuts what `TrainingImages.tile_side` says, and nothing if that is unknown; "off" cuts nothing;

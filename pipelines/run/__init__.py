@@ -1,1 +1,1 @@
-"""A run of the project: which domains, the gate, `dvc repro`, promotion, and what is wrong with the machine."""
+"""A pipeline run: domains, lock, gate, `dvc repro`, promotion; and `naslora doctor`."""

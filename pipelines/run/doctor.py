@@ -1,4 +1,4 @@
-"""Look at an installation: what is there, what is missing, what to do about it."""
+"""Examine an installation: what is there, what is missing, what to do about it."""
 
 import platform
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check of the installation.
 
     Args:
         level: "missing" means that nothing works without it, "note" that something optional is not there yet.
@@ -66,7 +66,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    """Judge every requirement of naslora: some versions install together, yet do not work together."""
+    """Check the version of every requirement of naslora: some install together, yet do not work together."""
     wrong = []
     for line in requires("naslora") or []:
         requirement = Requirement(line)

@@ -1,4 +1,4 @@
-"""Turn a domain on in params.yaml without losing a comment."""
+"""Enable a domain in params.yaml, keeping comments."""
 
 from io import StringIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Judge the working data of several domains before anything is built on it."""
+"""Run the gate on the working data of several domains, before DVC stores it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from stages.paths import StagePaths
 def check_domains(
     root: Path, quality: QualityConfig, domains: Sequence[str], say: Callable[[str], None], progress: Progress
 ) -> list[Verdict]:
-    """Judge every domain, tell each verdict, and stop if one is bad.
+    """Run the gate on every domain, report each verdict, and raise if one is rejected.
 
     Returns:
         The verdicts, in the order of `domains`.

@@ -1,4 +1,4 @@
-"""Find the project and the domains that a command is meant for, and check that what a run needs is there."""
+"""Find the project and the domains of a command, and check that a run's inputs are there."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One pipeline run at a time: DVC itself lets two runs break each other."""
+"""Lock the project for one pipeline run at a time, since DVC lets two runs break each other."""
 
 import fcntl
 import os
@@ -18,12 +18,12 @@ _POLL_S = 0.2
 
 @contextmanager
 def exclusive(root: Path, wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
-    """Hold the project for one run; the lock ends with the process, however that ends.
+    """Lock the project for one run; the lock is released when the process ends, also by a kill.
 
     Args:
         root: the project's folder.
         wait_s: longest wait, in seconds, for a run that is under way.
-        say: told once, with the other run's identity, that there is a wait.
+        say: gets one line with the other run's identity, if there is a wait.
 
     Raises:
         PipelineError: if the other run still holds the project after `wait_s`; names it.
@@ -42,20 +42,20 @@ def exclusive(root: Path, wait_s: float, say: Callable[[str], None]) -> Iterator
 
 
 class AlreadyWaitingError(PipelineError):
-    """A run for the same purpose waits already, and will find everything that has changed by then."""
+    """Another run for the same purpose is already waiting, and will see the same changes."""
 
 
 @contextmanager
 def next_turn(root: Path, wait_s: float, say: Callable[[str], None], purpose: str) -> Iterator[None]:
-    """Hold the project as `exclusive` does, with at most one run for a purpose waiting for it.
+    """Lock the project as `exclusive` does, with at most one waiting run per purpose.
 
-    Any number of triggers so become the run under way and one more, which looks at the data only when its turn
+    Any number of triggers so become the current run and one more, which reads the data only when its turn
     has come.
 
     Args:
         root: the project's folder.
         wait_s: longest wait, in seconds.
-        say: told whom a wait is for.
+        say: gets a line with the process that is waited for.
         purpose: runs with the same one replace each other; usable as a file name.
 
     Raises:
@@ -70,7 +70,7 @@ def next_turn(root: Path, wait_s: float, say: Callable[[str], None], purpose: st
         except BlockingIOError as error:
             raise AlreadyWaitingError("another run waits already and will find what has changed") from error
         with exclusive(root, wait_s, say):
-            # From here on the data may have been looked at, so whoever comes next has to wait for a turn.
+            # From here on the data may have been read, so the next trigger has to wait for a run of its own.
             fcntl.flock(file, fcntl.LOCK_UN)
             yield
 

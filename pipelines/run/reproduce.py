@@ -1,4 +1,4 @@
-"""Bring the pipeline up to date: what `naslora run` and the Prefect flow both do."""
+"""Run the pipeline on what has changed, for both `naslora run` and the Prefect flow."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,13 +19,13 @@ from stages.paths import StagePaths
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-# Holds the project for one run: root, longest wait in seconds, what is told about it.
+# Locks the project for one run: root, longest wait in seconds, callback for a message about the wait.
 Hold = Callable[[Path, float, Callable[[str], None]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run has led to.
+    """The outcome of a run.
 
     Args:
         rerun: the domains that had changed, or the stage for all of them; empty if nothing was to be done.
@@ -48,7 +48,7 @@ class RunOutcome:
 
 
 class Step(Protocol):
-    """Turn a step of the run into one that is also watched, retried or recorded; keeps its signature."""
+    """A decorator of the run's steps, by which the flow makes each a Prefect task; keeps the signature."""
 
     def __call__(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         """Return `function`, wrapped."""
@@ -61,7 +61,7 @@ def directly(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
 
 
 def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -> RunOutcome:
-    """Bring the pipeline up to date, and put each new model into service that is better than the one there.
+    """Run what has changed, and put each new model into service that is better than the current one.
 
     The working data is judged first: DVC commits changed data before any stage has seen it. A domain that fails
     does not keep the others from going on.
@@ -102,14 +102,14 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
 
 
 def unpack_domains(request: Request, params: Params) -> None:
-    """Unpack packed domains whose copy is not that of the present shards, as after dvc pull or dvc checkout."""
+    """Unpack packed domains whose copy does not match their shards, as after dvc pull or dvc checkout."""
     for domain in params.domains:
         if refresh(StagePaths(request.root).data(domain), request.progress):
             request.say(f"unpacked data/{domain}")
 
 
 def _reproduce_each(request: Request, params: Params, domains: Sequence[str], step: Step) -> dict[str, str]:
-    """Return what failed, by domain."""
+    """Bring each domain up to date; return the error messages of those that failed."""
     failed = {}
     for domain in domains:
         try:

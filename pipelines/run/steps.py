@@ -1,4 +1,4 @@
-"""The steps of a run, one function each, so that a flow can show each as a task of its own."""
+"""The steps of a run, one function each, so that a flow can run each as a task."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to bring up to date, and how to tell about it.
+    """What to bring up to date, and where to report progress.
 
     Args:
         root: the project's folder.
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Decision:
-    """What became of a new model.
+    """The decision on a new model.
 
     Args:
         domain: what it segments.
@@ -77,20 +77,20 @@ def detect(request: Request) -> dvc.ChangedStages:
 
 
 def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdict]:
-    """Judge the working data before DVC commits any of it; raises DataError if a domain fails."""
+    """Run the gate on the working data before DVC stores any of it; raises DataError if a domain fails."""
     from pipelines.run.gate import check_domains
 
     return check_domains(request.root, params.quality, domains, request.say, request.progress)
 
 
 def reproduce_domain(request: Request, params: Params, domain: str) -> None:
-    """Run what is out of date for a domain, up to its evaluation; raises PipelineError if a stage fails."""
+    """Run the changed stages of a domain, up to evaluate; raises PipelineError if a stage fails."""
     prepare_warm_start(request.root, params, domain, request.say)
     dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
 
 
 def undecided(root: Path, lock: DvcLock, domain: str) -> bool:
-    """Say whether there is a model of this domain on which nothing has been decided yet."""
+    """Return whether the domain has a finished model without a decision."""
     candidate = find_candidate(root, lock, domain)
     if candidate is None:
         return False
@@ -133,12 +133,12 @@ def decide(request: Request, params: Params, domain: str) -> Decision:
 
 
 def _note_for_report(path: Path, decision: Decision) -> None:
-    """Leave for the report what the new model was compared with; of a domain's first model there is nothing to say."""
+    """Write the comparison for the report; a domain's first model has none."""
     if decision.comparison is None:
         path.unlink(missing_ok=True)
         return
     dice = decision.comparison.row("dice")
-    told = {
+    note = {
         "weights_sha256": decision.version.files[f"{MODEL}/model.safetensors"],
         "decision": "promoted" if decision.promoted else "kept",
         "reason": "; ".join(filter(None, (decision.reason, decision.warm_start))),
@@ -146,11 +146,11 @@ def _note_for_report(path: Path, decision: Decision) -> None:
         "candidate": {"version": f"version {decision.version.number}", "dice": asdict(dice.candidate)},
         "difference": asdict(dice.difference),
     }
-    write_json(path, told)
+    write_json(path, note)
 
 
 def publish_report(request: Request, params: Params) -> None:
-    """Write the page over all domains, as soon as every domain has results."""
+    """Run stage report, once every domain has results."""
     paths = StagePaths(request.root)
     scores = {domain: paths.output("evaluate", domain) / "metrics.json" for domain in params.domains}
     if missing := [domain for domain, file in scores.items() if not file.is_file()]:

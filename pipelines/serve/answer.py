@@ -1,4 +1,4 @@
-"""Predict an uploaded image and turn the prediction into the body of a response."""
+"""Predict an uploaded image, and build the body of the response."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of an image.
+    """A model's prediction of an uploaded image.
 
     Attributes:
         model: its name.
@@ -51,14 +51,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Answer:
-    """The body of a response, and what it is."""
+    """The body of a response, and its media type."""
 
     content: bytes
     media_type: str
 
 
 def predict_upload(predict: Predict, data: bytes, model: str, threshold: float) -> Prediction:
-    """Decode an image and ask a model.
+    """Decode an image and predict it.
 
     Raises:
         Refusal: 415 if the bytes are no image of a known format, 400 if it is broken or of too many pixels.

@@ -1,4 +1,4 @@
-"""The server: a page, and an endpoint that answers an image with a mask."""
+"""The FastAPI application: a page, and an endpoint that returns a mask for an image."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ _PAGE = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a server offers, and how much it takes.
+    """The models of a server, and its limits.
 
     Attributes:
         root: the project's folder.
@@ -49,7 +49,7 @@ class Settings:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Return the application, with nothing loaded yet."""
+    """Build the application; models are loaded on request."""
     worker, cache = Worker(settings.queue), ModelCache(settings.model, settings.models_in_memory)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What every request has to pass, and what every answer carries."""
+"""Checks of every request, and security headers of every response."""
 
 import asyncio
 import ipaddress
@@ -25,7 +25,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class HostRule:
-    """By which names the server may be called.
+    """The host names by which the server may be called.
 
     A page on the web can point a name of its own at 127.0.0.1 and would then be of the same origin as this server
     (DNS rebinding). It can do so with a name only, so a server that is meant for other machines takes any address.
@@ -48,7 +48,7 @@ class HostRule:
 
 
 class Guard:
-    """Refuse what other pages make a browser send, and put security headers on every answer."""
+    """ASGI middleware that refuses cross-site requests, and adds security headers to every response."""
 
     def __init__(self, app: ASGIApp, rule: HostRule) -> None:
         self._app, self._rule = app, rule
@@ -87,7 +87,7 @@ class Guard:
 
 
 class _Upload:
-    """The body of a request, of which a little is read on after a refusal.
+    """The body of a request, which is drained for a moment after a refusal.
 
     A connection that is closed while data arrives is reset, and the sender may lose the answer with it.
     """

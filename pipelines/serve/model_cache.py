@@ -1,4 +1,4 @@
-"""Models in memory: adapters share one base, and of whole models the most recently used are kept."""
+"""A cache of models: adapters share one base, and of whole models the most recently used are kept."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _Key = tuple[str, tuple[int, int]]
 
 
 class ModelCache:
-    """Load models when they are asked for, and keep the most recently used; for use by one thread.
+    """Loads models on request, and keeps the most recently used; for use by one thread.
 
     The base is in memory once, for itself and for all adapters that leave its own weights alone. Any other model is
     a whole SAM.
@@ -32,7 +32,7 @@ class ModelCache:
 
     @contextmanager
     def predictor(self, offer: Offer) -> Iterator[Predictor]:
-        """Yield what answers for a model inside a `with` block; the next block may give the same object another model.
+        """Yield the predictor of a model for a `with` block; the next block may reuse the object for another model.
 
         Raises:
             CheckpointError: if files are missing, damaged or of another version, or belong to another base.

@@ -1,4 +1,4 @@
-"""Which models the server offers: those in service, the base, and what trials and the pipeline have made."""
+"""List the models that the server offers: those in service, the base, and those of trials and the pipeline."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ Kind = Literal["base", "merged", "adapter"]
 
 @dataclass(frozen=True)
 class Offer:
-    """A model that can be asked for by name.
+    """A model that a request can name.
 
     Attributes:
         name: a domain for the model in service there, "base", else the folder within the project.
         title: for people.
         kind: how it is loaded.
-        file: what tells one version of it from the next.
+        file: whose size and time identify its version.
     """
 
     name: str
@@ -29,11 +29,11 @@ class Offer:
 
     @property
     def folder(self) -> Path:
-        """Where stage merge or search_train, or a promotion, wrote it."""
+        """The folder in which stage merge or search_train, or a promotion, wrote it."""
         return self.file.parent
 
     def version(self) -> tuple[int, int]:
-        """Return what changes when another model takes this one's place."""
+        """Return a version that changes when the model's file is replaced."""
         state = self.file.stat()
         return state.st_mtime_ns, state.st_size
 
@@ -41,7 +41,7 @@ class Offer:
 def find_offers(root: Path, model: ModelConfig) -> dict[str, Offer]:
     """Return all models of a project by name, those in service first.
 
-    Looks at the folders anew each time: a model that is promoted while the server runs is served from then on.
+    Reads the folders on every call: a model that is promoted while the server runs is served from then on.
 
     Args:
         root: the project's folder.

@@ -1,4 +1,4 @@
-"""Requests that the server refuses, and what it answers to every error."""
+"""Refused requests, and the response to every error."""
 
 import logging
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _LOG = logging.getLogger("uvicorn.error")
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
-    """A request is answered with {"error": message}.
+    """Refuses a request; the response is {"error": message}.
 
     Args:
         status: of HTTP.

@@ -17,7 +17,7 @@ _FORM_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Upload:
-    """What was sent; the file's own name is not kept, so that it cannot reach a path."""
+    """The uploaded image and fields; the file's own name is dropped, so that it cannot reach a path."""
 
     image: bytes
     fields: dict[str, str]

@@ -1,4 +1,4 @@
-"""One prediction at a time, and a bounded queue of requests."""
+"""Run one prediction at a time, with a bounded queue of requests."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ class Worker:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place for the time of a `with` block, from before an upload is read.
+        """Hold a place in the queue for a `with` block, from before an upload is read.
 
         Raises:
             Refusal: 503 if there is none, with the time after which to come again.
@@ -45,11 +45,11 @@ class Worker:
             self._taken -= 1
 
     async def run(self, work: Callable[[], _Result]) -> _Result:
-        """Do `work` when it is its turn, and return its result or raise what it raises."""
+        """Run `work` in turn, and return its result or raise its error."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._timed, work)
 
     def close(self) -> None:
-        """Finish the present work, drop the rest."""
+        """Finish the current work, drop the rest."""
         self._thread.shutdown(cancel_futures=True)
 
     def _timed(self, work: Callable[[], _Result]) -> _Result:

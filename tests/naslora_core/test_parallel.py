@@ -7,23 +7,23 @@ import pytest
 
 from naslora_core import parallel
 from naslora_core.errors import DataError
-from naslora_core.parallel import mapping, worker_count
+from naslora_core.parallel import parallel_map, worker_count
 
 
 def test_results_come_in_the_order_of_the_items_whoever_works() -> None:
     for workers in (1, 2):
-        with mapping(math.factorial, workers, "counts") as count:
+        with parallel_map(math.factorial, workers, "counts") as count:
             assert list(count(range(20))) == [math.factorial(number) for number in range(20)]
 
 
 def test_an_error_of_a_worker_is_that_of_the_work() -> None:
-    with pytest.raises(ValueError, match="math domain|nonnegative"), mapping(math.sqrt, 2, "counts") as root:
+    with pytest.raises(ValueError, match="math domain|nonnegative"), parallel_map(math.sqrt, 2, "counts") as root:
         list(root([4, -1]))
 
 
 def test_a_process_that_the_system_ends_is_told() -> None:
     with pytest.raises(DataError, match="a process that counts was ended by the system"):  # noqa: SIM117
-        with mapping(os._exit, 2, "counts") as leave:
+        with parallel_map(os._exit, 2, "counts") as leave:
             list(leave([3, 3]))
 
 

@@ -1,4 +1,4 @@
-"""AdaLoRA: ranks move to the layers where they matter, while the training runs (arXiv:2303.10512)."""
+"""AdaLoRA: rank is reallocated to the layers that need it while the training runs (arXiv:2303.10512)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +54,7 @@ class AdaLoRACallback(PeftCallback):
         return settings | {"tinit": options.get("tinit", _UNKNOWN), "tfinal": options.get("tfinal", _UNKNOWN)}
 
     def plan(self, steps: int) -> None:
-        """Set in which of `steps` steps ranks move.
+        """Set in which of the `steps` weight steps ranks are reallocated.
 
         Raises:
             ConfigError: if it is too short for ranks to move.
@@ -71,13 +71,13 @@ class AdaLoRACallback(PeftCallback):
             )
 
     def after_step(self, step: int) -> None:
-        """Let the allocator score the singular vectors and drop those that matter least."""
+        """Let PEFT's allocator score the singular vectors and mask those of least importance."""
         self._step = step
         self._model.update_and_allocate(step)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the ranks have stopped moving."""
+        """Whether rank reallocation has ended."""
         return self._step >= self.config.total_step - self.config.tfinal
 
     def penalty(self, layer: nn.Module) -> Tensor:
@@ -90,7 +90,7 @@ class AdaLoRACallback(PeftCallback):
         return distance * (weight / (2 * len(self.tuners)))
 
     def state(self) -> dict[str, Any]:
-        """Return what the allocator has measured, and which ranks it has taken."""
+        """Return the allocator's importance scores, and the ranks it has left."""
         allocator = self._model.rankallocator
         scores = {name: dict(getattr(allocator, name)) for name in _SCORES}
         return {"step": self._step, "rank_pattern": self.config.rank_pattern or {}, **scores}

@@ -1,4 +1,4 @@
-"""What some methods of PEFT ask of a training loop, beside the layers that their configuration gives."""
+"""The base of the training hooks that some PEFT methods need beside their layers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ ADAPTER_NAME = "default"
 
 
 class PeftCallback(TrainingCallback):
-    """A callback of PEFT's layers.
+    """Training hooks of a PEFT method.
 
     Args:
         model: PEFT's own model around the encoder, which knows the configuration.

@@ -1,4 +1,4 @@
-"""LoRA that starts from training images: EVA from activations, LoRA-GA from gradients."""
+"""LoRA initialised from training images: EVA by activations, LoRA-GA by gradients."""
 
 import dataclasses
 import itertools
@@ -22,7 +22,7 @@ class EVACallback(PeftCallback):
     """EVA: `lora_A` starts as the directions in which a layer's inputs vary most (arXiv:2410.07170).
 
     Every layer keeps the rank `adapter.rank`. EVA can also move ranks between layers, but an adapter is loaded
-    where there are no images to tell what went where.
+    where there are no images to compute it from again.
     """
 
     @staticmethod
@@ -41,7 +41,7 @@ class EVACallback(PeftCallback):
         return PeftCallback.settings(adapter) | {"eva_config": own}
 
     def prepare(self, probes: Sequence[Probe]) -> None:
-        """Let PEFT find the directions, in as many batches as they need to converge.
+        """Compute the directions by PEFT, over as many batches as they need to converge.
 
         Raises:
             ConfigError: if the images have fewer tokens than the rank, or the directions do not converge.
@@ -98,7 +98,7 @@ class LoRAGACallback(PeftCallback):
         return {"lora_ga_config": {}} | PeftCallback.settings(adapter)
 
     def prepare(self, probes: Sequence[Probe]) -> None:
-        """Let PEFT add up the gradients of all probes, and start from them.
+        """Sum the gradients of all probes, and initialise both factors from them by PEFT.
 
         Raises:
             ConfigError: if the rank is too large for a layer.
@@ -126,6 +126,6 @@ class LoRAGACallback(PeftCallback):
 
 
 def _numbered(tuners: Sequence[Any]) -> nn.ModuleDict:
-    """Return the weights under PEFT's layers, by names that PEFT finds."""
+    """Return the base weights of PEFT's layers, by the names that PEFT looks them up by."""
     layers: Mapping[str, nn.Module] = {str(place): tuner.get_base_layer() for place, tuner in enumerate(tuners)}
     return nn.ModuleDict(layers)

@@ -36,11 +36,11 @@ class PeftAdapter(Adapter):
         return result
 
     def take_penalty(self) -> Tensor | None:
-        """Return what the method's callback adds to the loss for this layer."""
+        """Return the penalty that the method's callback adds to the loss for this layer."""
         return self.callback.penalty(self.tuner) if self.callback else None
 
     def delta_weight(self) -> Tensor:
-        """Return what PEFT's own merge changes in the weight, (out_features, in_features), float64.
+        """Return the update that PEFT's own merge adds to the weight, (out_features, in_features), float64.
 
         Raises:
             MergeError: if PEFT cannot merge this method.
@@ -48,7 +48,7 @@ class PeftAdapter(Adapter):
         return self._merged().weight.detach().double() - self.base_layer.weight.detach().double()
 
     def delta_bias(self) -> Tensor | None:
-        """Return what PEFT's own merge changes in the bias, (out_features,), float64; None without a bias."""
+        """Return the update that PEFT's own merge adds to the bias, (out_features,), float64; None without a bias."""
         if self.base_layer.bias is None:
             return None
         return self._merged().bias.detach().double() - self.base_layer.bias.detach().double()

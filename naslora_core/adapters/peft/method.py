@@ -1,4 +1,4 @@
-"""Place the layers of any method of Hugging Face PEFT that adapts linear ones: `adapter.method: peft:<type>`.
+"""Inject any Hugging Face PEFT method that adapts linear layers: `adapter.method: peft:<type>`.
 
 Methods are named here only where placing their layers is not all: an upgrade of PEFT brings its new ones.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from naslora_core.adapters.base import METHODS, Adapter
-from naslora_core.adapters.layers import find_layers, put_layers
+from naslora_core.adapters.layers import find_layers, replace_layers
 from naslora_core.adapters.peft.adalora import AdaLoRACallback
 from naslora_core.adapters.peft.callback import PeftCallback
 from naslora_core.adapters.peft.initialisation import EVACallback, LoRAGACallback
@@ -38,7 +38,7 @@ _FORBIDDEN_OPTIONS = frozenset(
 
 @METHODS.register("peft")
 def add_peft_adapters(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
-    """Let PEFT place its layers, and hold each as an adapter.
+    """Inject PEFT's layers, and wrap each as an `Adapter`.
 
     `adapter.rank` and `adapter.lora_alpha` become `r` and `lora_alpha` where a method has them; `adapter.options`
     are the other arguments of its configuration, and win over both.
@@ -50,26 +50,26 @@ def add_peft_adapters(encoder: nn.Module, adapter: AdapterConfig, search: Search
     layers = find_layers(encoder, adapter.target_modules)
     kind = _callback_of(adapter)
     get_peft_model, config = _configure(adapter, kind, list(layers))
-    put_layers(encoder, {name: copy.deepcopy(layer) for name, layer in layers.items()})
+    replace_layers(encoder, {name: copy.deepcopy(layer) for name, layer in layers.items()})
     try:
         with warnings.catch_warnings():
             # Advice for EVA that would leave the layers without weights until they have seen images.
             warnings.filterwarnings("ignore", ".*low_cpu_mem_usage=False", UserWarning)
             model = get_peft_model(encoder, config).base_model
     except Exception as error:
-        put_layers(encoder, layers)
+        replace_layers(encoder, layers)
         raise _refused(adapter, error) from error
     # PEFT's note that the model has an adapter; a later adapter on the same base is not a second one on top.
     del encoder.peft_config
     tuners = {name: encoder.get_submodule(name) for name in layers}
     callback = kind(model, list(tuners.values())) if kind else None
     adapters: dict[str, Adapter] = {name: PeftAdapter(layer, tuners[name], callback) for name, layer in layers.items()}
-    put_layers(encoder, adapters)
+    replace_layers(encoder, adapters)
     return adapters
 
 
 def _callback_of(adapter: AdapterConfig) -> type[PeftCallback] | None:
-    """Return the callback of a method, None where placing its layers is all.
+    """Return the callback of a method; None if injecting its layers is all it needs.
 
     Raises:
         ConfigError: if the method needs what is not done here.

@@ -1,1 +1,1 @@
-"""Look after a dataset: describe it, split it anew, quarantine pairs, pack it, compare versions."""
+"""Maintain a dataset: describe it, split it again, quarantine pairs, pack it, compare versions."""

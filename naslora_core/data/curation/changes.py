@@ -1,4 +1,4 @@
-"""Find what changed between two versions of a dataset, by names and content hashes, without opening an image."""
+"""Find the differences between two versions of a dataset by file names and content hashes, without opening an image."""
 
 import hashlib
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ def read_version(label: str, files: Mapping[str, str], folder: Path) -> Version:
 
 
 def find_changes(before: Version, after: Version) -> Changes:
-    """Return what differs from the first version to the second."""
+    """Return the differences from the first version to the second."""
     aside, back = after.quarantined - before.quarantined, before.quarantined - after.quarantined
     images, masks = _differences(before.images, after.images), _differences(before.masks, after.masks)
     quarantined = sorted(aside & set(images["removed"]))
@@ -119,7 +119,7 @@ def find_changes(before: Version, after: Version) -> Changes:
 
 
 def file_md5(path: Path) -> str:
-    """Return the MD5 of a file in hexadecimal, which DVC names contents by."""
+    """Return the MD5 of a file in hexadecimal, the hash by which DVC stores it."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 

@@ -123,7 +123,7 @@ def class_shares(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> dict[
 
 
 def describe_encoding(card: DatasetCard) -> str:
-    """Say in words how a mask file is to be read."""
+    """Describe in words how mask values are mapped to classes."""
     if card.mask_values is None:
         return f"a mask pixel of {card.mask_threshold} or more is {card.classes[0]}"
     listed = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in card.mask_values.items())
@@ -131,7 +131,7 @@ def describe_encoding(card: DatasetCard) -> str:
 
 
 def describe_rule(card: DatasetCard) -> str:
-    """Say in words how the split came about."""
+    """Describe in words how the split was made."""
     rule = card.split
     if rule.kind == "listed":
         return "as published; newcomers are for training"

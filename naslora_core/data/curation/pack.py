@@ -1,4 +1,4 @@
-"""Pack images and masks into few large tar shards, which DVC versions quickly, and unpack them.
+"""Pack images and masks into a few large tar shards, which DVC hashes and transfers faster, and unpack them.
 
 A packed dataset has shards/ in place of images/ and masks/. It is read from an unpacked copy beside the datasets,
 which belongs to no data version and holds the index of the shards that it was made from.
@@ -34,7 +34,7 @@ _MEMBER = re.compile(rf"({IMAGES_FOLDER}|{MASKS_FOLDER})/[^/\\]+")
 
 
 def pack(root: Path, progress: Progress = silent) -> int:
-    """Move the images and masks of a dataset into tar shards; what was there becomes the unpacked copy.
+    """Move the images and masks of a dataset into tar shards; the original files become the unpacked copy.
 
     A pair's shard depends on its name and on the order of magnitude of the dataset only, and the same files
     give the same bytes: a changed image changes one shard.
@@ -72,7 +72,7 @@ def pack(root: Path, progress: Progress = silent) -> int:
 
 
 def unpack(root: Path, progress: Progress = silent) -> Path:
-    """Write the unpacked copy of a packed dataset, from which it is read.
+    """Unpack a packed dataset into the copy from which it is read.
 
     Returns:
         The folder of the copy.
@@ -98,7 +98,7 @@ def unpack(root: Path, progress: Progress = silent) -> Path:
 
 
 def refresh(root: Path, progress: Progress = silent) -> bool:
-    """Unpack a dataset if it is packed and its copy is missing or of another version; says whether that was so.
+    """Unpack a packed dataset if its copy is missing or out of date; return whether that was done.
 
     Raises:
         DataError: as `unpack`.
@@ -112,7 +112,7 @@ def refresh(root: Path, progress: Progress = silent) -> bool:
 
 
 def unpack_in_place(root: Path, progress: Progress = silent) -> None:
-    """Bring back images/ and masks/, and remove shards/ and the unpacked copy; undoes `pack`.
+    """Restore images/ and masks/, and remove shards/ and the unpacked copy; undoes `pack`.
 
     Raises:
         DataError: as `unpack`.

@@ -1,4 +1,4 @@
-"""Set pairs aside and restore them: in quarantine they stay in the dataset's folder, and no stage sees them."""
+"""Move pairs into quarantine, a folder of the dataset that no stage reads, and restore them."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -19,7 +19,7 @@ from naslora_core.errors import DataError
 
 
 def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Quarantined, ...]:
-    """Set pairs aside, and record what it takes to restore them.
+    """Move pairs into quarantine, and record what `restore` needs.
 
     Interrupted, it leaves a journal, by which `finish_interrupted` and every later change complete it.
 
@@ -29,10 +29,10 @@ def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Qua
         today: goes into the record.
 
     Returns:
-        The pairs that were set aside.
+        The quarantined pairs.
 
     Raises:
-        DataError: if a name is unknown or set aside already, or no image would be left.
+        DataError: if a name is unknown or in quarantine already, or no image would be left.
     """
     require_unpacked(root)
     finish_interrupted(root)
@@ -57,7 +57,7 @@ def quarantine(root: Path, reasons: Mapping[str, str], today: date) -> tuple[Qua
 
 
 def restore(root: Path, names: Iterable[str] | None = None) -> tuple[Quarantined, ...]:
-    """Move pairs back to where they were, with their split and group.
+    """Move pairs out of quarantine to their earlier paths, with their split and group.
 
     Args:
         root: the dataset's folder.
@@ -84,7 +84,7 @@ def restore(root: Path, names: Iterable[str] | None = None) -> tuple[Quarantined
 
 
 def names_of(dataset: Dataset, files: Iterable[str]) -> list[str]:
-    """Return the pairs that files belong to: given as a name, as "images/x.jpg" or as any other path.
+    """Return the names of the pairs that arguments mean: a name, "images/x.jpg" or any other path of a file.
 
     Raises:
         DataError: if there is no such pair.

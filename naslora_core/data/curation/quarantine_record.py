@@ -1,4 +1,4 @@
-"""The record of the quarantine, and the journal by which an interrupted change of it is completed."""
+"""The quarantine's record, and the journal by which an interrupted change is completed."""
 
 import contextlib
 import csv
@@ -22,7 +22,7 @@ _PLACES = tuple(f"{above}{kind}" for above in ("", f"{QUARANTINE_FOLDER}/") for 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A pair that was set aside; `image` and `mask` are its files as "images/x.jpg", "" where there was none."""
+    """A quarantined pair; `image` and `mask` are its files as "images/x.jpg", "" where there was none."""
 
     name: str
     reason: str
@@ -34,7 +34,7 @@ class Quarantined:
 
 
 class Plan(BaseModel):
-    """A change that has been begun: files to move below the dataset's folder, and the records after it."""
+    """The journal of one change: files to move within the dataset's folder, and the records after it."""
 
     moves: tuple[tuple[str, str], ...]
     held: tuple[Quarantined, ...]
@@ -43,7 +43,7 @@ class Plan(BaseModel):
 
 
 def read_quarantine(root: Path) -> tuple[Quarantined, ...]:
-    """Return what is in quarantine, sorted by name.
+    """Return the quarantined pairs, sorted by name.
 
     Raises:
         DataError: if the record is damaged.
@@ -112,7 +112,7 @@ def _check_places(places: Iterable[str], folders: tuple[str, ...]) -> None:
 
 
 def _carry_out(root: Path, plan: Plan) -> None:
-    """Do what the journal says; each step may have been done before."""
+    """Execute the journal; each of its steps may have been done before."""
     for source, target in plan.moves:
         if (root / source).exists() or (root / source).is_symlink():
             (root / target).parent.mkdir(parents=True, exist_ok=True)

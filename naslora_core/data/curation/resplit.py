@@ -1,4 +1,4 @@
-"""Split an existing dataset anew, and keep the rule beside the result."""
+"""Split an existing dataset again, and write the rule to its card."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from naslora_core.progress import Progress, silent
 def resplit(
     root: Path, rule: SplitRule, keep_test: bool = False, force: bool = False, progress: Progress = silent
 ) -> Dataset:
-    """Draw the splits of a dataset anew, and write splits.csv and the rule in dataset.yaml.
+    """Draw new splits for a dataset, and write splits.csv and the rule in dataset.yaml.
 
     Images of one group stay together: groups of the card's rule, of splits.csv, and images that are the same, or
     nearly. What is in quarantine gets a split as new images do, for when it is restored.
@@ -51,8 +51,8 @@ def resplit(
         shares = {split: round(list(drawn.values()).count(split) / len(drawn), 4) for split in SPLITS}
         rule = rule.model_copy(update={"kind": "listed", **shares})
     held = {one.name: one.group for one in read_quarantine(root) if one.name not in drawn}
-    told = {name: group for name, group in (held | groups).items() if group and group != rule.group_of(name)}
-    write_splits(root, drawn | complete_splits(held, drawn, rule, told), told)
+    named = {name: group for name, group in (held | groups).items() if group and group != rule.group_of(name)}
+    write_splits(root, drawn | complete_splits(held, drawn, rule, named), named)
     write_card(root, dataset.card.model_copy(update={"split": rule}))
     return read_dataset(root)
 

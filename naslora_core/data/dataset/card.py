@@ -62,7 +62,7 @@ class SplitRule(BaseModel):
 
 
 def _check_pattern(pattern: str) -> None:
-    """Raise ValueError for what is no regular expression, or may take for ever on some names."""
+    """Raise ValueError for an invalid regular expression, or one that may take exponential time on some names."""
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"a pattern of {len(pattern)} characters is too long; use at most {LONGEST_PATTERN}")
     try:
@@ -121,7 +121,7 @@ class DatasetCard(BaseModel):
 
     @property
     def mask_is_coloured(self) -> bool:
-        """Whether the classes of a mask are told apart by colours."""
+        """Whether mask files encode classes by colours."""
         return any(isinstance(value, str) for values in (self.mask_values or {}).values() for value in values)
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ def write_card(root: Path, card: DatasetCard) -> None:
 
 
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with the fields of a card, one after the other."""
+    """Describe validation errors of a card, field by field."""
     known = ", ".join(DatasetCard.model_fields)
     problems = []
     for detail in error.errors():

@@ -102,7 +102,7 @@ def files_folder(root: Path) -> Path:
 
 
 def is_packed(root: Path) -> bool:
-    """Say whether the files of a dataset lie in shards/ and not in images/ and masks/."""
+    """Return whether the files of a dataset lie in shards/ instead of images/ and masks/."""
     return (root / SHARDS_FOLDER / SHARDS_INDEX).is_file() and not (root / IMAGES_FOLDER).is_dir()
 
 
@@ -134,7 +134,7 @@ def list_images(folder: Path) -> dict[str, Path]:
 
 
 def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> str:
-    """Return a sha256 of all that makes the dataset: card, names, splits, groups and the bytes of every file.
+    """Return a sha256 over the whole dataset: card, names, splits, groups and the bytes of every file.
 
     Args:
         dataset: the dataset.

@@ -1,4 +1,4 @@
-"""Find duplicates of images, also after they were resized or compressed anew.
+"""Find duplicates of images, also after they were resized or compressed again.
 
 A perceptual hash proposes, small grey pictures of both decide: hashes alone take different photographs of like
 composition for copies.

@@ -65,7 +65,7 @@ def read_class_ids(path: Path, card: DatasetCard) -> np.ndarray:
 
 
 def decode_mask(path: Path, card: DatasetCard) -> DecodedMask:
-    """Decode a mask without insisting that every value is known.
+    """Decode a mask, and report the values that no class has instead of raising.
 
     Raises:
         DataError: if the file is missing, cut short or not an image.
@@ -74,7 +74,7 @@ def decode_mask(path: Path, card: DatasetCard) -> DecodedMask:
 
 
 def decode_picture(picture: Image.Image, path: Path, card: DatasetCard) -> DecodedMask:
-    """Decode what `load_picture` made of `path`, as `decode_mask` does.
+    """Decode a mask that `load_picture` has read from `path`, as `decode_mask` does.
 
     Raises:
         DataError: if it has more channels than classes given as numbers can have.

@@ -1,4 +1,4 @@
-"""GeoTIFF: read images of any size and kind, and where on Earth they lie, for the predictions made of them."""
+"""Read GeoTIFF images of any size and band count, and the georeference that their predictions carry over."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Tags = list[tuple[int, int, int, Any, bool]]
 
 
 def georeference(path: Path) -> Tags:
-    """Return the tags that say where an image lies; none if it is no GeoTIFF.
+    """Return the georeferencing tags of an image; none if it is no GeoTIFF.
 
     An image of the same pixels that carries them lies at the same place, whichever library reads it.
     """

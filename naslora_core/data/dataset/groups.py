@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.duplicates import MOST_BITS, file_signature, label_duplicates, use_one_thread
-from naslora_core.parallel import mapping, worker_count
+from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 
 # Starting a process and its imports takes as long as reading about as many images here.
@@ -31,7 +31,7 @@ def find_duplicates(
     """
     names = sorted(paths)
     looks: dict[str, tuple[int, bytes]] = {}
-    with mapping(
+    with parallel_map(
         file_signature, workers or worker_count(len(names), _WORTH_A_PROCESS), "compares images", use_one_thread
     ) as describe:
         for done, look in enumerate(describe([paths[name] for name in names]), start=1):

@@ -1,4 +1,4 @@
-"""Read the pixels of image files, images in colour and masks as numbers, with clear errors for damaged ones."""
+"""Read image files as RGB and mask files as values, with clear errors for damaged files."""
 
 import stat
 import warnings
@@ -28,7 +28,7 @@ DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Return an image in colour, upright.
+    """Return an image as RGB, rotated by its EXIF orientation.
 
     Returns:
         (H, W, 3) uint8 RGB, EXIF orientation applied, transparency dropped.
@@ -40,7 +40,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path, threshold: int) -> np.ndarray:
-    """Return where a mask marks the object.
+    """Return a mask as 0 and 1 by a threshold.
 
     Args:
         path: an image file; of a colour mask, the brightest channel counts.
@@ -65,7 +65,7 @@ def read_mask_values(path: Path) -> np.ndarray:
 
 
 def load_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
-    """Decode a file as it is stored: its mode and its EXIF orientation are still those of the file.
+    """Decode a file without converting its mode or applying its EXIF orientation.
 
     Args:
         path: the file.
@@ -164,7 +164,7 @@ def to_colours(picture: Image.Image) -> np.ndarray:
 
 
 def orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation: 1 is upright, 2 to 8 are turned or mirrored."""
+    """Return the EXIF orientation: 1 is upright, 2 to 8 are rotated or mirrored."""
     try:
         found = picture.getexif().get(ExifTags.Base.Orientation, 1)
     # Damaged notes make Pillow raise almost anything; the picture is then shown as it is stored, by all programs.

@@ -1,4 +1,4 @@
-"""Splits into training, validation and test images, which stay as they are when images are added."""
+"""Training, validation and test splits that do not change when images are added."""
 
 import csv
 import difflib
@@ -115,15 +115,15 @@ def write_splits(root: Path, splits: Mapping[str, str], groups: Mapping[str, str
         splits: by name.
         groups: by name; the column is left out if every image is a group of its own name.
     """
-    told = {name: group for name, group in (groups or {}).items() if name in splits and group != name}
-    header = ["name", "split", "group"] if told else ["name", "split"]
+    named = {name: group for name, group in (groups or {}).items() if name in splits and group != name}
+    header = ["name", "split", "group"] if named else ["name", "split"]
     with (
         atomic_file(root / SPLITS_FILE) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows([name, split, told.get(name, "")][: len(header)] for name, split in sorted(splits.items()))
+        writer.writerows([name, split, named.get(name, "")][: len(header)] for name, split in sorted(splits.items()))
 
 
 def _strata(
@@ -139,7 +139,7 @@ def _strata(
 
 
 def _fill(groups: Sequence[str], sizes: Mapping[str, int], room: int) -> list[str]:
-    """Return groups whose sizes add up to about `room`: all that fit in turn, and one more if that is nearer."""
+    """Return groups whose sizes add up to about `room`: each that fits, in order, and one more if that is nearer."""
     taken = []
     for group in groups:
         if sizes[group] <= room:
@@ -150,7 +150,7 @@ def _fill(groups: Sequence[str], sizes: Mapping[str, int], room: int) -> list[st
 
 
 def _leave_none_empty(drawn: dict[str, list[str]], sizes: Mapping[str, int], rule: SplitRule) -> None:
-    """Give a split that got nothing the smallest group of the split with most groups, where there are three."""
+    """Move the smallest group of the split with most groups into each empty split; needs three groups."""
     shares = {TRAIN: rule.train, VALIDATION: rule.validation, TEST: rule.test}
     for split in SPLITS:
         if shares[split] and not drawn[split] and len(sizes) >= len(SPLITS):

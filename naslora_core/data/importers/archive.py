@@ -52,7 +52,7 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def unpacked(archive: Path, limits: Limits | None = None, progress: Progress = silent) -> Iterator[Path]:
-    """Yield a temporary folder with what an archive holds; it is gone afterwards, and after any error.
+    """Yield a temporary folder with the unpacked archive; it is removed afterwards, also after an error.
 
     Args:
         archive: .zip, .tar, .tar.gz or .tgz.
@@ -92,7 +92,7 @@ def _damaged(archive: Path, error: Exception) -> DataError:
 
 
 class _Folder:
-    """Where members are written, one after the other, within limits."""
+    """The target folder of unpacking, which enforces the limits member by member."""
 
     def __init__(self, root: Path, archive: Path, limits: Limits, progress: Progress) -> None:
         self.root = root
@@ -105,7 +105,7 @@ class _Folder:
         return DataError(f"{self._archive}: {member!r} {reason}; nothing was unpacked")
 
     def count(self, member: str, total: int | None = None) -> None:
-        """Count a member, of `total` where that is known.
+        """Count a member against the limit, and report progress.
 
         Raises:
             DataError: if it is one too many.
@@ -116,7 +116,7 @@ class _Folder:
         self._progress(self._members, total or self._members + 1, f"unpack {self._archive.name}")
 
     def place(self, member: str, path: str | None = None) -> Path:
-        """Return where a member belongs, or what the link it is points to.
+        """Return the path of a member in the folder, or of the file that a link points to.
 
         Args:
             member: its name.

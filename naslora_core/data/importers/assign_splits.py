@@ -1,4 +1,4 @@
-"""Assign imported images to training, validation and testing: as published, as before, or drawn."""
+"""Assign imported images to splits: as published, as in an earlier import, or drawn."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The interface of importers: a request, what is found for it, and the registry of layouts."""
+"""The interface of importers: the request, the result, and the registry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -61,7 +61,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """What an importer recognised, before anything is copied; the fields of `DatasetCard` mean what they mean there.
+    """What an importer found, before anything is copied; fields named as in `DatasetCard` mean the same.
 
     `notes` tell the user what was left out or decided.
     """

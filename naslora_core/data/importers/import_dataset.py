@@ -1,4 +1,4 @@
-"""Write what an importer found as a dataset: its files, its card, its splits."""
+"""Write what an importer found as a dataset: files, card and splits."""
 
 import shutil
 from collections import Counter

@@ -1,1 +1,1 @@
-"""The arrays that training reads: on disk, as batches, and whether the gate has passed their data."""
+"""Preprocessed arrays for training: shards on disk, batches, and the check that the gate has passed their data."""

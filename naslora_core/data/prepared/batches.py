@@ -25,7 +25,7 @@ class Batch:
     names: tuple[str, ...]
 
     def __getitem__(self, rows: slice) -> "Batch":
-        """Return some of the images with what belongs to them."""
+        """Return the images of some rows with their masks, valid areas and names."""
         return Batch(self.images[rows], self.masks[rows], self.valid[rows], self.names[rows])
 
 
@@ -61,7 +61,7 @@ def make_batch(
 
 
 class ShuffledBatches:
-    """Endless passes over some rows, each in a new order.
+    """An endless iterator of batches over some rows, shuffled again on each pass.
 
     Args:
         data: where the rows lie.
@@ -94,14 +94,14 @@ class ShuffledBatches:
         return -(-len(self._rows) // self._batch_size)
 
     def __next__(self) -> Batch:
-        """Return the next batch of the current pass, or the first of another one."""
+        """Return the next batch of the current pass, or the first of the next pass."""
         if not self._order:
             self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return make_batch(self._data, [self._rows[place] for place in chosen], self._transform, self._device)
 
     def state(self) -> dict[str, Any]:
-        """Return where the passes stand, even in the midst of one."""
+        """Return the position in the current pass and the random state."""
         return {"generator": self._generator.get_state(), "order": self._order}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Allow training only on data that the gate has passed and that has not changed since."""
+"""Check that the gate has passed the data, and that it has not changed since."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PASSED = "passed"
 
 
 def clearance(verdict_file: Path, manifest_file: Path, dataset: Path) -> dict[str, str]:
-    """Check that the gate has passed exactly this data, and return what a trained model records of it.
+    """Check that the gate has passed exactly this data, and return the fingerprints that a trained model records.
 
     Args:
         verdict_file: verdict.json of the gate.

@@ -1,4 +1,4 @@
-"""Preprocessed images and masks as training reads them: memory-mapped arrays, no file is decoded again."""
+"""Open preprocessed images and masks as memory-mapped arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from naslora_core.reading import read_object, require_format
 Item = TypeVar("Item")
 
 MANIFEST_FILE = "manifest.json"
-# A number for how the files are laid out and how the rows are made; another one makes every row anew.
+# The version of the file layout and of how rows are made; a new one makes every row again.
 FORMAT = 2
 
 
@@ -103,7 +103,7 @@ def shard_file(shard: str, kind: str) -> str:
 
 
 def open_shard(folder: Path, shard: str, kind: str, mode: Any = "r") -> np.ndarray:
-    """Map the rows of a shard into memory; raises OSError or ValueError if the file is missing or cut short."""
+    """Memory-map the rows of a shard; raises OSError or ValueError if the file is missing or truncated."""
     path = folder / shard_file(shard, kind)
     try:
         array: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
@@ -138,9 +138,9 @@ def _reason(error: Exception) -> str:
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
-    """Return the first item of each of `count` stretches that are as equal as can be; all items if there are fewer.
+    """Return `count` evenly spaced items, beginning with the first; all items if there are fewer.
 
-    What looks at a few images of many looks at these: nothing is drawn, and every part of the data has its share.
+    Used wherever a few images stand for all: the choice is not random, and covers the whole sequence evenly.
     """
     count = min(count, len(items))
     return [items[place * len(items) // count] for place in range(count)]

@@ -45,13 +45,13 @@ def shard_count(images: int) -> int:
 
 
 def shard_name(split: str, name: str, count: int) -> str:
-    """Return the shard of an image, "train-03": it depends on nothing but its split, its name and `count`."""
+    """Return the shard of an image, "train-03"; it depends only on the split, the name and `count`."""
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % count
     return f"{split}-{number:02d}"
 
 
 class ShardedRows:
-    """Rows of several arrays, in an order of their own; each is read from its file when it is asked for.
+    """Rows from several memory-mapped arrays in a given order; each row is read on access.
 
     Args:
         shards: arrays (n, ...) that differ in n only.

@@ -1,1 +1,1 @@
-"""Preprocess a dataset into arrays of the size SAM sees; what has not changed is taken from the earlier output."""
+"""Preprocess a dataset into arrays of SAM's input size; unchanged rows are taken from the earlier output."""

@@ -1,4 +1,4 @@
-"""Decode pairs of files into padded squares, in as many processes as pay off."""
+"""Decode pairs of files into padded squares, in several processes where that is faster."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -12,7 +12,7 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.geometry.square import fit_into_square, resize
-from naslora_core.parallel import mapping
+from naslora_core.parallel import parallel_map
 
 # Starting a process and importing this file in it takes as long as decoding some thirty images.
 WORTH_A_PROCESS = 32
@@ -42,7 +42,7 @@ def decoder(card: DatasetCard, image_size: int, workers: int) -> AbstractContext
         DataError: as `decode_pair`, or if the system ends a process.
     """
     work = partial(decode_pair, card=card, image_size=image_size)
-    return mapping(work, workers, f"decodes images of '{card.name}'")
+    return parallel_map(work, workers, f"decodes images of '{card.name}'")
 
 
 def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:

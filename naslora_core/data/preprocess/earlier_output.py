@@ -21,7 +21,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class EarlierOutput:
-    """Rows of an earlier output, by what they were made from.
+    """Rows of an earlier output, by the hashes of the files they were made from.
 
     Args:
         folder: the earlier output.
@@ -49,7 +49,7 @@ class EarlierOutput:
         return (height, width), (inner_height, inner_width)
 
     def link_or_copy(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:
-        """Link or copy a shard into `folder` if it holds just these rows, and return whether it does."""
+        """Link or copy a shard into `folder` if it holds exactly these rows, and return whether it does."""
         if self.keys.get(shard) != keys:
             return False
         for name in (shard_file(shard, kind) for kind in KINDS):

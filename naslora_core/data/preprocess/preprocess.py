@@ -73,7 +73,7 @@ def preprocess(
 
 
 def _plan(dataset: Dataset, digests: Mapping[Path, str]) -> dict[str, list[_Row]]:
-    """Give every pair its shard and its place there; raises DataError where a partner is missing."""
+    """Assign every pair a shard and a row in it; raises DataError where a partner is missing."""
     shards: dict[str, list[_Row]] = {}
     counts = Counter(pair.split for pair in dataset.pairs)
     for pair in (pair for split in SPLITS for pair in dataset.of_split(split)):
@@ -86,7 +86,7 @@ def _plan(dataset: Dataset, digests: Mapping[Path, str]) -> dict[str, list[_Row]
 
 
 def _recipe(card: DatasetCard, image_size: int) -> dict[str, Any]:
-    """Return all that decides, beside its two files, what a row looks like."""
+    """Return all that determines a row beside its two files."""
     encoding = card.model_dump(mode="json", include={"classes", "mask_threshold", "mask_values"})
     # Another version may bring another JPEG decoder, and other pixels.
     return {"format": FORMAT, "image_size": image_size, "pillow": PIL.__version__, **encoding}
@@ -138,7 +138,7 @@ def _create(path: Path, shape: tuple[int, ...]) -> np.memmap:
 def _items(
     dataset: Dataset, shards: Mapping[str, Sequence[_Row]], sizes: Mapping[str, Sequence[Sizes]]
 ) -> list[dict[str, Any]]:
-    """Return what the manifest says of every row, ordered by split and name."""
+    """Return the manifest entry of every row, ordered by split and name."""
     items = []
     for shard, rows in shards.items():
         for place, (row, (original, inside)) in enumerate(zip(rows, sizes[shard], strict=True)):

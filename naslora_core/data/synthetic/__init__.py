@@ -1,1 +1,1 @@
-"""Images drawn by the project itself: scenes to pre-train on, and sample domains to adapt to."""
+"""Procedurally generated images: scenes to pre-train on, and sample domains to adapt to."""

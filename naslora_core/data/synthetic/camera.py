@@ -1,4 +1,4 @@
-"""What a camera adds to a scene: lens, light, frame, focus, noise and JPEG."""
+"""Camera effects on a scene: lens distortion, light, frame, focus, noise and JPEG."""
 
 import io
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Things in a scene that are not objects: specks under them, writing and reflections over them."""
+"""Distractors in a scene that are not objects: specks below them, writing and reflections above them."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -38,7 +38,7 @@ def write_lines(rng: np.random.Generator, image: FloatArray) -> None:
 
 
 def sprinkle_reflections(rng: np.random.Generator, image: FloatArray, gloss: float) -> None:
-    """Put small bright spots anywhere on the image, in place: a wet surface under a lamp."""
+    """Paint small bright reflections, as of a wet surface under a lamp, anywhere on the image, in place."""
     side = image.shape[0]
     canvas = Image.new("L", (side, side))
     pen = ImageDraw.Draw(canvas)

@@ -1,4 +1,4 @@
-"""Sample domains written as datasets, so that the pipeline can be tried before there is any data."""
+"""Write sample domains as datasets, to try the pipeline without own data."""
 
 import zlib
 from pathlib import Path

@@ -34,7 +34,7 @@ class TextureBank:
 
 @lru_cache(maxsize=2)
 def texture_bank(seed: int) -> TextureBank:
-    """Return the bank of a seed; drawing one takes a second, so it is kept for the next generator of that seed."""
+    """Return the texture bank of a seed, cached because drawing one takes a second."""
     return TextureBank(np.random.default_rng([seed, 0]))
 
 

@@ -1,4 +1,4 @@
-"""Metrics of outlines, which the size of an object cannot hide: HD95 and boundary IoU, and the geometry they share."""
+"""Boundary metrics: HD95 and boundary IoU, which do not depend on the area of an object, and their geometry."""
 
 import math
 
@@ -69,7 +69,7 @@ def boundary_iou(comparison: Comparison) -> float:
 
 
 def _band(mask: np.ndarray, width_px: int) -> np.ndarray:
-    """Return the pixels of a mask that are at most so many steps from a pixel outside it."""
+    """Return the pixels of a mask within a number of steps of a pixel outside it."""
     depth = steps_to(np.pad(~mask, 1, constant_values=True))[1:-1, 1:-1]
     return mask & (depth <= width_px)
 
@@ -87,7 +87,7 @@ def bounding_box(mask: np.ndarray, margin_px: int = 0) -> tuple[slice, slice]:
 
 
 def steps_to(mask: np.ndarray) -> np.ndarray:
-    """Return how many steps, straight or diagonal, every pixel is from the nearest pixel of a mask.
+    """Return the chessboard distance from every pixel to the nearest pixel of a mask.
 
     This is the chessboard distance: n rounds of dilating the mask by a 3 x 3 square reach what is within n steps.
 
@@ -101,7 +101,7 @@ def steps_to(mask: np.ndarray) -> np.ndarray:
 
 
 def pixels_to(mask: np.ndarray) -> np.ndarray:
-    """Return the distance, in pixels, from every pixel to the nearest pixel of a mask.
+    """Return the Euclidean distance, in pixels, from every pixel to the nearest pixel of a mask.
 
     Args:
         mask: (H, W) bool, not empty.

@@ -12,7 +12,7 @@ Measure = TypeVar("Measure")
 
 @dataclass(frozen=True)
 class Metric(Generic[Measure]):
-    """A number that says how good predictions are.
+    """A metric: its title, direction, definition and measure.
 
     Args:
         title: how tables call it; of a set metric it says "of the set", where there is one per image of the same name.
@@ -28,7 +28,7 @@ class Metric(Generic[Measure]):
 
 
 class MetricRegistry(Registry[Metric[Measure]]):
-    """Metrics by name, each registered by a decorator of what measures it."""
+    """A registry of metrics, whose decorator takes their title, direction and definition."""
 
     def define(
         self, name: str, title: str, definition: str, higher_is_better: bool = True

@@ -1,4 +1,4 @@
-"""Metrics of shared pixels: Dice, IoU, precision, recall and BER.
+"""Overlap metrics: Dice, IoU, precision, recall and BER.
 
 All are of the foreground alone, 0..1, and aggregated as the mean over images; the same counts pooled over a whole set
 are set metrics.
@@ -44,7 +44,7 @@ def iou(comparison: Comparison) -> float:
     definition="Share of the predicted pixels that are true; 1 if both are empty, 0 if one is.",
 )
 def precision(comparison: Comparison) -> float:
-    """Return |P and T| / |P|, how much of what was marked is right.
+    """Return |P and T| / |P|, the share of predicted pixels that are right.
 
     Two empty masks score 1, and an empty prediction of an object 0: it found nothing that could be right.
     """
@@ -57,7 +57,7 @@ def precision(comparison: Comparison) -> float:
     definition="Share of the true pixels that were predicted; 1 if both are empty, 0 if one is.",
 )
 def recall(comparison: Comparison) -> float:
-    """Return |P and T| / |T|, how much of what is there was marked; also called sensitivity.
+    """Return |P and T| / |T|, the share of true pixels that are predicted; also called sensitivity.
 
     Two empty masks score 1. A false alarm where there is nothing scores 0, as by Dice and IoU: it has no recall, and
     to leave the image out would make the mean one over other images than those of the rest of the table.

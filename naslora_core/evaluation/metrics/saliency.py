@@ -1,6 +1,6 @@
 """Metrics of the salient-object literature: MAE, S-measure, E-measure and weighted F.
 
-All look at the probabilities as `Comparison.stretched` prepares them, and are aggregated as the mean over images.
+All use the probabilities as `Comparison.stretched` prepares them, and are aggregated as the mean over images.
 """
 
 from weakref import WeakKeyDictionary
@@ -24,7 +24,7 @@ _weighted: "WeakKeyDictionary[Comparison, tuple[float, ...]]" = WeakKeyDictionar
     higher_is_better=False,
 )
 def mae(comparison: Comparison) -> float:
-    """Return mean |stretched probability - truth|, 0..1, lower is better; looks at the probabilities alone.
+    """Return mean |stretched probability - truth|, 0..1, lower is better; uses the probabilities alone.
 
     Two empty masks score the mean probability, 0 for a prediction of zeros.
     """
@@ -32,7 +32,7 @@ def mae(comparison: Comparison) -> float:
 
 
 class _BorderSafeSmeasure(Smeasure):
-    """PySODMetrics' S-measure, defined also where the object lies at the last row or column.
+    """PySODMetrics' S-measure, also defined where the object touches the last row or column.
 
     There a quadrant has no pixels and no weight, but its score is 0/0 upstream, and 0 * NaN is NaN.
     """
@@ -50,7 +50,7 @@ class _BorderSafeSmeasure(Smeasure):
 def s_measure(comparison: Comparison) -> float:
     """Return 0.5 * object similarity + 0.5 * region similarity, 0..1 (Fan et al., ICCV 2017).
 
-    It looks at the probabilities alone. Two empty masks score 1 - mean(probability), which is 1 for a prediction of
+    It uses the probabilities alone. Two empty masks score 1 - mean(probability), which is 1 for a prediction of
     zeros. It is S-alpha of the Conv-LoRA tables (alpha = 0.5).
     """
     measure = _BorderSafeSmeasure(alpha=0.5)
@@ -66,7 +66,7 @@ def s_measure(comparison: Comparison) -> float:
     "a little less than 1, and two empty masks about 0.996.",
 )
 def e_measure(comparison: Comparison) -> float:
-    """Return the mean of the E-measure curve, 0..1 (Fan et al., IJCAI 2018); looks at the probabilities alone.
+    """Return the mean of the E-measure curve, 0..1 (Fan et al., IJCAI 2018); uses the probabilities alone.
 
     It is agreement by pixel and as a whole. Two empty masks of N pixels score 255/256 * N / (N - 1), as the measure
     divides by N - 1. It is the E-phi of the Conv-LoRA tables.
@@ -111,7 +111,7 @@ def _weighted_f(comparison: Comparison) -> tuple[float, ...]:
 
 
 def _measure_weighted_f(comparison: Comparison) -> tuple[float, ...]:
-    """Return precision and recall that tell near misses from far (Margolin et al., CVPR 2014), by `_BETAS_SQUARED`."""
+    """Return the weighted F-measure for each of `_BETAS_SQUARED` (Margolin et al., CVPR 2014)."""
     prediction, truth = comparison.stretched, comparison.truth
     if not truth.any():
         # Upstream gives 0 even to a perfect empty prediction.

@@ -1,4 +1,4 @@
-"""The found architecture: which primitive weighs how much in which layer."""
+"""The found architecture as a heat map of the weights: layers by primitives."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The found cells as diagrams: the operations between the two matrices of every adapter."""
+"""Diagrams of the found cells: the operations between the two matrices of every adapter."""
 
 from collections.abc import Sequence
 
@@ -72,7 +72,7 @@ def _draw_cell(axes: Axes, layer: Layer, space: Sequence[str], top: float) -> No
 
 
 def _ends(layer: Layer) -> tuple[str, str]:
-    """Return what a cell, or one edge of a larger one, leads from and to."""
+    """Return the labels of both ends of a cell, or of one edge of a larger cell."""
     _, _, edge = layer.name.partition(":")
     if not edge:
         return "$W_e$", "$W_d$"

@@ -65,7 +65,7 @@ def _draw_layer(axes: Axes, weights: pd.DataFrame, looks: dict[str, Look], kept_
 
 
 def _looks(space: Sequence[str], alphas: pd.DataFrame) -> dict[str, Look]:
-    """Give the primitives that lead on average in the end a colour of their own, the others shades of one."""
+    """Give the primitives with the largest final mean weight a colour of their own, the others shades of one."""
     last = alphas[alphas["epoch"] == alphas["epoch"].max()].groupby("primitive")["weight"].mean()
     leaders = sorted(space, key=lambda name: -last[name])
     looks: dict[str, Look] = {}

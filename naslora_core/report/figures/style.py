@@ -1,4 +1,4 @@
-"""One look for all charts: palette, canvas, and how they are written."""
+"""The common style of all charts: palette, canvas, and output as PNG and SVG."""
 
 import io
 import re

@@ -1,1 +1,1 @@
-"""`naslora data`: import, look at, divide, put aside, compare and pack data."""
+"""`naslora data`: import, show, split, quarantine, compare and pack data."""

@@ -1,4 +1,4 @@
-"""`naslora data`: every command on the images and masks themselves, each in a file of its own."""
+"""`naslora data`: registers the commands on images and masks, each in a file of its own."""
 
 import typer
 

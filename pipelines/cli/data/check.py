@@ -1,4 +1,4 @@
-"""`naslora data check`: the gate's verdict, without changing anything."""
+"""`naslora data check`: run the gate without changing anything."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""What the data commands share: where the domains lie, and a domain in one line."""
+"""Shared by the data commands: the folders of domains, and a domain's counts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

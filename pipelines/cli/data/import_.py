@@ -1,4 +1,4 @@
-"""`naslora data import`: bring in images and masks from a folder or an archive."""
+"""`naslora data import`: import images and masks from a folder or an archive."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ AUTO = "auto"
 
 
 class ImportCommand(TyperCommand):
-    """The command, with a help that lists the layouts; to load them takes time that other commands need not spend."""
+    """The command class, whose help lists the layouts; they are loaded for this help only, to keep others fast."""
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the help, and a line for each layout."""
@@ -108,7 +108,7 @@ def import_(
         found = importer(request)
         dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress())
     typer.echo(f"{target}: {counts(dataset)}")
-    _tell(dataset, found, place)
+    _print_notes(dataset, found, place)
     if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
         typer.echo(f"params.yaml: '{domain}' added to domains")
     typer.echo(f"Next: naslora data check {domain}, then naslora run --domain {domain}")
@@ -116,7 +116,7 @@ def import_(
 
 @contextmanager
 def _opened(place: Path) -> Iterator[Path]:
-    """Yield the folder itself, or one with what the archive holds."""
+    """Yield the folder itself, or a temporary folder with the unpacked archive."""
     from naslora_core.data.importers.archive import is_archive, unpacked
     from stages.runner import ConsoleProgress
 
@@ -130,7 +130,7 @@ def _opened(place: Path) -> Iterator[Path]:
 def _place(
     layout: str, source: str | None, images: Path | None, masks: Path | None, pairs: Path | None
 ) -> tuple[Path, str | None]:
-    """Return where to look, and the name of the domain if the arguments give it."""
+    """Return the path to import, and the name of the domain if the arguments give it."""
     if (images is None) != (masks is None):
         raise ConfigError("--images and --masks belong together; give both, or the folder that holds both")
     if images is not None:
@@ -156,8 +156,8 @@ def _domain_name(chosen: str, place: Path) -> str:
     return domain
 
 
-def _tell(dataset: "Dataset", found: "Found", place: Path) -> None:
-    """Say what was decided, left out or missing."""
+def _print_notes(dataset: "Dataset", found: "Found", place: Path) -> None:
+    """Print what the importer decided, left out or did not find."""
     from naslora_core.data.curation.quarantine_record import read_quarantine
     from naslora_core.data.dataset.splits import SPLITS
     from naslora_core.data.importers import missing_splits

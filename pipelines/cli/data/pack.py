@@ -1,4 +1,4 @@
-"""`naslora data pack` and `unpack`: many small files in few large ones, for quick versions."""
+"""`naslora data pack` and `unpack`: store a domain as few tar shards, and back."""
 
 from typing import Annotated
 

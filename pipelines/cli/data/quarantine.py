@@ -1,4 +1,4 @@
-"""`naslora data quarantine` and `restore`: set pairs aside, and bring them back."""
+"""`naslora data quarantine` and `restore`: move pairs out of the data, and back."""
 
 from typing import TYPE_CHECKING, Annotated
 

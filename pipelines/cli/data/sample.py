@@ -1,4 +1,4 @@
-"""`naslora data sample`: drawn images with masks, to try everything on."""
+"""`naslora data sample`: generate sample domains to try the pipeline on."""
 
 from pathlib import Path
 from typing import Annotated

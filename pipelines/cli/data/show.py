@@ -1,4 +1,4 @@
-"""`naslora data list` and `show`: what there is, in numbers and as a picture."""
+"""`naslora data list` and `show`: describe domains in numbers and as a contact sheet."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +71,7 @@ def show(
 
 
 def _lines(description: "Description") -> list[str]:
-    """Return the description as a person reads it."""
+    """Return the description as lines of text."""
     pairs, groups = description.pairs, description.groups
     grouped = sum(groups.values()) < sum(pairs.values())
     lines = [f"{description.name}: {description.title}", f"  pairs      {_row(pairs)}"]
@@ -94,7 +94,7 @@ def _lines(description: "Description") -> list[str]:
 
 
 def class_lines(classes: "dict[str, dict[str, ClassShare]]", pairs: dict[str, int]) -> list[str]:
-    """Return one line a class: in each split, how much of the images it covers and in how many it occurs."""
+    """Return one line per class: its share of the pixels and the number of images with it, by split."""
     lines = []
     for name, of_split in classes.items():
         parts = [f"{split} {one.mean_share:.2%} in {one.images} of {pairs[split]}" for split, one in of_split.items()]

@@ -1,4 +1,4 @@
-"""`naslora data split`: divide a domain anew, and say what came out."""
+"""`naslora data split`: split a domain again, and show the result."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +62,7 @@ def _changed(
     stratify: bool | None,
     group_pattern: str | None,
 ) -> "SplitRule":
-    """Return a rule of random draws with what was asked for, and the rest as it was."""
+    """Return a random split rule with the requested changes, and the rest unchanged."""
     from pydantic import ValidationError
 
     from naslora_core.data.dataset.card import SplitRule
@@ -72,7 +72,7 @@ def _changed(
     test = rule.test if test is None else test
     if (train := round(1 - validation - test, 4)) <= 0:
         raise ConfigError(f"--validation {validation:g} and --test {test:g} leave none to train on; lower one of them")
-    wish = rule.stratify is not None if stratify is None else stratify
+    is_stratified = rule.stratify is not None if stratify is None else stratify
     try:
         return SplitRule(
             kind="random",
@@ -80,7 +80,7 @@ def _changed(
             train=train,
             validation=validation,
             test=test,
-            stratify="foreground" if wish else None,
+            stratify="foreground" if is_stratified else None,
             group_pattern=(rule.group_pattern if group_pattern is None else group_pattern) or None,
         )
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`naslora data diff` and `log`: versions of the data, as commits of data.dvc name them."""
+"""`naslora data diff` and `log`: versions of the data, by the commits of data.dvc."""
 
 import json
 from dataclasses import asdict
@@ -94,7 +94,7 @@ def log(domain: Annotated[str, typer.Argument(help="Which domain.")], as_json: J
 
 
 def _models(root: Path, domain: str) -> dict[str, str]:
-    """Return the fingerprint of the data that the trained adapter and the model in service know of, "" for none."""
+    """Return the data fingerprints of the trained adapter and of the model in service, "" for none."""
     files = {
         "trained adapter": root / "artifacts" / "search_train" / domain / "adapter.json",
         "model in service": root / "serving" / domain / "model.json",
@@ -105,7 +105,7 @@ def _models(root: Path, domain: str) -> dict[str, str]:
 
 
 def _lines(changes: "Changes", limit: int) -> list[str]:
-    """Return the changes as a person reads them, each kind on a line."""
+    """Return the changes as text, one line per kind."""
 
     def named(names: list[str]) -> str:
         shown = names[:limit] if limit else names

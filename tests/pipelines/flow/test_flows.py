@@ -183,17 +183,17 @@ def test_a_change_counts_once_it_has_come_to_rest(tmp_path):
     image = tmp_path / "data" / "leaf" / "1.png"
     image.write_bytes(b"one")
     watcher = Watcher(tmp_path)
-    assert watcher.look() is None
-    first = watcher.look()
+    assert watcher.poll() is None
+    first = watcher.poll()
     assert first
     watcher.mark_reported(first)
-    assert watcher.look() is None
+    assert watcher.poll() is None
     image.write_bytes(b"other")
-    assert watcher.look() is None
-    assert watcher.look() not in (None, first)
-    # Nobody looked for a while, and what was seen is not forgotten.
+    assert watcher.poll() is None
+    assert watcher.poll() not in (None, first)
+    # A change while nothing was watching is found.
     fresh = Watcher(tmp_path)
-    assert (fresh.look(), fresh.look() is not None) == (None, True)
+    assert (fresh.poll(), fresh.poll() is not None) == (None, True)
 
 
 def test_only_storage_and_network_are_tried_again():

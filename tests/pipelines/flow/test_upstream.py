@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.flow.upstream import take_over_upstream
+from pipelines.flow.upstream import pull_upstream
 from pipelines.run.lock import exclusive
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -47,25 +47,25 @@ def two_people(tmp_path: Path) -> tuple[Path, Path]:
 def test_what_others_pushed_is_fetched_once_and_never_over_a_run_or_own_commits(two_people):
     theirs, ours = two_people
     said: list[str] = []
-    assert not take_over_upstream(ours, said.append)
+    assert not pull_upstream(ours, said.append)
     assert said == []
 
     commit_data(theirs, "second")
     sh(theirs, "git", "push", "--quiet")
     with exclusive(ours, 0, print):
-        assert not take_over_upstream(ours, said.append)
+        assert not pull_upstream(ours, said.append)
     assert "the project is busy" in said.pop()
     assert (ours / "data" / "leaf.txt").read_text() == "first"
-    assert take_over_upstream(ours, said.append)
+    assert pull_upstream(ours, said.append)
     assert (ours / "data" / "leaf.txt").read_text() == "second"
     assert "taken over" in said.pop()
-    assert not take_over_upstream(ours, said.append)
+    assert not pull_upstream(ours, said.append)
 
     commit_data(theirs, "third")
     sh(theirs, "git", "push", "--quiet")
     (ours / "note").write_text("ours")
     sh(ours, "git", "add", "note")
     sh(ours, "git", *AUTHOR, "commit", "--quiet", "-m", "ours")
-    assert not take_over_upstream(ours, said.append)
+    assert not pull_upstream(ours, said.append)
     assert "git merge failed" in said.pop()
     assert (ours / "data" / "leaf.txt").read_text() == "second"

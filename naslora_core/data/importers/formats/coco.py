@@ -31,8 +31,8 @@ def find_coco(request: ImportRequest) -> Found:
     files = _coco_files(root)
     splits = {file: split_from_path(file.relative_to(root)) for file in files}
     if len(files) > 1 and None in splits.values():
-        told = ", ".join(str(file.relative_to(root)) for file, split in splits.items() if split is None)
-        raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {told}")
+        unclear = ", ".join(str(file.relative_to(root)) for file, split in splits.items() if split is None)
+        raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {unclear}")
     contents = {file: read_coco(file) for file in files}
     names = _category_names(contents)
     outlined = [entry for content in contents.values() for entry in content["annotations"] if has_outline(entry)]

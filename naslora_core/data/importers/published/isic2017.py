@@ -19,7 +19,7 @@ FOLDERS = tuple(
 
 
 def find_isic2017(request: ImportRequest) -> Found:
-    """Pair the lesions with their outlines, in the split of the challenge."""
+    """Pair the images with their lesion masks, in the split of the challenge."""
     return Found(
         sources=pair_files(
             request.folder, FOLDERS, "_segmentation", is_image=lambda name: not name.endswith("_superpixels")

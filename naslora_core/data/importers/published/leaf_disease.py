@@ -19,7 +19,7 @@ _PLACES = ("data/data", "data")
 
 
 def find_leaf_disease(request: ImportRequest) -> Found:
-    """Pair the leaves with the masks of their spots, without the augmented copies."""
+    """Pair the photographs with the masks of diseased spots, without the augmented copies."""
     place = next(place for place in _PLACES if _is_root_at(request.folder, place))
     augmented = (request.folder / "aug_data").is_dir()
     return Found(

@@ -24,7 +24,7 @@ LEAST_SHOWN = 0.5
 
 
 def find_roads(request: ImportRequest) -> Found:
-    """Pair the scenes with their roads; with `tile_px`, cut them, and leave out tiles that are mostly white.
+    """Pair the images with their road masks; with `tile_px`, cut tiles and leave out those that are mostly white.
 
     Raises:
         DataError: if a scene that is to be cut cannot be read.

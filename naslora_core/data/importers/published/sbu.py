@@ -17,7 +17,7 @@ TRAIN, TEST = "SBUTrain4KRecoveredSmall", "SBU-Test"
 
 
 def find_sbu(request: ImportRequest) -> Found:
-    """Pair the photographs with their shadows."""
+    """Pair the photographs with their shadow masks."""
     folders = [
         FolderPair(split, str(Path(name, "ShadowImages")), str(Path(name, "ShadowMasks")))
         for split, name in (("train", TRAIN), ("test", TEST))

@@ -1,4 +1,4 @@
-"""Read the option --class: names of classes, with the mask values or colours that mean them."""
+"""Read the option --class: names of classes, and their mask values or colours."""
 
 import re
 from collections.abc import Sequence

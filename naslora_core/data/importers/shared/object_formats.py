@@ -33,7 +33,7 @@ def choose_classes(wanted: Mapping[str, tuple[object, ...]], known: Sequence[str
 
 
 def split_from_path(path: Path) -> str | None:
-    """Return the split that a file's name has as a word, or else one of its folders; None if there is none or several.
+    """Return the split named in a file's name, or else in one of its folders; None if there is none or several.
 
     Digits do not matter: instances_train2017.json is for training.
     """

@@ -1,4 +1,4 @@
-"""A CSV file that says which image belongs to which mask, and if known, in which split and group they are."""
+"""Read a CSV file of image and mask pairs, optionally with their split and group."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Paint outlines of objects into masks of class ids, and write those as PNG files with a palette."""
+"""Rasterise outlines of objects into masks of class ids, and write them as PNG files with a palette."""
 
 import colorsys
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ FARTHEST = 10
 
 @dataclass(frozen=True)
 class Region:
-    """One object of a class; a `crowd` was outlined roughly and is covered by all other objects.
+    """One object of a class; a `crowd` is a rough outline that lies below all other objects.
 
     `counts`: lengths of runs of pixels that are not, are, are not, … of the object, column after column.
     """
@@ -58,7 +58,7 @@ def polygons_to_counts(polygons: list[list[float]], height: int, width: int) -> 
 
 
 def checked_counts(counts: list[int] | str, height: int, width: int) -> list[int]:
-    """Return runs from what COCO writes, numbers or a string.
+    """Return checked run lengths of a COCO annotation, given as numbers or as a compressed string.
 
     Raises:
         ValueError: if they do not cover the image exactly.

@@ -1,4 +1,4 @@
-"""Cut large scenes into square tiles, each read only when it is written."""
+"""Cut large images into square tiles, each read only when it is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from naslora_core.geometry.tiling import tile_starts
 
 @dataclass(frozen=True)
 class ImageTile:
-    """A piece of an image, (S, S, 3) uint8 RGB, or less where the image is smaller than S."""
+    """A tile of an image, (S, S, 3) uint8 RGB, or smaller where the image is smaller than S."""
 
     path: Path
     top: int
@@ -21,13 +21,13 @@ class ImageTile:
     side: int
 
     def __call__(self) -> np.ndarray:
-        """Read the scene, unless the last tile was of the same, and cut the piece out."""
+        """Read the scene, unless the last tile was from the same one, and crop the tile."""
         return _last_image(self.path)[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
 @dataclass(frozen=True)
 class MaskTile:
-    """A piece of a mask of one class, (S, S) uint8 of 0 and 1, or less where the mask is smaller than S."""
+    """A tile of a mask of one class, (S, S) uint8 of 0 and 1, or smaller where the mask is smaller than S."""
 
     path: Path
     threshold: int
@@ -36,7 +36,7 @@ class MaskTile:
     side: int
 
     def __call__(self) -> np.ndarray:
-        """Read the mask, unless the last tile was of the same, and cut the piece out."""
+        """Read the mask, unless the last tile was from the same one, and crop the tile."""
         ids = _last_mask(self.path, self.threshold)
         return ids[self.top : self.top + self.side, self.left : self.left + self.side]
 

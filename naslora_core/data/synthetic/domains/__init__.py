@@ -1,4 +1,4 @@
-"""Sample domains: small drawn datasets with the difficulties of real ones. A new one is one file, imported here."""
+"""Sample domains: small generated datasets. To add one, write its file and import it here."""
 
 from naslora_core.data.synthetic.domains import leaf_lesions, mucosa_polyps, surface_cracks
 from naslora_core.data.synthetic.domains.base import SAMPLE_DOMAINS, SampleDomain

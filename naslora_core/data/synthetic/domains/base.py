@@ -12,7 +12,7 @@ Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class SampleDomain:
-    """A drawn dataset.
+    """A generated dataset.
 
     `draw` returns (H, W, 3) uint8 RGB and (H, W) uint8 0/1, the same for the same generator; sizes vary.
     """

@@ -1,11 +1,11 @@
-"""docs/architecture.md shows the house as it stands: what it names is there, and what is there it names."""
+"""docs/architecture.md agrees with the code: its paths exist, and it lists every package."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.project.test_dependencies import CORE_ROOMS, GROUND, ROOMS, ROOT
+from tests.project.test_dependencies import CORE_IMPORTS, PIPELINE_IMPORTS, ROOT, SHARED
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PATHS = sorted({word for word in re.findall(r"`([^` ]+)`", PAGE) if re.search(r"\w/|\.py$", word) and "…" not in word})
@@ -41,22 +41,23 @@ def names(cell: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "rooms"), [("| room of `naslora_core/` |", CORE_ROOMS), ("| room of `pipelines/` |", ROOMS)]
+    ("heading", "packages"),
+    [("| package of `naslora_core/` |", CORE_IMPORTS), ("| package of `pipelines/` |", PIPELINE_IMPORTS)],
 )
-def test_the_page_shows_the_walls_that_the_imports_are_held_to(heading, rooms):
-    shown = {room: cell for first, cell in rows(heading).items() for room in names(first)}
-    assert set(shown) | {"json_document"} == set(rooms) | {"json_document"}
-    for room, cell in shown.items():
-        allowed = set(rooms[room]) - {"json_document"}
+def test_the_page_shows_the_import_rules_that_are_tested(heading, packages):
+    shown = {package: cell for first, cell in rows(heading).items() for package in names(first)}
+    assert set(shown) | {"json_document"} == set(packages) | {"json_document"}
+    for package, cell in shown.items():
+        allowed = set(packages[package]) - {"json_document"}
         if "all of them" in cell:
-            assert allowed == set(rooms) - {room, "json_document"}
+            assert allowed == set(packages) - {package, "json_document"}
             continue
-        assert {name if name in rooms else name.rpartition("/")[0] for name in names(cell)} == allowed, room
+        assert {name if name in packages else name.rpartition("/")[0] for name in names(cell)} == allowed, package
 
 
-def test_the_page_names_the_ground_floor():
-    assert names(PAGE.split("Everything may import the ground floor")[1].split("one file each")[0]) >= GROUND
-    assert {path.stem for path in Path(ROOT, "naslora_core").glob("*.py")} - {"__init__"} == GROUND | {
+def test_the_page_names_the_shared_modules():
+    assert names(PAGE.split("Everything may import the shared modules")[1].split("one file each")[0]) >= SHARED
+    assert {path.stem for path in Path(ROOT, "naslora_core").glob("*.py")} - {"__init__"} == SHARED | {
         "predict",
         "validation",
     }

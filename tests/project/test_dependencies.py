@@ -39,8 +39,8 @@ HOMES = {
     "torch.utils.tensorboard": ("stages/curves",),
     "rich": ("stages/console",),
 }
-# Which rooms of pipelines/ a room may import from. There is no circle.
-ROOMS: dict[str, tuple[str, ...]] = {
+# Which packages of pipelines/ a package may import from. There is no circle.
+PIPELINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "json_document": (),
     "dvc": (),
     "models": ("dvc",),
@@ -51,9 +51,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "bench": (),
     "cli": ("bench", "dvc", "flow", "json_document", "models", "predict", "run", "serve"),
 }
-# The same for the core; all may import the ground floor, which lies loose in naslora_core/.
-GROUND = {"config", "errors", "files", "parallel", "progress", "reading", "registry", "telemetry", "timing"}
-CORE_ROOMS: dict[str, tuple[str, ...]] = {
+# The same for the core; all may import the shared modules, single files in naslora_core/.
+SHARED = {"config", "errors", "files", "parallel", "progress", "reading", "registry", "telemetry", "timing"}
+CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "geometry": (),
     "ops": (),
     "cell": ("ops",),
@@ -128,20 +128,20 @@ def test_stages_meet_in_files_only(file):
     }
 
 
-def room(name: str) -> str:
-    """The room that a file or a module of pipelines lies in."""
+def pipeline_package(name: str) -> str:
+    """The package that a file or a module of pipelines lies in."""
     return Path(name.replace(".py", "").replace(".", "/")).parts[1]
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith("pipelines/") and "/__init__" not in file])
-def test_rooms_of_the_pipelines_import_from_few_others(file):
-    own = room(file)
-    others = {room(name) for name in imported(ROOT / file) if within(name, "pipelines")} - {own}
-    assert others <= set(ROOMS[own])
+def test_packages_of_the_pipelines_import_from_few_others(file):
+    own = pipeline_package(file)
+    others = {pipeline_package(name) for name in imported(ROOT / file) if within(name, "pipelines")} - {own}
+    assert others <= set(PIPELINE_IMPORTS[own])
 
 
-def core_room(name: str) -> str:
-    """The room that a module of naslora_core lies in: a folder, one of data's folders, or a file by itself."""
+def core_package(name: str) -> str:
+    """The package that a module of naslora_core lies in: a folder, one of data's folders, or a file by itself."""
     parts = name.split(".")[1:]
     return "/".join(parts[: 2 if parts[0] == "data" else 1])
 
@@ -149,20 +149,20 @@ def core_room(name: str) -> str:
 @pytest.mark.parametrize(
     "file", [file for file in FILES if file.startswith("naslora_core/") and not file.endswith("/__init__.py")]
 )
-def test_rooms_of_the_core_import_from_few_others(file):
-    own = core_room(file.removesuffix(".py").replace("/", "."))
+def test_packages_of_the_core_import_from_few_others(file):
+    own = core_package(file.removesuffix(".py").replace("/", "."))
     names = {name for name in imported(ROOT / file) if within(name, "naslora_core") and name.count(".") > 1}
-    others = {core_room(name) for name in names} - {own} - GROUND
-    assert others <= set(CORE_ROOMS.get(own, ()))
-    assert own in CORE_ROOMS or own in GROUND
+    others = {core_package(name) for name in names} - {own} - SHARED
+    assert others <= set(CORE_IMPORTS.get(own, ()))
+    assert own in CORE_IMPORTS or own in SHARED
 
 
-@pytest.mark.parametrize("rooms", [ROOMS, CORE_ROOMS])
-def test_the_rooms_have_no_circle(rooms):
+@pytest.mark.parametrize("packages", [PIPELINE_IMPORTS, CORE_IMPORTS])
+def test_the_packages_have_no_circle(packages):
     done: set[str] = set()
-    while ready := {name for name, below in rooms.items() if name not in done and set(below) <= done}:
+    while ready := {name for name, below in packages.items() if name not in done and set(below) <= done}:
         done |= ready
-    assert done == set(rooms)
+    assert done == set(packages)
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.startswith(TRAINING_FREE)])

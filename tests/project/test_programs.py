@@ -1,4 +1,4 @@
-"""Other programs: dvc and git are called in one room, so that what they print and how they fail is known there."""
+"""Other programs: dvc and git are called in one package, so that what they print and how they fail is known there."""
 
 import ast
 

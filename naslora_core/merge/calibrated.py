@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
-from naslora_core.data.prepared.batches import make_batch
-from naslora_core.data.prepared.prepared import PreparedData, evenly_spaced
+from naslora_core.data.prepared.batches import make_batch, spread_rows
+from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
 from naslora_core.merge.moments import Moments, input_of
@@ -46,7 +46,7 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
     """
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
     adapters = low_rank_adapters(merged, "calibrated")
-    batches = _Batches(training, spread(len(training), count), merged.device)
+    batches = _Batches(training, spread_rows(range(len(training)), count, _BATCH_SIZE), merged.device)
     factors = {}
     for done, (name, adapter) in enumerate(adapters.items()):
         moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
@@ -72,12 +72,6 @@ class _Batches:
     def __iter__(self) -> Iterator[Tensor]:
         for rows in self._rows:
             yield make_batch(self._data, rows).images.to(self._device)
-
-
-def spread(available: int, count: int) -> list[list[int]]:
-    """Return batches of `count` rows evenly spaced over `available` ones."""
-    rows = evenly_spaced(range(available), count)
-    return [rows[start : start + _BATCH_SIZE] for start in range(0, len(rows), _BATCH_SIZE)]
 
 
 def _centre(adapter: LowRankAdapter) -> Tensor:

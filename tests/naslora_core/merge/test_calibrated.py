@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from naslora_core.adapted.state import find_adapters
+from naslora_core.data.prepared.batches import spread_rows
 from naslora_core.merge import calibrated
-from naslora_core.merge.calibrated import calibrate, refit_neck, spread
+from naslora_core.merge.calibrated import calibrate, refit_neck
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.merge.moments import Moments, input_of
@@ -41,9 +42,9 @@ def test_where_the_tokens_say_nothing_the_prior_stays():
 
 
 def test_calibration_rows_are_evenly_spaced_and_none_twice():
-    assert spread(100, 4) == [[0, 25, 50, 75]]
-    assert sum(spread(10, 99), []) == list(range(10))
-    assert [len(rows) for rows in spread(1000, 20)] == [8, 8, 4]
+    assert spread_rows(range(100), 4, 8) == [[0, 25, 50, 75]]
+    assert sum(spread_rows(range(10), 99, 8), []) == list(range(10))
+    assert [len(rows) for rows in spread_rows(range(1000), 20, 8)] == [8, 8, 4]
 
 
 def tokens(model, name, prepared):

@@ -78,7 +78,8 @@ def ordered_metrics(summary: dict[str, Any]) -> dict[str, Any]:
 def _charts(results: Results, threshold: float) -> Iterator[tuple[str, Figure]]:
     kept = results.training["best_epoch"]
     yield "per_image", draw_per_image(_dice_by_model(results.per_image))
-    yield "calibration", draw_calibration(results.thresholds, results.calibration, threshold)
+    # The name of the file in published reports.
+    yield "trust", draw_calibration(results.thresholds, results.calibration, threshold)
     yield "learning", draw_learning(results.history, kept)
     if results.layers:
         yield "cells", draw_cells(results.layers, results.space)

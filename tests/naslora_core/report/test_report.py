@@ -125,8 +125,8 @@ def test_the_same_results_give_the_same_bytes(site: Site, params: Params, tmp_pa
     write_report(tmp_path / "again", read_all(site.folders), params)
     files = sorted(path.name for path in site.out.iterdir())
     charts = {
-        "leaf": ("architecture", "calibration", "cells", "layers", "learning", "per_image", "trajectory"),
-        "polyp": ("calibration", "learning", "per_image"),
+        "leaf": ("architecture", "cells", "layers", "learning", "per_image", "trajectory", "trust"),
+        "polyp": ("learning", "per_image", "trust"),
     }
     pictures = [f"{domain}_{chart}.png" for domain, names in charts.items() for chart in names]
     assert files == sorted(["index.html", *pictures])

@@ -103,14 +103,8 @@ class AlternatingPhases:
             make_weight_optimizer(segmenter.sam, adapters.values(), train),
             partial(weight_rate, total_steps=self._planned_weight_steps, warmup_steps=train.warmup_steps),
         )
-        self._arch = (
-            None
-            if arch_optimizer is None
-            else ScheduledOptimizer(
-                arch_optimizer,
-                partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule),
-            )
-        )
+        schedule = partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule)
+        self._arch = ScheduledOptimizer(arch_optimizer, schedule) if arch_optimizer else None
         self._callbacks = callbacks_of(adapters.values())
         for callback in self._callbacks:
             callback.plan(self._planned_weight_steps)

@@ -19,11 +19,11 @@ from naslora_core.bench.table import Table, Training, trainings_of
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
-from naslora_core.files import file_sha256, write_json
+from naslora_core.files import write_json
 from naslora_core.progress import Progress, silent
 from naslora_core.reading import read_model
 from naslora_core.report.sentences import duration
-from naslora_core.sam.checkpoint import require_checkpoint
+from naslora_core.sam.checkpoint import checkpoint_sha256, require_checkpoint
 from naslora_core.sam.specs import find_spec
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
@@ -111,16 +111,14 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
         require_domain(StagePaths(root), domain)
         data[domain] = fingerprint(read_dataset(StagePaths(root).data(domain)))
     rows = {row: row_params(root, table, row, extra) for row in table.rows}
-    bases: dict[Path, str] = {}
     for params in rows.values():
         require_checkpoint(params.model)
-        if params.model.checkpoint not in bases:
-            bases[params.model.checkpoint] = file_sha256(params.model.checkpoint)
     jobs = []
     for training in trainings_of(table):
         params = rows[training.row].model_copy(update={"seed": training.seed, "domains": (training.domain,)})
         settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
-        decides = json.dumps([settings, data[training.domain], bases[params.model.checkpoint]], sort_keys=True)
+        base = checkpoint_sha256(params.model.checkpoint)
+        decides = json.dumps([settings, data[training.domain], base], sort_keys=True)
         name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
         jobs.append(Job(training, params, StagePaths(root, name)))
     return jobs

@@ -89,7 +89,7 @@ def _encoding(card: DatasetCard) -> list[Check]:
             "mask",
         ),
     ]  # fmt: skip
-    if card.mask_values is None:
+    if card.reading == "grey":
         checks.append(Check(
             "two_values", "ExpectColumnValuesToBeInSet", "warning",
             "a mask has two values, such as 0 and 255; JPEG and soft borders add others, which are cut at "
@@ -105,7 +105,7 @@ def _encoding(card: DatasetCard) -> list[Check]:
         lambda row: f"has {row['unknown_values']}, which no class has",
         "mask",
     ))  # fmt: skip
-    if not card.mask_is_coloured:
+    if card.reading in ("values", "instances"):
         checks.append(Check(
             "one_channel", "ExpectColumnValuesToBeInSet", "critical",
             "masks whose classes are numbers (mask_values in dataset.yaml) have one channel",

@@ -74,10 +74,10 @@ def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
     try:
         picture = load_picture(path)
         check_integrity(picture, path)
-        values = to_colours(picture) if card.mask_is_coloured else to_mask_values(picture, path)
+        values = to_colours(picture) if card.reading == "colours" else to_mask_values(picture, path)
         found = {"mask_state": OK, "mask_problem": "", **_header("mask", picture, values.shape)}
         found |= {"mask_is_photograph": _is_photograph(picture), "mask_values": _count_values(values)}
-        if card.mask_values is not None and not card.mask_is_coloured and found["mask_channels"] > 1:
+        if card.reading in ("values", "instances") and found["mask_channels"] > 1:
             return found
         decoded = decode_picture(picture, path, card)
     except DataError as error:

@@ -78,6 +78,9 @@ def _check_pattern(pattern: str) -> None:
 
 
 BACKGROUND = "background"
+# Ids are bytes: 0 is the background, the last one marks pixels that nobody labelled.
+IGNORED_ID = 255
+MOST_CLASSES = IGNORED_ID - 1
 # Line breaks print; letters of some scripts are joined by the two marks that follow.
 _INVISIBLE_BUT_FINE = "\n\u200c\u200d"
 
@@ -90,18 +93,24 @@ def _check_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+MaskValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | tuple[Colour, ...]
+# What the numbers of a mask file are: its levels of grey, its stored values (indices in a palette file), its colours,
+# numbers of objects of one class, or how opaque its pixels are.
+MaskReading = Literal["grey", "values", "colours", "instances", "alpha"]
 
 
 class DatasetCard(BaseModel):
     """Name, classes, mask encoding, split rule and origin of a dataset.
 
-    Masks of one class may be cut at a grey level; any masks may be decoded by their values. One of both is given.
+    Masks of one class may be cut at a grey level, or hold numbers of objects; any masks may be decoded by their values.
 
     Attributes:
         classes: their ids are 1, 2, … in this order; 0 is the background.
         mask_threshold: a mask pixel of this value (0..255) or more is foreground.
         mask_values: by class name, the pixel values (palette indices in a palette file) or colours "#rrggbb"
             that mean it; 0 or black is the background, and so is what is listed as "background".
+        mask_ignore: stored values or colours of pixels that nobody labelled, such as the border of 255 in PASCAL VOC.
+        mask_reading: what the numbers of a mask file are; None leaves it to the two fields before.
         accepted_copies: pairs of names whose images are alike although they are in two splits, as some published
             splits have it; the gate only reports them, where it would reject the data.
     """
@@ -112,7 +121,9 @@ class DatasetCard(BaseModel):
     title: Text
     classes: Annotated[tuple[Text, ...], Field(min_length=1)]
     mask_threshold: Annotated[int, Field(ge=1, le=255)] | None = None
-    mask_values: dict[str, tuple[Annotated[int, Field(ge=0, le=65535)], ...] | tuple[Colour, ...]] | None = None
+    mask_values: dict[str, MaskValues] | None = None
+    mask_ignore: MaskValues | None = None
+    mask_reading: MaskReading | None = None
     split: SplitRule
     accepted_copies: tuple[tuple[str, str], ...] = ()
     licence: Text
@@ -120,31 +131,43 @@ class DatasetCard(BaseModel):
     source: Text
 
     @property
-    def mask_is_coloured(self) -> bool:
-        """Whether mask files encode classes by colours."""
-        return any(isinstance(value, str) for values in (self.mask_values or {}).values() for value in values)
+    def reading(self) -> MaskReading:
+        """What the numbers of a mask file are."""
+        if self.mask_reading is not None:
+            return self.mask_reading
+        if self.mask_values is None:
+            return "grey"
+        coloured = any(isinstance(value, str) for values in self.mask_values.values() for value in values)
+        return "colours" if coloured else "values"
 
     @model_validator(mode="after")
     def _masks_can_be_decoded(self) -> "DatasetCard":
         if len(set(self.classes)) < len(self.classes) or BACKGROUND in self.classes:
             raise ValueError(f"classes must differ, and none is '{BACKGROUND}'; found {', '.join(self.classes)}")
-        if (self.mask_threshold is None) == (self.mask_values is None):
-            raise ValueError("give mask_threshold (one class) or mask_values (by class), and not both")
-        if self.mask_values is None and len(self.classes) > 1:
-            raise ValueError(f"{len(self.classes)} classes cannot be told apart by mask_threshold; give mask_values")
-        if self.mask_values is not None:
-            _check_values(self.classes, self.mask_values)
+        if len(self.classes) > MOST_CLASSES:
+            raise ValueError(f"{len(self.classes)} classes are too many; a mask can hold {MOST_CLASSES}")
+        by_values = self.reading in ("values", "colours")
+        if len(self.classes) > 1 and not by_values and (self.mask_threshold or self.mask_reading):
+            raise ValueError(f"{len(self.classes)} classes can only be told apart by mask_values; give them")
+        if by_values != (self.mask_values is not None) or (self.reading == "grey") != (self.mask_threshold is not None):
+            raise ValueError(
+                "give mask_threshold (masks of grey levels) or mask_values (values or colours by class), and not both; "
+                "mask_reading: instances or alpha needs neither"
+            )
+        _check_values(self.classes, self.mask_values, self.mask_ignore or (), self.reading == "colours")
         return self
 
 
-def _check_values(classes: tuple[str, ...], values: Mapping[str, tuple[int | str, ...]]) -> None:
-    if wrong := sorted(set(values).symmetric_difference(classes) - {BACKGROUND}):
+def _check_values(
+    classes: tuple[str, ...], values: Mapping[str, MaskValues] | None, ignored: MaskValues, coloured: bool
+) -> None:
+    listed: list[int | str] = [*ignored, *(value for of_class in (values or {}).values() for value in of_class)]
+    if values is not None and (wrong := sorted(set(values).symmetric_difference(classes) - {BACKGROUND})):
         raise ValueError(f"mask_values must name each of classes, and no other; look at {', '.join(wrong)}")
-    listed = [value for of_class in values.values() for value in of_class]
-    if not all(values[name] for name in classes) or len(set(listed)) < len(listed):
-        raise ValueError("mask_values must give every class values of its own")
-    if len({type(value) for value in listed}) > 1:
-        raise ValueError("mask_values must be all numbers or all colours")
+    if (values is not None and not all(values[name] for name in classes)) or len(set(listed)) < len(listed):
+        raise ValueError("mask_values must give every class values of its own, none of them in mask_ignore")
+    if any(isinstance(value, str) != coloured for value in listed):
+        raise ValueError("mask_values and mask_ignore must be all numbers or all colours, as mask_reading says")
 
 
 def read_card(root: Path) -> DatasetCard:

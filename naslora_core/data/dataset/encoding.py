@@ -7,9 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset.card import BACKGROUND, DatasetCard
+from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.dataset import Pair
-from naslora_core.data.dataset.pixels import load_picture, read_image, to_colours, to_indices, to_mask_values
+from naslora_core.data.dataset.pixels import (
+    ALPHA_THRESHOLD,
+    load_picture,
+    read_image,
+    to_alpha,
+    to_colours,
+    to_indices,
+    to_mask_values,
+)
 from naslora_core.errors import DataError
 
 # Of a colour, 0xRRGGBB; indices are smaller.
@@ -41,7 +49,7 @@ class DecodedMask:
     """The class ids of a mask file, and the values that no class has.
 
     Attributes:
-        ids: (H, W) uint8, 0 is the background, 1 the first class.
+        ids: (H, W) uint8, 0 is the background, 1 the first class, IGNORED_ID what nobody labelled.
         unknown: values or colours that no class has; their pixels are background in `ids`.
     """
 
@@ -50,7 +58,7 @@ class DecodedMask:
 
 
 def read_class_ids(path: Path, card: DatasetCard) -> np.ndarray:
-    """Return the class of every pixel, (H, W) uint8; 0 is the background.
+    """Return the class of every pixel, (H, W) uint8; 0 is the background, IGNORED_ID not labelled.
 
     Raises:
         DataError: if the file is missing, cut short or not an image, or has a value that no class has.
@@ -79,17 +87,29 @@ def decode_picture(picture: Image.Image, path: Path, card: DatasetCard) -> Decod
     Raises:
         DataError: if it has more channels than classes given as numbers can have.
     """
-    if card.mask_values is None:
-        return DecodedMask((to_mask_values(picture, path) >= (card.mask_threshold or 1)).astype(np.uint8))
-    coloured = card.mask_is_coloured
-    pixels = to_colours(picture) if coloured else to_indices(picture, path)
-    meaning = {0: 0}
-    for name, values in card.mask_values.items():
-        number = 0 if name == BACKGROUND else card.classes.index(name) + 1
-        meaning |= {int(value[1:], 16) if isinstance(value, str) else value: number for value in values}
+    reading = card.reading
+    if reading == "grey":
+        levels = to_mask_values(picture, path)
+        ids = (levels >= (card.mask_threshold or 1)).astype(np.uint8)
+        if card.mask_ignore:
+            ids[np.isin(levels, card.mask_ignore)] = IGNORED_ID
+        return DecodedMask(ids)
+    if reading == "alpha":
+        return DecodedMask((to_alpha(picture, path) >= ALPHA_THRESHOLD).astype(np.uint8))
+    pixels = to_colours(picture) if reading == "colours" else to_indices(picture, path)
+    if reading == "instances":
+        return DecodedMask(np.where(np.isin(pixels, card.mask_ignore or ()), IGNORED_ID, pixels > 0).astype(np.uint8))
+    meaning = {0: 0} | {_number(value): IGNORED_ID for value in card.mask_ignore or ()}
+    for name, values in (card.mask_values or {}).items():
+        class_id = 0 if name == BACKGROUND else card.classes.index(name) + 1
+        meaning |= {_number(value): class_id for value in values}
     found, ids = _look_up(pixels, meaning)
     unknown = [int(value) for value in found if int(value) not in meaning]
-    return DecodedMask(ids, tuple(f"#{value:06x}" if coloured else str(value) for value in unknown))
+    return DecodedMask(ids, tuple(f"#{value:06x}" if reading == "colours" else str(value) for value in unknown))
+
+
+def _number(value: int | str) -> int:
+    return int(value[1:], 16) if isinstance(value, str) else value
 
 
 def _look_up(pixels: np.ndarray, meaning: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:

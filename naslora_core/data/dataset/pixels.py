@@ -24,6 +24,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Opaque by half or more.
+ALPHA_THRESHOLD = 128
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -154,6 +156,17 @@ def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
             raise DataError(f"{path} has values that are not whole numbers; masks whose classes are numbers need such")
         values = values.astype(np.int64)
     return values
+
+
+def to_alpha(picture: Image.Image, path: Path) -> np.ndarray:
+    """Return how opaque the pixels of a loaded mask are, (H, W) uint8, upright.
+
+    Raises:
+        DataError: if it has no transparency.
+    """
+    if not picture.has_transparency_data:
+        raise DataError(f"{path} has no alpha channel, which holds the mask in this dataset (mask_reading: alpha)")
+    return np.asarray(_upright(picture).convert("RGBA").getchannel("A"))
 
 
 def to_colours(picture: Image.Image) -> np.ndarray:

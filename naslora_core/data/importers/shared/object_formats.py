@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from naslora_core.data.dataset.card import BACKGROUND
+from naslora_core.data.dataset.card import BACKGROUND, MOST_CLASSES
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import Found, Source
-from naslora_core.data.importers.shared.rasterise import MOST_CLASSES
 from naslora_core.errors import ConfigError, DataError
 
 SPLIT_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,

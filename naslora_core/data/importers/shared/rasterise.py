@@ -9,10 +9,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-# Ids are bytes, and 0 is the background.
-MOST_CLASSES = 255
-# How far from the image a corner may lie, in its longer side.
-FARTHEST = 10
+from naslora_core.data.dataset.card import IGNORED_ID
+from naslora_core.data.importers.shared.shapes import FARTHEST
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def write_ids(ids: np.ndarray, path: Path) -> None:
 
 def _palette() -> bytes:
     # Steps of the golden ratio keep any number of hues apart.
-    hues = (0.61803398875 * index % 1 for index in range(MOST_CLASSES))
+    hues = (0.61803398875 * index % 1 for index in range(IGNORED_ID))
     colours = [colorsys.hsv_to_rgb(hue, 0.75, 1.0) for hue in hues]
     return bytes(3) + bytes(round(255 * channel) for colour in colours for channel in colour)
 

@@ -78,7 +78,7 @@ def test_a_card_survives_writing_and_reading(write_dataset: Write, tmp_path: Pat
     [
         ("mask_threshold: 128", "mask_treshold: 128", "unknown field 'mask_treshold'"),
         ("mask_threshold: 128", "mask_threshold: 300", "mask_threshold"),
-        ("- disc\n", "- disc\n- square\n", "2 classes cannot be told apart by mask_threshold"),
+        ("- disc\n", "- disc\n- square\n", "2 classes can only be told apart by mask_values"),
         ("train: 0.6", "train: 0.9", "train . validation . test must be 1, found 1.3"),
         ("kind: random", "kind: listd", "split.kind"),
         ("name: discs", "name: [", "not valid YAML"),

@@ -64,7 +64,7 @@ def test_a_colour_file_where_numbers_are_expected_is_refused(tmp_path: Path) -> 
     ("encoding", "problem"),
     [
         ({}, "give mask_threshold"),
-        ({"mask_threshold": 128}, "2 classes cannot be told apart"),
+        ({"mask_threshold": 128}, "2 classes can only be told apart"),
         ({"mask_threshold": 9, "mask_values": {"things": (1,), "stuff": (2,)}}, "not both"),
         ({"mask_values": {"things": (1,)}}, "look at stuff"),
         ({"mask_values": {"things": (1,), "stuff": (1,)}}, "values of its own"),

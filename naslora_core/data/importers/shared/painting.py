@@ -1,0 +1,115 @@
+"""Paint the objects of an image into a mask of class ids, and count what the painting hides or loses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from naslora_core.data.importers.shared.shapes import Shape
+from naslora_core.errors import DataError
+
+# Which of two objects is seen where they overlap: the later one, or the one of fewer pixels.
+Order = Literal["listed", "smaller_on_top"]
+# An object whose pixels differ from what its file says by more than both was meant to be painted otherwise.
+_SHARE, _PIXELS = 0.10, 4
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedObject:
+    """One object of an image.
+
+    Attributes:
+        name: what its file calls it, as in "annotation 17".
+        class_id: 1 and up; 0 takes pixels away from the objects below, IGNORED_ID leaves them out.
+        shape: its pixels.
+        area_px: as its file states it; None if it does not.
+    """
+
+    name: str
+    class_id: int
+    shape: Shape
+    area_px: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Painting:
+    """What became of the objects of one image.
+
+    Attributes:
+        ids: (H, W) uint8 class ids.
+        objects: how many there were.
+        vanished: names of objects without a pixel.
+        differing: names of objects, with the pixels they have and the area that their file states.
+        hidden_px: pixels of objects that lie below an object of another class.
+    """
+
+    ids: np.ndarray
+    objects: int
+    vanished: tuple[str, ...] = ()
+    differing: tuple[tuple[str, int, float], ...] = ()
+    hidden_px: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectMask:
+    """The mask of one image, painted from its objects when called.
+
+    Attributes:
+        file: where the objects are written down, for error messages.
+        size: (H, W) of the image.
+        objects: makes the objects when it is their turn.
+        order: which object is seen where two overlap.
+    """
+
+    file: Path
+    size: tuple[int, int]
+    objects: Callable[[], Sequence[AnnotatedObject]]
+    order: Order
+
+    def __call__(self) -> np.ndarray:
+        """Return (H, W) uint8 class ids.
+
+        Raises:
+            DataError: if a shape is not valid.
+        """
+        return self.paint().ids
+
+    def paint(self) -> Painting:
+        """Paint all objects, and count what came of them.
+
+        Raises:
+            DataError: if a shape is not valid.
+        """
+        height, width = self.size
+        painted = []
+        for one in self.objects():
+            try:
+                patch = one.shape.paint(height, width)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                raise DataError(f"{self.file}: {one.name} is no outline: {error}; correct or remove it") from error
+            painted.append((int(np.count_nonzero(patch.inside)), one, patch))
+        if self.order == "smaller_on_top":
+            painted.sort(key=lambda entry: -entry[0])
+        ids, hidden = np.zeros((height, width), np.uint8), 0
+        for _, one, (top, left, inside) in painted:
+            below = ids[top : top + inside.shape[0], left : left + inside.shape[1]]
+            covered = below[inside]
+            hidden += int(np.count_nonzero((covered > 0) & (covered != one.class_id)))
+            below[inside] = one.class_id
+        return Painting(
+            ids,
+            len(painted),
+            tuple(one.name for pixels, one, _ in painted if not pixels),
+            tuple(
+                (one.name, pixels, one.area_px)
+                for pixels, one, _ in painted
+                if pixels and one.area_px is not None and _differs(pixels, one.area_px)
+            ),
+            hidden,
+        )
+
+
+def _differs(pixels: int, stated: float) -> bool:
+    return abs(pixels - stated) > max(_SHARE * stated, _PIXELS)

@@ -15,7 +15,7 @@ from naslora_core.geometry.square import resize, resized_shape
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
-from naslora_core.sam.precision import autocast, find_device
+from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 
 
@@ -48,6 +48,11 @@ class Predictor:
     def merged(cls, folder: Path, precision: str = "auto", device: str = "auto") -> "Predictor":
         """Load the model that stage merge wrote to `folder`; it needs no other file."""
         return cls(load_merged(folder), precision, device)
+
+    @property
+    def precision(self) -> str:
+        """The precision of its matrix products, decided: "float32" or "bf16"."""
+        return "bf16" if decide_precision(self._precision, self._device) == "bf16" else "float32"
 
     @property
     def image_size(self) -> int:

@@ -17,6 +17,21 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
+class Precision(str, Enum):
+    """The precision to compute in."""
+
+    auto = "auto"
+    float32 = "float32"
+    bf16 = "bf16"
+
+
+class MaskPalette(str, Enum):
+    """Whether masks of several classes show these in colours."""
+
+    classes = "classes"
+    none = "none"
+
+
 class Numbers(str, Enum):
     """How a probability file holds its numbers: 0..1, 0..65535 or 0..255."""
 
@@ -36,6 +51,13 @@ Threshold = typer.Option(
     min=0, max=1, help="Probability above which a pixel is foreground, if there is one class.",
     show_default="evaluate.threshold",
 )  # fmt: skip
+# As params.yaml calls them.
+_SETTINGS = {Precision.auto: "auto", Precision.float32: "fp32", Precision.bf16: "bf16"}
+_PRECISION = typer.Option(
+    help="The precision to compute in. auto is bf16 where the processor computes in it: faster, and some pixels on "
+    "the edges of masks differ. float32 gives what exported models give.",
+    show_default="model.precision",
+)  # fmt: skip
 
 
 def predict(
@@ -49,7 +71,12 @@ def predict(
     overlap: Annotated[float, typer.Option(min=0, max=0.5, help="Share of a tile that the next one covers.")] = 0.25,
     batch: Annotated[int, typer.Option(min=1, help="How many tiles or images are predicted at once.")] = 4,
     device: Annotated[Device, typer.Option(help="The device to compute on.")] = Device.auto,
+    precision: Annotated[Precision | None, _PRECISION] = None,
     overlay: Annotated[bool, typer.Option(help="Write the image with the mask on it.")] = True,
+    mask_palette: Annotated[
+        MaskPalette,
+        typer.Option(help="Several classes as ids with colours, or as plain grey ids, as OpenCV needs them."),
+    ] = MaskPalette.classes,
     probability: Annotated[Numbers | None, typer.Option(help="Write the probabilities, as a TIFF.")] = None,
     polygons: Annotated[Shapes | None, typer.Option(help="Write the masks as shapes too.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -67,7 +94,8 @@ def predict(
 
     request = PredictRequest(
         images=images, out=out, domain=domain, model=model, recursive=recursive, threshold=threshold, tile=tile,
-        overlap=overlap, batch_size=batch, device=device.value, overlay=overlay,
+        overlap=overlap, batch_size=batch, device=device.value,
+        precision=_SETTINGS[precision] if precision else None, mask_palette=mask_palette.value, overlay=overlay,
         probability=probability.value if probability else None, polygons=polygons.value if polygons else None,
         resume=resume, force=force,
     )  # fmt: skip

@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.files import write_json
-from naslora_core.geometry.polygons import coco_annotations
-from pipelines.predict.outputs import find_mask, read_ids
+from naslora_core.geometry.run_lengths import coco_annotations
+from pipelines.predict.inputs import file_name
+from pipelines.predict.mask_files import find_mask, read_ids
 from pipelines.predict.record import Row
+from pipelines.predict.scores import from_text
 
 COCO_FILE = "annotations.json"
+# pycocotools 2.0.9 and 2.0.10 load no results against a file without it.
+_INFO = {
+    "description": (
+        "Masks predicted by naslora. file_name is relative to the folder that was given to naslora predict; score is "
+        "the mean probability of an annotation's pixels; area is their number."
+    )
+}
 
 
 def write_coco(folder: Path, rows: Iterable[Row], classes: Sequence[str]) -> Path:
@@ -19,7 +28,7 @@ def write_coco(folder: Path, rows: Iterable[Row], classes: Sequence[str]) -> Pat
 
     Args:
         folder: of the outputs.
-        rows: of the images; the order is that of the file.
+        rows: of the images, each with its scores; the order is that of the file.
         classes: names of the class ids from 1 on.
     """
     images: list[dict[str, Any]] = []
@@ -27,12 +36,13 @@ def write_coco(folder: Path, rows: Iterable[Row], classes: Sequence[str]) -> Pat
     for row in rows:
         if row.status == "failed":
             continue
-        ids = read_ids(find_mask(folder, row.name))
+        ids = read_ids(find_mask(folder, row.name), several=len(classes) > 1)
         height, width = ids.shape
-        images.append({"id": len(images) + 1, "file_name": row.file, "width": width, "height": height})
-        annotations += coco_annotations(ids, len(images))
+        name = file_name(row.name, Path(row.file))
+        images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
+        annotations += coco_annotations(ids, len(images), from_text(row.scores))
     numbered = [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)]
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
-    content = {"images": images, "annotations": numbered, "categories": categories}
+    content = {"info": _INFO, "images": images, "annotations": numbered, "categories": categories}
     write_json(folder / COCO_FILE, content, indent=None)
     return folder / COCO_FILE

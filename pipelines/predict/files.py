@@ -14,6 +14,7 @@ from naslora_core.progress import Progress
 from pipelines.predict.inputs import InputImage
 from pipelines.predict.outputs import ImageOutput, OutputChoice
 from pipelines.predict.record import Row
+from pipelines.predict.scores import to_text
 
 Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
@@ -105,14 +106,15 @@ class _OpenImage:
         if (complete := self._stitcher.add(probability)) is not None:
             self._output.add(*complete)
         is_last = self._added == len(self._tiling.tiles)
-        share = self._output.write() if is_last else 0.0
+        written = self._output.write() if is_last else None
         self._seconds += seconds + time.perf_counter() - started
-        if not is_last:
+        if written is None:
             return None
         height, width = self._tiling.shape
         return Row(
             file=str(self._image.path), name=self._image.name, width=width, height=height, tiles=self._added,
-            foreground_share=share, seconds=round(self._seconds, 4), status="predicted",
+            foreground_share=written.foreground_share, scores=to_text(written.scores),
+            seconds=round(self._seconds, 4), status="predicted",
         )  # fmt: skip
 
 

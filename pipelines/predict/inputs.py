@@ -16,6 +16,16 @@ class InputImage:
     path: Path
     name: str
 
+    @property
+    def file_name(self) -> str:
+        """The image as files that travel name it: relative to the folder that was given, with / between folders."""
+        return file_name(self.name, self.path)
+
+
+def file_name(name: str, path: Path) -> str:
+    """Return `InputImage.file_name` for the parts of one."""
+    return f"{name}{path.suffix}"
+
 
 def serving_folder(root: Path, domain: str | None, model: Path | None) -> Path:
     """Return the folder of the merged model to use.

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +10,11 @@ from naslora_core.config import Section
 from naslora_core.errors import ConfigError
 from naslora_core.files import atomic_file, write_json
 from pipelines.predict.inputs import InputImage
-from pipelines.predict.outputs import OutputChoice, read_ids
+from pipelines.predict.mask_files import read_ids
+from pipelines.predict.outputs import OutputChoice
 
 ROWS_FILE, SETTINGS_FILE = "predictions.csv", "predictions.json"
+_SHOWN = 5
 
 
 class Row(Section):
@@ -23,6 +25,7 @@ class Row(Section):
         name: with which the names of its outputs begin.
         tiles: in how many pieces it was predicted; None if a run that was killed did it.
         foreground_share: of its pixels, that are not background.
+        scores: of its classes, see `scores.to_text`; None if it has none, or a run that was killed did it.
         seconds: for reading it, its share of the batches it was in, and writing; None as with `tiles`.
         status: "kept" is of an earlier run that this one resumed.
         message: why it failed.
@@ -34,18 +37,31 @@ class Row(Section):
     height: int | None = None
     tiles: int | None = None
     foreground_share: float | None = None
+    scores: str | None = None
     seconds: float | None = None
     status: Literal["predicted", "kept", "failed"]
     message: str | None = None
 
+    @property
+    def has_scores(self) -> bool:
+        """Whether the score of every class in the mask is known."""
+        return self.status != "failed" and (self.scores is not None or self.foreground_share == 0)
+
 
 class RunSettings(Section):
-    """All that decides what a mask looks like, beside the image; files of other settings must not be mixed."""
+    """All that decides what a mask looks like, beside the image; files of other settings must not be mixed.
+
+    Attributes:
+        precision: in which the model computed, "float32" or "bf16".
+        mask_palette: "classes" or "none", see `mask_picture`.
+    """
 
     model_sha256: str
     threshold: float
     tile: str
     overlap: float
+    precision: str
+    mask_palette: str
 
 
 def begin(
@@ -63,7 +79,8 @@ def begin(
         force: replace what is there.
 
     Raises:
-        ConfigError: if files would be overwritten without `force`, or the earlier run had other settings.
+        ConfigError: if files would be overwritten without `force`, the earlier run had other settings or other
+            images of the same names, or a COCO file is wanted of images whose scores it lost.
     """
     if resume and force:
         raise ConfigError("--resume keeps what is there and --force replaces it; give one of them")
@@ -71,9 +88,11 @@ def begin(
     if resume and record.is_file():
         _require_same(record, settings)
         earlier = read_rows(choice.folder)
-        done = {image.name for image in images if _is_done(image, choice, record)}
+        _require_same_images(images, earlier)
+        done = {image.name for image in images if _is_done(image, choice, record, earlier.get(image.name))}
         kept = [_kept(image, choice, earlier.get(image.name)) for image in images if image.name in done]
         others = [row for name, row in earlier.items() if name not in {image.name for image in images}]
+        _require_scores(others, choice)
         return [*others, *kept], [image for image in images if image.name not in done]
     if not force:
         outputs = (file for image in images for file in choice.files(image).values())
@@ -115,7 +134,30 @@ def _require_same(record: Path, settings: RunSettings) -> None:
         )
 
 
-def _is_done(image: InputImage, choice: OutputChoice, record: Path) -> bool:
+def _require_same_images(images: Iterable[InputImage], earlier: Mapping[str, Row]) -> None:
+    for image in images:
+        other = Path(earlier[image.name].file) if image.name in earlier else image.path
+        # A relative path of a run that was started elsewhere says nothing.
+        if other.exists() and not other.samefile(image.path):
+            raise ConfigError(
+                f"{other} and {image.path} would write the same mask; give another --out, or the folder of both "
+                "folders with --recursive"
+            )
+
+
+def _require_scores(others: Sequence[Row], choice: OutputChoice) -> None:
+    lost = [row.file for row in others if row.status != "failed" and not row.has_scores] if choice.has_coco else []
+    if lost:
+        shown = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+        raise ConfigError(
+            f"{choice.folder / ROWS_FILE} has no scores, which COCO needs, of {len(lost)} images that a killed run "
+            f"predicted: {shown}. Name these images too, and --resume predicts them again"
+        )
+
+
+def _is_done(image: InputImage, choice: OutputChoice, record: Path, earlier: Row | None) -> bool:
+    if choice.has_coco and (earlier is None or not earlier.has_scores):
+        return False
     files = list(choice.files(image).values())
     if not all(file.is_file() for file in files):
         return False
@@ -126,6 +168,6 @@ def _is_done(image: InputImage, choice: OutputChoice, record: Path) -> bool:
 def _kept(image: InputImage, choice: OutputChoice, earlier: Row | None) -> Row:
     if earlier is not None and earlier.status != "failed":
         return earlier.model_copy(update={"status": "kept"})
-    ids = read_ids(choice.files(image)["mask"])
+    ids = read_ids(choice.files(image)["mask"], several=len(choice.classes) > 1)
     share, (height, width) = float((ids > 0).mean()), ids.shape
     return Row(file=str(image.path), name=image.name, width=width, height=height, foreground_share=share, status="kept")

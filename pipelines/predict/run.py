@@ -14,7 +14,8 @@ from naslora_core.sam.checkpoint import file_sha256
 from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
 from pipelines.predict.inputs import find_images, serving_folder
-from pipelines.predict.outputs import OutputChoice, find_mask
+from pipelines.predict.mask_files import find_mask
+from pipelines.predict.outputs import OutputChoice
 from pipelines.predict.record import Row, RunSettings, begin, write_rows
 
 # A tile of fewer pixels shows a model hardly anything.
@@ -35,6 +36,8 @@ class PredictRequest:
     overlap: float
     batch_size: int
     device: str
+    precision: str | None
+    mask_palette: str
     overlay: bool
     probability: str | None
     polygons: str | None
@@ -44,11 +47,15 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class PredictOutcome:
-    """The outcome of a run; `rows` are of all requested images, and of those of the run it resumed."""
+    """The outcome of a run; `rows` are of all requested images, and of those of the run it resumed.
+
+    `precision` is that in which the model computed, "float32" or "bf16".
+    """
 
     folder: Path
     rows: Sequence[Row]
     coco: Path | None
+    precision: str
 
     @property
     def failed(self) -> list[Row]:
@@ -61,14 +68,16 @@ class PredictOutcome:
         seconds = sum(row.seconds or 0 for row in self.rows if row.status == "predicted")
         failed = [{"file": row.file, "message": row.message} for row in self.failed]
         files = {"out": str(self.folder), "coco": str(self.coco) if self.coco else None}
-        return {**files, "images": len(self.rows), **counts, "seconds": round(seconds, 3), "failed": failed}
+        about = {"precision": self.precision, "seconds": round(seconds, 3)}
+        return {**files, "images": len(self.rows), **counts, **about, "failed": failed}
 
     def lines(self) -> list[str]:
         """Return the outcome as text: what is done, a table of failures, and where the files are."""
         done = [row for row in self.rows if row.status != "failed"]
         kept, tiled = sum(row.status == "kept" for row in done), sum((row.tiles or 1) > 1 for row in done)
         remarks = [f"{kept} of an earlier run"] * bool(kept) + [f"{tiled} in tiles"] * bool(tiled)
-        lines = [f"{len(done)} mask{'' if len(done) == 1 else 's'} in {self.folder}"] if done else []
+        computed = f"computed in {self.precision}"
+        lines = [f"{len(done)} mask{'' if len(done) == 1 else 's'} in {self.folder}, {computed}"] if done else []
         lines += [f"  {', '.join(remarks)}"] if remarks else []
         if self.failed:
             width = max(len(row.file) for row in self.failed)
@@ -99,20 +108,21 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     threshold = params.evaluate.threshold if request.threshold is None else request.threshold
     choice = OutputChoice(
         request.out, threshold, class_names(folder), request.overlay, request.probability,
-        has_polygons=request.polygons == "geojson",
+        has_polygons=request.polygons == "geojson", has_palette=request.mask_palette == "classes",
+        has_coco=request.polygons == "coco",
     )  # fmt: skip
-    predictor = Predictor.merged(folder, params.model.precision, request.device)
+    predictor = Predictor.merged(folder, request.precision or params.model.precision, request.device)
     settings = RunSettings(
         model_sha256=file_sha256(folder / "model.safetensors"), threshold=threshold,
-        tile=request.tile, overlap=request.overlap,
+        tile=request.tile, overlap=request.overlap, precision=predictor.precision, mask_palette=request.mask_palette,
     )  # fmt: skip
     rows, left = begin(images, choice, settings, request.resume, request.force)
     try:
         predict_files(predictor, left, tiles, choice, request.batch_size, progress, rows)
     finally:
         write_rows(request.out, rows)
-    coco = write_coco(request.out, rows, choice.classes) if request.polygons == "coco" else None
-    return PredictOutcome(request.out, rows, coco)
+    coco = write_coco(request.out, rows, choice.classes) if choice.has_coco else None
+    return PredictOutcome(request.out, rows, coco, predictor.precision)
 
 
 def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:

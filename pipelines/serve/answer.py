@@ -15,7 +15,8 @@ from naslora_core.errors import DataError
 from naslora_core.evaluation.segmented import decide
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css
 from pipelines.json_document import to_json
-from pipelines.predict.outputs import mask_picture, overlay_picture
+from pipelines.predict.mask_files import mask_picture
+from pipelines.predict.outputs import overlay_picture
 from pipelines.serve.refusal import Refusal
 
 Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]

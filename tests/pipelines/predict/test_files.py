@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from pycocotools.coco import COCO
 
 from naslora_core.errors import ConfigError, DataError
 from naslora_core.pictures.overlays import class_colour
 from naslora_core.progress import silent
-from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
 from pipelines.predict.inputs import InputImage, find_images, serving_folder
 from pipelines.predict.outputs import OutputChoice
@@ -20,7 +18,9 @@ from pipelines.predict.record import Row, RunSettings, begin, read_rows, write_r
 from pipelines.predict.run import PredictOutcome, choose_tiles
 
 WHOLE = TileChoice(lambda shape: None, 0.25)
-SETTINGS = RunSettings(model_sha256="a" * 64, threshold=0.5, tile="auto", overlap=0.25)
+SETTINGS = RunSettings(
+    model_sha256="a" * 64, threshold=0.5, tile="auto", overlap=0.25, precision="float32", mask_palette="classes",
+)  # fmt: skip
 
 
 def brightness(images):
@@ -100,7 +100,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(tmp_path):
         "a_mask.png",
         "c_mask.png",
     ]
-    outcome = PredictOutcome(tmp_path / "out", rows, None)
+    outcome = PredictOutcome(tmp_path / "out", rows, None, "float32")
     text = "\n".join(outcome.lines())
     assert "2 of 4 images failed" in text
     assert "more than 8 bits" in text
@@ -123,7 +123,9 @@ def test_several_classes_are_written_as_ids_that_read_back_and_are_shown_in_colo
     np.testing.assert_array_equal(overlay[expected == 0], pixels[expected == 0])
     assert (overlay[5, 5] != overlay[15, 20]).any()
     np.testing.assert_array_equal(tifffile.imread(out / "leaf_probability.tif"), pixels.transpose(2, 0, 1)[:2])
-    features = json.loads((out / "leaf_polygons.geojson").read_text())["features"]
+    collection = json.loads((out / "leaf_polygons.geojson").read_text())
+    assert collection["image"] == {"file_name": "leaf.png", "width": 30, "height": 20}
+    features = collection["features"]
     assert [(f["properties"]["class"], f["properties"]["area_px"]) for f in features] == [("rust", 36), ("mould", 128)]
 
 
@@ -178,9 +180,14 @@ def test_nothing_is_overwritten_or_mixed_without_being_told(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_overlay.png"]
     rows, left = begin(images, choice, SETTINGS, resume=False, force=True)
     predict_files(brightness, left, WHOLE, choice, 1, silent, rows)
-    other = SETTINGS.model_copy(update={"threshold": 0.7})
-    with pytest.raises(ConfigError, match=r"predicted with threshold 0\.5, not 0\.7"):
-        begin(images, choice, other, resume=True, force=False)
+    for key, value, message in (
+        ("threshold", 0.7, r"threshold 0\.5, not 0\.7"),
+        ("precision", "bf16", "precision float32, not bf16"),
+        ("mask_palette", "none", "mask_palette classes, not none"),
+    ):
+        other = SETTINGS.model_copy(update={key: value})
+        with pytest.raises(ConfigError, match=f"predicted with {message}"):
+            begin(images, choice, other, resume=True, force=False)
     # What a forced run has not replaced yet is older than the run, so a resumed one does not take it for done.
     assert begin(images, choice, other, resume=False, force=True)[1] == images
     assert begin(images, choice, other, resume=True, force=False)[1] == images
@@ -195,19 +202,8 @@ def test_the_table_of_a_run_reads_back(tmp_path):
     assert list(read_rows(tmp_path).values()) == rows
     with path.open(newline="") as file:
         assert next(csv.reader(file)) == [
-            "file", "name", "width", "height", "tiles", "foreground_share", "seconds", "status", "message",
+            "file", "name", "width", "height", "tiles", "foreground_share", "scores", "seconds", "status", "message",
         ]  # fmt: skip
-
-
-def test_coco_describes_every_mask_of_the_run(tmp_path):
-    rows = predict([save(tmp_path / f"{n}.png", spots(n)) for n in range(2)], tmp_path / "out")
-    rows.append(Row(file="b.png", name="b", status="failed"))
-    coco = COCO(write_coco(tmp_path / "out", rows, ("leaf",)))
-    assert [image["file_name"] for image in coco.loadImgs(coco.getImgIds())] == [row.file for row in rows[:2]]
-    for image_id, row in zip(coco.getImgIds(), rows, strict=False):
-        (annotation,) = coco.loadAnns(coco.getAnnIds(imgIds=image_id))
-        mask = np.asarray(Image.open(tmp_path / "out" / f"{row.name}_mask.png"))
-        np.testing.assert_array_equal(coco.annToMask(annotation), mask > 0)
 
 
 def test_folders_patterns_and_files_name_images_once_and_no_hidden_or_other_files(tmp_path):

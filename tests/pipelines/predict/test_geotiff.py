@@ -12,7 +12,8 @@ from naslora_core.errors import DataError
 from naslora_core.progress import silent
 from pipelines.predict.files import TileChoice, predict_files
 from pipelines.predict.inputs import InputImage
-from pipelines.predict.outputs import OutputChoice, read_ids
+from pipelines.predict.mask_files import read_ids
+from pipelines.predict.outputs import OutputChoice
 
 rasterio = pytest.importorskip("rasterio")
 # Ten centimetres a pixel, near Munich, in UTM zone 32 north.
@@ -57,13 +58,16 @@ def test_masks_and_probabilities_lie_where_the_image_lies(tmp_path, bands, class
             if kind == "probability":
                 np.testing.assert_allclose(file.read(1).astype(int), bands[0], atol=1)
     if len(classes) == 1:
-        np.testing.assert_array_equal(read_ids(tmp_path / "out" / "field_mask.tif"), bands[0] > 127)
+        np.testing.assert_array_equal(read_ids(tmp_path / "out" / "field_mask.tif", several=False), bands[0] > 127)
 
 
 def test_polygons_of_a_geotiff_are_in_longitude_and_latitude(tmp_path, bands):
     path = write(tmp_path / "field.tif", bands[:3])
     predict(path, tmp_path / "out")
-    (feature,) = json.loads((tmp_path / "out" / "field_polygons.geojson").read_text())["features"]
+    collection = json.loads((tmp_path / "out" / "field_polygons.geojson").read_text())
+    assert collection["coordinates_are"].startswith("longitude and latitude")
+    (feature,) = collection["features"]
+    assert feature["properties"]["area_px"] == 40 * 50
     ring = np.array(feature["geometry"]["coordinates"][0])
     # The corners of rows 20..60 and columns 40..90, by rasterio's own way from pixels to the Earth.
     places = [rasterio.transform.xy(PLACE["transform"], *corner, offset="ul") for corner in product((20, 60), (40, 90))]

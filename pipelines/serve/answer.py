@@ -3,7 +3,7 @@
 import base64
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from naslora_core.data.dataset.pixels import load_picture, to_rgb
 from naslora_core.errors import DataError
 from naslora_core.evaluation.segmented import decide
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css
+from naslora_core.predict import Predictor
 from pipelines.json_document import to_json
 from pipelines.predict.mask_files import mask_picture
 from pipelines.predict.outputs import overlay_picture
+from pipelines.predict.scores import ScoreSum
 from pipelines.serve.refusal import Refusal
-
-Predict = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Prediction:
         probability: (H, W), or (K, H, W) for several classes.
         threshold: see `decide`.
         seconds: that decoding and predicting took.
+        precision: in which the model computed, "float32" or "bf16".
+        has_palette: see `mask_picture`.
     """
 
     model: str
@@ -39,6 +41,8 @@ class Prediction:
     probability: np.ndarray
     threshold: float
     seconds: float
+    precision: str
+    has_palette: bool = True
 
     @property
     def has_classes(self) -> bool:
@@ -58,7 +62,7 @@ class Answer:
     media_type: str
 
 
-def predict_upload(predict: Predict, data: bytes, model: str, threshold: float) -> Prediction:
+def predict_upload(predictor: Predictor, data: bytes, model: str, threshold: float, has_palette: bool) -> Prediction:
     """Decode an image and predict it.
 
     Raises:
@@ -70,12 +74,13 @@ def predict_upload(predict: Predict, data: bytes, model: str, threshold: float) 
         image = to_rgb(load_picture(name, io.BytesIO(data)), name)
     except DataError as error:
         raise Refusal(415 if isinstance(error.__cause__, UnidentifiedImageError) else 400, str(error)) from error
-    probability = predict([image])[0]
-    return Prediction(model, image, probability, threshold, time.perf_counter() - started)
+    probability = predictor([image])[0]
+    seconds = time.perf_counter() - started
+    return Prediction(model, image, probability, threshold, seconds, predictor.precision, has_palette)
 
 
 def _mask(prediction: Prediction) -> Answer:
-    return _png(mask_picture(prediction.ids(), prediction.has_classes))
+    return _png(mask_picture(prediction.ids(), prediction.has_classes, prediction.has_palette))
 
 
 def _overlay(prediction: Prediction) -> Answer:
@@ -92,7 +97,10 @@ def _json(prediction: Prediction) -> Answer:
     ids = prediction.ids()
     height, width = ids.shape
     several = prediction.has_classes
-    shares = np.bincount(ids.ravel(), minlength=256) / ids.size
+    areas_px = np.bincount(ids.ravel(), minlength=256)
+    scores = ScoreSum()
+    scores.add(prediction.probability, ids)
+    means = scores.means()
     numbers = range(1, len(prediction.probability) + 1 if several else 2)
     mask = base64.b64encode(_mask(prediction).content).decode("ascii")
     content = {
@@ -100,11 +108,14 @@ def _json(prediction: Prediction) -> Answer:
         "width": width,
         "height": height,
         "threshold": None if several else prediction.threshold,
+        "precision": prediction.precision,
         "seconds": round(prediction.seconds, 3),
         "classes": [
             {
                 "id": number,
-                "share": round(float(shares[number]), 6),
+                "share": round(float(areas_px[number] / ids.size), 6),
+                "area_px": int(areas_px[number]),
+                "score": means.get(number),
                 "colour": css(class_colour(number) if several else PREDICTION_COLOUR),
             }
             for number in numbers

@@ -23,6 +23,7 @@ _PAGE = {
     "/page.js": ("page.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
+_PALETTES = ["classes", "none"]
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,12 @@ def create_app(settings: Settings) -> FastAPI:
             upload = await read_upload(request, settings.max_upload_bytes)
             offer, threshold = _find_offer(settings, upload), _threshold(settings, upload)
             output = _choice("output", upload.fields.get("output", "mask"), list(OUTPUTS), status=400)
+            palette = _choice("mask_palette", upload.fields.get("mask_palette", "classes"), _PALETTES, status=400)
 
             def work() -> Answer:
                 with cache.predictor(offer) as predictor:
-                    return OUTPUTS[output](predict_upload(predictor, upload.image, offer.name, threshold))
+                    has_palette = palette == "classes"
+                    return OUTPUTS[output](predict_upload(predictor, upload.image, offer.name, threshold, has_palette))
 
             answer = await worker.run(work)
         return Response(answer.content, media_type=answer.media_type)

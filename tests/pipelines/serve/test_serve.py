@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -166,7 +167,29 @@ def test_mask_overlay_and_json_tell_the_same(client):
     np.testing.assert_array_equal(overlay[mask == 0], image[mask == 0])
     about = answers["json"].json()
     assert (about["width"], about["height"]) == (90, 53)
-    assert about["classes"] == [{"id": 1, "share": pytest.approx((mask > 0).mean(), abs=1e-6), "colour": "#ffb000"}]
+    assert about["precision"] == "float32"
+    assert about["classes"] == [{
+        "id": 1, "share": pytest.approx((mask > 0).mean(), abs=1e-6), "area_px": int((mask > 0).sum()),
+        "score": pytest.approx(probability[mask > 0].mean(), abs=1e-5), "colour": "#ffb000",
+    }]  # fmt: skip
+
+
+def test_masks_of_several_classes_come_as_plain_ids_for_opencv(client):
+    content = png(scene(2))
+    coloured, plain = (
+        Image.open(io.BytesIO(ask(client, content, "roads", mask_palette=palette).content))
+        for palette in ("classes", "none")
+    )
+    assert (coloured.mode, plain.mode) == ("P", "L")
+    ids = cv2.imdecode(
+        np.frombuffer(ask(client, content, "roads", mask_palette="none").content, np.uint8), cv2.IMREAD_UNCHANGED
+    )
+    np.testing.assert_array_equal(ids, np.asarray(coloured))
+    assert len(np.unique(ids)) > 1
+    about = ask(client, content, "roads", output="json").json()
+    assert [one["area_px"] for one in about["classes"]] == [int((ids == number).sum()) for number in (1, 2)]
+    assert [one["score"] is None for one in about["classes"]] == [not (ids == number).any() for number in (1, 2)]
+    assert "unknown mask_palette 'gray'" in error_of(ask(client, content, mask_palette="gray"), 400)
 
 
 def test_a_gigabyte_is_refused_on_the_way_whether_announced_or_not(client):

@@ -1,17 +1,20 @@
 """The record of a run of `naslora predict`: predictions.csv, and the settings that --resume compares."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from naslora_core.config import Section
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, DataError
 from naslora_core.files import atomic_file, write_json
+from naslora_core.reading import read_object
 from pipelines.predict.inputs import InputImage
 from pipelines.predict.mask_files import read_ids
 from pipelines.predict.outputs import OutputChoice
+from pipelines.predict.scores import SCORES
 
 ROWS_FILE, SETTINGS_FILE = "predictions.csv", "predictions.json"
 _SHOWN = 5
@@ -37,7 +40,7 @@ class Row(Section):
     height: int | None = None
     tiles: int | None = None
     foreground_share: float | None = None
-    scores: str | None = None
+    scores: str | None = Field(default=None, pattern=SCORES)
     seconds: float | None = None
     status: Literal["predicted", "kept", "failed"]
     message: str | None = None
@@ -79,6 +82,7 @@ def begin(
         force: replace what is there.
 
     Raises:
+        DataError: if what the earlier run wrote about itself cannot be read.
         ConfigError: if files would be overwritten without `force`, the earlier run had other settings or other
             images of the same names, or a COCO file is wanted of images whose scores it lost.
     """
@@ -107,11 +111,24 @@ def begin(
 
 
 def read_rows(folder: Path) -> dict[str, Row]:
-    """Return the rows of predictions.csv by name; none if it is not there."""
-    if not (folder / ROWS_FILE).is_file():
+    """Return the rows of predictions.csv by name; none if it is not there.
+
+    Raises:
+        DataError: if it was changed so that it cannot be read.
+    """
+    path = folder / ROWS_FILE
+    if not path.is_file():
         return {}
-    with (folder / ROWS_FILE).open(encoding="utf-8", newline="") as file:
-        rows = [Row.model_validate({key: value or None for key, value in row.items()}) for row in csv.DictReader(file)]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            content = [{key: value or None for key, value in row.items()} for row in csv.DictReader(file)]
+        rows = [Row.model_validate(row) for row in content]
+    # What pydantic finds wrong is a ValueError too, as is what is not UTF-8.
+    except (ValueError, TypeError, csv.Error) as error:
+        raise DataError(
+            f"{path} is not as a run writes it: {' '.join(str(error).split())[:200]}; delete it, and --resume makes it "
+            "anew without times and scores, or give --force"
+        ) from error
     return {row.name: row for row in rows}
 
 
@@ -125,7 +142,10 @@ def write_rows(folder: Path, rows: Iterable[Row]) -> Path:
 
 
 def _require_same(record: Path, settings: RunSettings) -> None:
-    earlier, wanted = json.loads(record.read_text(encoding="utf-8")), settings.model_dump()
+    try:
+        earlier, wanted = read_object(record), settings.model_dump()
+    except ValueError as error:
+        raise DataError(f"{record} cannot be read: {error}; give --force, or another --out") from error
     changed = [f"{key} {earlier.get(key)}, not {value}" for key, value in wanted.items() if earlier.get(key) != value]
     if changed:
         raise ConfigError(

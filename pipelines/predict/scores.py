@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+# The form of what `to_text` writes.
+SCORES = r"^\d{1,3}:[01]\.\d{6}( \d{1,3}:[01]\.\d{6})*$"
+
 
 class ScoreSum:
     """Collects the rows of an image; keeps two numbers for each class."""
@@ -30,9 +33,9 @@ class ScoreSum:
         return {number: round(self._sums[number] / self._counts[number], 6) for number in sorted(self._sums)}
 
 
-def to_text(scores: Mapping[int, float]) -> str:
-    """Return scores as predictions.csv holds them: "1:0.934 3:0.871"."""
-    return " ".join(f"{number}:{score}" for number, score in scores.items())
+def to_text(scores: Mapping[int, float]) -> str | None:
+    """Return scores as predictions.csv holds them: "1:0.934000 3:0.871250"; None of none."""
+    return " ".join(f"{number}:{score:.6f}" for number, score in scores.items()) or None
 
 
 def from_text(text: str | None) -> dict[int, float]:

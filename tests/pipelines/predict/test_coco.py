@@ -10,7 +10,7 @@ from pycocotools import mask as run_lengths
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, DataError
 from naslora_core.progress import silent
 from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
@@ -173,3 +173,24 @@ def test_a_resumed_run_takes_no_mask_of_another_image_of_the_same_name(photos, t
         run(photos, tmp_path / "out", photos / "july", resume=True)
     assert "--recursive" in str(raised.value)
     run(photos, tmp_path / "out", photos / "june", resume=True)
+
+
+def test_what_someone_changed_in_the_outputs_is_named(photos, tmp_path):
+    out = tmp_path / "out"
+    run(photos, out)
+    mask = Image.open(out / "june" / "a_mask.png")
+    mask.putpixel((0, 39), 2)
+    mask.save(out / "june" / "a_mask.png")
+    with pytest.raises(DataError, match=r"june/a_mask\.png holds class 2, which was not predicted there"):
+        run(photos, out, resume=True)
+    table = (out / "predictions.csv").read_text()
+    for changed in (table.replace(":0.", ":lots 0."), table.replace("40", "forty"), table.replace("status", "state")):
+        (out / "predictions.csv").write_text(changed)
+        with pytest.raises(DataError, match=r"predictions\.csv is not as a run writes it: .*; delete it"):
+            run(photos, out, resume=True)
+    (out / "predictions.csv").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"predictions\.csv is not as a run writes it"):
+        run(photos, out, resume=True)
+    (out / "predictions.json").write_text("[[")
+    with pytest.raises(DataError, match=r"predictions\.json cannot be read"):
+        run(photos, out, resume=True)

@@ -20,7 +20,7 @@ def mean_dice(segmenter: PromptFreeSegmenter, data: PreparedData, precision: str
 
 @torch.no_grad()
 def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Sequence[int], precision: str) -> Tensor:
-    """Return the Dice score of some images at the model's input size, without the padding, (len(rows),).
+    """Return the Dice score of some images at the model's input size, without padding and ignored pixels, (len(rows),).
 
     With several classes an image's score is the mean over those that its mask or its prediction contains.
     Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead.

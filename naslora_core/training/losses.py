@@ -11,7 +11,8 @@ from naslora_core.config import TrainConfig
 from naslora_core.errors import ConfigError
 from naslora_core.registry import Registry
 
-# Maps logits (B, K, S, S), class ids (B, 1, S, S) and valid areas (B, 1, S, S) to a number.
+# Maps logits (B, K, S, S), class ids (B, 1, S, S) and valid areas (B, 1, S, S) to a number. What is not valid, padding
+# and pixels that nobody labelled, has the id 0 and must not count.
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 LOSSES: Registry[Callable[[TrainConfig, int], Loss]] = Registry("loss")
@@ -46,7 +47,8 @@ def ce_dice_loss(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
     Args:
         logits: (B, K, S, S), of the classes without the background.
         masks: (B, 1, S, S), class ids 0..K, 0 is the background.
-        valid: (B, 1, S, S), 1 on the image and 0 on its padding, which counts for nothing.
+        valid: (B, 1, S, S), 1 on the image and 0 on its padding and on pixels that nobody labelled, which count for
+            nothing.
     """
     classes = logits.shape[1]
     if classes == 1:
@@ -70,12 +72,13 @@ def structure_loss(logits: Tensor, masks: Tensor, valid: Tensor, *, weights_bce:
 
     The weight is 1 + 5 |mean of the mask over 31 x 31 pixels - mask|. Outside of the image the mask counts as
     zero in that mean, as it does beyond the border in the authors' code; so padding changes no weight, and has
-    none itself.
+    none itself. Pixels that nobody labelled are treated like padding.
 
     Args:
         logits: (B, 1, S, S).
         masks: (B, 1, S, S), 0 or 1.
-        valid: (B, 1, S, S), 1 on the image and 0 on its padding, which counts for nothing.
+        valid: (B, 1, S, S), 1 on the image and 0 on its padding and on pixels that nobody labelled, which count for
+            nothing.
         weights_bce: weight the cross-entropy as the formula says. The authors pass reduce="none", a string and
             so true, which makes it one mean over the batch from which the weights cancel; False repeats that.
 

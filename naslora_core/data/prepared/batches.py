@@ -17,7 +17,10 @@ from naslora_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32; names of the images."""
+    """Images (B, 3, S, S) uint8; class ids and valid areas (0 or 1), both (B, 1, S, S) float32; names of the images.
+
+    Padding and pixels that nobody labelled are not valid, and their id is 0.
+    """
 
     images: Tensor
     masks: Tensor
@@ -49,6 +52,10 @@ def make_batch(
         area = np.zeros((2, *data.masks.shape[1:]), dtype=np.uint8)
         area[0] = data.masks[row]
         area[1, :height, :width] = 1
+        # Before the transform, so that its interpolation never meets an id that is none.
+        ignored = area[0] > len(data.classes)
+        if ignored.any():
+            area[:, ignored] = 0
         image = tv_tensors.Image(torch.from_numpy(np.array(data.images[row])).to(device).permute(2, 0, 1))
         mask = tv_tensors.Mask(torch.from_numpy(area).to(device))
         if transform is not None:

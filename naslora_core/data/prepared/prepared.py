@@ -45,9 +45,10 @@ class PreparedData:
     """One split, ready to train on; writing to a row never changes the files.
 
     `images`: (N, S, S, 3) uint8 RGB, `PADDING_RGB` outside the image; `masks`: (N, S, S) uint8, class ids,
-    0 is the background; of both one row is read at a time. `input_sizes`: (H, W) of the image within the
-    square, from its upper left corner; `original_sizes`: (H, W) of the file; `groups`: which images belong
-    together, by default each to itself; `classes`: names of the ids from 1 on.
+    0 is the background, and one above the last class marks pixels that nobody labelled; of both one row is read
+    at a time. `input_sizes`: (H, W) of the image within the square, from its upper left corner; `original_sizes`:
+    (H, W) of the file; `groups`: which images belong together, by default each to itself; `classes`: names of the
+    ids from 1 on.
     """
 
     images: np.ndarray | ShardedRows

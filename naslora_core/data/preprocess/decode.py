@@ -23,7 +23,7 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Square:
-    """A decoded pair: image (S, S, 3) uint8 and class ids (S, S) uint8."""
+    """A decoded pair: image (S, S, 3) uint8 and class ids (S, S) uint8, IGNORED_ID where nobody labelled."""
 
     image: np.ndarray
     mask: np.ndarray
@@ -54,5 +54,6 @@ def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
     image, ids = read_pair(pair, card)
     square, (height, width) = fit_into_square(image, image_size)
     mask = np.zeros((image_size, image_size), dtype=np.uint8)
+    # Nearest neighbour: ids are names, and a mean of two of them would be a third.
     mask[:height, :width] = resize(ids, (height, width), Image.Resampling.NEAREST)
     return Square(square, mask, ((image.shape[0], image.shape[1]), (height, width)))

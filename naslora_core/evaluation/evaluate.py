@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.errors import CheckpointError, DataError
@@ -62,7 +62,8 @@ def evaluate_models(
         progress: called after every image.
 
     Raises:
-        DataError: if there is nothing to score, a file is missing or unreadable, or a mask has another size.
+        DataError: if there is nothing to score, a file is missing or unreadable, a mask has another size, or nobody
+            labelled any pixel of it.
         CheckpointError: if a model predicts something that is no probability.
     """
     if not pairs:
@@ -95,6 +96,11 @@ def evaluate_model(
     for name, truth, probability in _predictions(predict, pairs, card):
         _check(probability, truth, len(card.classes), f"model '{model}' predicts", name)
         predicted = decide(probability, threshold)
+        if (truth == IGNORED_ID).all():
+            raise DataError(
+                f"the mask of '{name}' says nothing: all its pixels are in mask_ignore of dataset.yaml, so there is "
+                f"nothing to score; label it, or run naslora data quarantine {card.name} {name}"
+            )
         image = SegmentedImage(probability, predicted, truth, len(card.classes))
         rows.append({"name": name} | score(image, card.classes))
         whole.add(image)

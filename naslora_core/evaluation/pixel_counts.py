@@ -14,7 +14,7 @@ class PixelCounts(NamedTuple):
         shared: in both prediction and truth.
         found: in the prediction.
         wanted: in the truth.
-        pixels: all there are, background included.
+        pixels: all that are labelled, background included.
     """
 
     shared: np.ndarray
@@ -48,7 +48,7 @@ class PixelCounts(NamedTuple):
         outside = self.pixels - self.wanted
         false_alarms = self.found - self.shared
         error = _divide(self.wanted - self.shared, self.wanted, empty=0) + _divide(false_alarms, outside, empty=0)
-        return error / (np.greater(self.wanted, 0).astype(int) + np.greater(outside, 0))
+        return error / np.maximum(np.greater(self.wanted, 0).astype(int) + np.greater(outside, 0), 1)
 
 
 def _divide(above: np.ndarray, below: np.ndarray, empty: float | np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def _counts_by_threshold(comparison: Comparison) -> PixelCounts:
         shared=shared,
         found=shared + _count_above(probability[above_any & ~truth], thresholds),
         wanted=np.full(len(thresholds), np.count_nonzero(truth)),
-        pixels=np.full(len(thresholds), truth.size),
+        pixels=np.full(len(thresholds), comparison.pixels),
     )
 
 

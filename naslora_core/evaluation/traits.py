@@ -11,6 +11,7 @@ import pandas as pd
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.data.dataset.ignored import foreground_share, is_foreground, without_ignored
 from naslora_core.evaluation.metrics.boundary import bounding_box, steps_to
 
 _SURROUNDINGS = 0.05
@@ -47,7 +48,7 @@ def describe_images(pairs: Sequence[Pair], card: DatasetCard) -> pd.DataFrame:
         card: says what the masks mean.
 
     Returns:
-        One row per image: name, object_share (foreground share of the truth, 0..1), object_size, contrast (see
+        One row per image: name, object_share (foreground share of what is labelled, 0..1), object_size, contrast (see
         `contrast`) and contrast_level. The levels are the thirds of these very images, those without an object left
         out, which have the level "none": every level has images, whatever the dataset, and where it begins and ends
         is in the summary.
@@ -58,7 +59,8 @@ def describe_images(pairs: Sequence[Pair], card: DatasetCard) -> pd.DataFrame:
     rows = []
     for pair in pairs:
         image, truth = read_pair(pair, card)
-        rows.append((pair.name, float((truth > 0).mean()), contrast(image, truth > 0)))
+        ignored = without_ignored(truth)[1]
+        rows.append((pair.name, foreground_share(truth), contrast(image, is_foreground(truth), ignored)))
     table = pd.DataFrame(rows, columns=["name", "object_share", "contrast"])
     has_object = table["object_share"] > 0
     for level, trait in TRAITS.items():
@@ -66,12 +68,13 @@ def describe_images(pairs: Sequence[Pair], card: DatasetCard) -> pd.DataFrame:
     return table[["name", "object_share", "object_size", "contrast", "contrast_level"]]
 
 
-def contrast(image: np.ndarray, mask: np.ndarray) -> float:
+def contrast(image: np.ndarray, mask: np.ndarray, ignored: np.ndarray | None = None) -> float:
     """Return how far the object's mean colour is from that of its surroundings.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         mask: (H, W) bool, the object.
+        ignored: (H, W) bool, pixels that nobody labelled and that are no surroundings; None if there are none.
 
     Returns:
         Euclidean distance in CIELAB (CIE76), 0 to about 150; around 2 a difference can just be seen, black and white
@@ -84,6 +87,10 @@ def contrast(image: np.ndarray, mask: np.ndarray) -> float:
     where = bounding_box(mask, reach_px)
     inside = mask[where]
     around = ~inside & (steps_to(inside) <= reach_px)
+    if ignored is not None:
+        around &= ~ignored[where]
+        if not around.any():
+            return math.nan
     lab = cv2.cvtColor(np.ascontiguousarray(image[where]), cv2.COLOR_RGB2LAB)
     colours = [np.array(cv2.mean(lab, region.astype(np.uint8))[:3]) for region in (inside, around)]
     # OpenCV stores the lightness, 0 to 100, as 0 to 255.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from naslora_core.data.dataset.dataset import Dataset
 from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.data.dataset.ignored import is_foreground, without_ignored
 from naslora_core.errors import DataError
 from naslora_core.geometry.square import fit_into_square
 from naslora_core.pretraining.evaluate import PromptScores, answer_both
@@ -24,8 +25,8 @@ def evaluate_domain(
     """Return the mean IoU, over the images of a split, of the mask for one prompt.
 
     All foreground of an image, of whatever class, is one object; it is prompted with its innermost point and
-    with its exact box. IoU is measured at the image's own size. Images without foreground cannot be prompted and
-    are left out.
+    with its exact box. IoU is measured at the image's own size, on the pixels that somebody labelled. Images
+    without foreground cannot be prompted and are left out.
 
     Returns:
         What `PromptScores.means` says of the kinds "point" and "box".
@@ -36,16 +37,19 @@ def evaluate_domain(
     scores = PromptScores()
     pairs = dataset.of_split(split)
     for pair in with_progress(pairs, progress, f"{split} images of {dataset.card.name}"):
-        image, mask = read_pair(pair, dataset.card)
+        image, ids = read_pair(pair, dataset.card)
+        mask, ignored = is_foreground(ids), without_ignored(ids)[1]
         if mask.any():
-            _score(sam, image, mask, precision, scores)
+            _score(sam, image, mask, ignored, precision, scores)
     means = scores.means()
     if not means:
         raise DataError(f"{dataset.root} has no {split} image with foreground, so there is nothing to prompt")
     return means
 
 
-def _score(sam: Sam, image: np.ndarray, mask: np.ndarray, precision: str, scores: PromptScores) -> None:
+def _score(
+    sam: Sam, image: np.ndarray, mask: np.ndarray, ignored: np.ndarray | None, precision: str, scores: PromptScores
+) -> None:
     side = int(sam.image_encoder.img_size)
     square, (height, width) = fit_into_square(image, side)
     scale = np.array([width / image.shape[1], height / image.shape[0]])
@@ -59,9 +63,11 @@ def _score(sam: Sam, image: np.ndarray, mask: np.ndarray, precision: str, scores
         torch.tensor(box, dtype=torch.float32)[None, None],
         precision,
     )
-    wanted = torch.from_numpy(mask)[None, None] > 0
+    wanted = torch.from_numpy(mask)[None, None]
     for kind, answer in answers.items():
         found = _at_size(answer.low_res_masks, side, (height, width), image.shape[:2]) > 0
+        if ignored is not None:
+            found &= torch.from_numpy(~ignored)
         iou = (found & wanted).sum((-2, -1)) / (found | wanted).sum((-2, -1))
         scores.add(kind, iou, answer.iou_predictions)
 

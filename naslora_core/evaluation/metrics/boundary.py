@@ -27,7 +27,8 @@ def hd95(comparison: Comparison) -> float:
     Two empty masks score 0. If one is empty no distance exists, and the image's diagonal stands for it: more than any
     two pixels of the image can be apart, so that finding nothing is never better than finding something, and the mean
     stays finite and is one over all images. As MONAI's `HausdorffDistanceMetric(percentile=95)`, which gives
-    infinity or NaN there. Aggregated as the mean over images; sizes differ, so it compares models, not datasets.
+    infinity or NaN there. Pixels that nobody labelled count as outside of both masks. Aggregated as the mean over
+    images; sizes differ, so it compares models, not datasets.
     """
     predicted, truth = comparison.predicted, comparison.truth
     found, wanted = predicted.any(), truth.any()
@@ -55,7 +56,7 @@ def boundary_iou(comparison: Comparison) -> float:
     """Return the IoU of the bands inside both outlines, 0..1 (Cheng et al., CVPR 2021).
 
     A band is what eroding a mask by a 3 x 3 square removes, as many times as 2 % of the diagonal are whole pixels,
-    at least once; beyond the image there is background. Two empty masks score 1.
+    at least once; beyond the image, and where nobody labelled, there is background. Two empty masks score 1.
     Aggregated as the mean over images. Source: arXiv:2103.16562, Eq. (2) and the authors' `mask_to_boundary`.
     """
     predicted, truth = comparison.predicted, comparison.truth

@@ -28,7 +28,8 @@ def mae(comparison: Comparison) -> float:
 
     Two empty masks score the mean probability, 0 for a prediction of zeros.
     """
-    return float(np.mean(np.abs(comparison.stretched - comparison.truth)))
+    prediction, truth = comparison.labelled
+    return float(np.mean(np.abs(prediction - truth)))
 
 
 class _BorderSafeSmeasure(Smeasure):
@@ -51,10 +52,14 @@ def s_measure(comparison: Comparison) -> float:
     """Return 0.5 * object similarity + 0.5 * region similarity, 0..1 (Fan et al., ICCV 2017).
 
     It uses the probabilities alone. Two empty masks score 1 - mean(probability), which is 1 for a prediction of
-    zeros. It is S-alpha of the Conv-LoRA tables (alpha = 0.5).
+    zeros. It is S-alpha of the Conv-LoRA tables (alpha = 0.5). Where nobody labelled, prediction and truth are both
+    background; if all that is labelled is alike, it is left out.
     """
+    prediction, truth = comparison.labelled
+    if truth.any() and not truth.all():
+        prediction, truth = comparison.stretched, comparison.truth
     measure = _BorderSafeSmeasure(alpha=0.5)
-    measure.step(comparison.stretched, comparison.truth, normalize=False)
+    measure.step(prediction, truth, normalize=False)
     return float(measure.sms[0])
 
 
@@ -72,7 +77,7 @@ def e_measure(comparison: Comparison) -> float:
     divides by N - 1. It is the E-phi of the Conv-LoRA tables.
     """
     measure = Emeasure()
-    measure.step(comparison.stretched, comparison.truth, normalize=False)
+    measure.step(*comparison.labelled, normalize=False)
     return float(np.mean(measure.changeable_ems[0]))
 
 

@@ -90,3 +90,26 @@ def test_best_is_what_the_model_rates_highest_and_oracle_what_is():
     scores.add("box", torch.tensor([[0.5, 0.2, 0.9, 0.4]]), torch.tensor([[1.0, 0.1, 0.2, 0.3]]))
     scores.add("box", torch.tensor([[0.3, 0.2, 0.1, 0.0]]), torch.tensor([[1.0, 0.9, 0.2, 0.3]]))
     assert scores.means() == pytest.approx({"box_single": 0.4, "box_best": 0.3, "box_oracle": 0.55})
+
+
+def test_ignored_pixels_are_neither_prompted_nor_scored(tmp_path, sam, monkeypatch):
+    dataset = rectangles(tmp_path / "boxes", [(30, 20, 90, 60), None])
+    mask = np.array(Image.open(dataset.pairs[0].mask))
+    mask[:10], mask[:, :40], mask[70:] = 7, 7, 7
+    Image.fromarray(mask).save(dataset.pairs[0].mask)
+    Image.fromarray(np.full((HEIGHT, WIDTH), 7, np.uint8)).save(dataset.pairs[1].mask)
+    write_card(dataset.root, dataset.card.model_copy(update={"mask_ignore": (7,)}))
+    seen = []
+
+    def everything(sam, images, points, boxes, precision):
+        quarter = images.shape[-1] // 4
+        seen.append((points[0, 0].tolist(), boxes[0, 0].tolist()))
+        masks = PromptedMasks(torch.ones(1, 4, quarter, quarter), torch.zeros(1, 4))
+        return {"box": masks, "point": masks}
+
+    monkeypatch.setattr(zero_shot, "answer_both", everything)
+    scores = zero_shot.evaluate_domain(sam, read_dataset(dataset.root))
+    ((_, box),) = seen
+    side = sam.image_encoder.img_size
+    assert box == pytest.approx([value * side / WIDTH for value in (40, 20, 90, 60)], abs=1)
+    assert scores["box_single"] == pytest.approx(50 * 40 / (60 * 110))

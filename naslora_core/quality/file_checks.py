@@ -89,6 +89,13 @@ def _encoding(card: DatasetCard) -> list[Check]:
             "mask",
         ),
     ]  # fmt: skip
+    if card.mask_ignore:
+        checks.append(none_in(
+            "nothing_labelled", "something_labelled", "critical",
+            "some pixel of every mask is labelled; none has the values of mask_ignore (dataset.yaml) alone",
+            lambda row: "has values of mask_ignore only, so it says nothing",
+            "mask",
+        ))  # fmt: skip
     if card.reading == "grey":
         checks.append(Check(
             "two_values", "ExpectColumnValuesToBeInSet", "warning",

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.duplicates import image_signature
 from naslora_core.data.dataset.encoding import decode_picture
+from naslora_core.data.dataset.ignored import is_foreground
 from naslora_core.data.dataset.pixels import (
     check_integrity,
     load_picture,
@@ -83,10 +84,16 @@ def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
     except DataError as error:
         return {"mask_state": UNREADABLE, "mask_problem": _reason(error, path)}
     if card.mask_threshold is not None:
-        found["grey_share"] = np.count_nonzero((values != 0) & (values != values.max())) / values.size
+        found["grey_share"] = _grey_share(values, card)
     if decoded.unknown:
         found["unknown_values"] = ", ".join(decoded.unknown[:5]) + (", …" if len(decoded.unknown) > 5 else "")
     return found | {"unknown_values": found.get("unknown_values", "")} | _shapes(decoded.ids, card)
+
+
+def _grey_share(levels: np.ndarray, card: DatasetCard) -> float:
+    """Return the share of pixels that are neither 0 nor the largest level, nor one that nobody labelled."""
+    kept = levels[~np.isin(levels, card.mask_ignore)] if card.mask_ignore else levels
+    return np.count_nonzero((kept != 0) & (kept != kept.max(initial=0))) / levels.size
 
 
 def share_column(name: str) -> str:
@@ -114,22 +121,28 @@ def _header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str,
 
 
 def _shapes(ids: np.ndarray, card: DatasetCard) -> dict[str, Any]:
-    counts = _histogram(ids)[: len(card.classes) + 1]
-    shares = {share_column(name): float(counts[k] / ids.size) for k, name in enumerate(card.classes, start=1)}
+    histogram = _histogram(ids)
+    counts, ignored = histogram[: len(card.classes) + 1], float(histogram[IGNORED_ID] / ids.size)
+    if ignored == 1:
+        return {"ignored_share": ignored, "nothing_labelled": True}
+    labelled = ids.size - histogram[IGNORED_ID]
+    shares = {share_column(name): float(counts[k] / labelled) for k, name in enumerate(card.classes, start=1)}
     shares |= {presence_column(name): float(counts[k] > 0) for k, name in enumerate(card.classes, start=1)}
     components, smallest = 0, None
     for number in np.flatnonzero(counts[1:]) + 1:
         count, _, stats, _ = cv2.connectedComponentsWithStats((ids == number).view(np.uint8), connectivity=8)
         least = int(stats[1:, cv2.CC_STAT_AREA].min())
         components, smallest = components + count - 1, least if smallest is None else min(smallest, least)
-    foreground = float(1 - counts[0] / ids.size)
+    foreground = float(1 - counts[0] / labelled)
     return {
+        "ignored_share": ignored,
+        "nothing_labelled": False,
         "foreground_share": foreground,
         "object_share": foreground or None,
         "is_empty": foreground == 0,
         "components": components,
         "smallest_component_px": smallest,
-        "touches_border": bool(ids[[0, -1]].any() or ids[:, [0, -1]].any()),
+        "touches_border": bool(is_foreground(ids[[0, -1]]).any() or is_foreground(ids[:, [0, -1]]).any()),
         **shares,
     }
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
+from naslora_core.data.dataset.ignored import is_foreground, without_ignored
 from naslora_core.data.dataset.pixels import read_image
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
@@ -17,6 +18,7 @@ from naslora_core.quality.verdict import Verdict
 
 _TILE_PX, _CAPTION_PX, _PER_ROW, _MOST = 200, 60, 6, 24
 _MARKED_RGB, _OPACITY = (255, 0, 160), 0.45
+_IGNORED_RGB = (128, 128, 128)
 
 
 def write_offending(path: Path, verdict: Verdict) -> None:
@@ -32,6 +34,7 @@ def write_offending(path: Path, verdict: Verdict) -> None:
 def write_contact_sheet(path: Path, verdict: Verdict, dataset: Dataset) -> None:
     """Draw the first failing pairs, critical before warning: the image, its mask laid over it, and the reason.
 
+    What nobody labelled is laid over in grey.
     What cannot be read is a grey tile. Without failing files the sheet is one empty tile.
     """
     reasons = _reasons(verdict)
@@ -77,12 +80,14 @@ def _picture(pair: Pair | None, dataset: Dataset) -> Image.Image | None:
     if pixels is None or pair is None or pair.mask is None:
         return None if pixels is None else Image.fromarray(pixels)
     try:
-        marked = decode_mask(pair.mask, dataset.card).ids > 0
+        ids = decode_mask(pair.mask, dataset.card).ids
     except DataError:
         return Image.fromarray(pixels)
-    if marked.shape != pixels.shape[:2]:
+    if ids.shape != pixels.shape[:2]:
         return Image.fromarray(pixels)
-    blend = (1 - _OPACITY) * pixels[marked] + _OPACITY * np.array(_MARKED_RGB)
     pixels = pixels.copy()
-    pixels[marked] = blend.astype(np.uint8)
+    for area, colour in ((is_foreground(ids), _MARKED_RGB), (without_ignored(ids)[1], _IGNORED_RGB)):
+        if area is not None:
+            blend = (1 - _OPACITY) * pixels[area] + _OPACITY * np.array(colour)
+            pixels[area] = blend.astype(np.uint8)
     return Image.fromarray(pixels)

@@ -13,7 +13,8 @@ Of the image: shorter_side_px; brightness, contrast: mean and standard deviation
 entropy_bits: of grey; constant: one colour; perceptual_hash, thumbnail: see `data.dataset.duplicates`.
 
 Of the mask: mask_values: how many differ; unknown_values: those that no class has; mask_is_photograph: it has the
-values of one; grey_share: neither 0 nor the largest value, where a threshold divides; share_<class>: of the
+values of one; grey_share: neither 0 nor the largest value, where a threshold divides; ignored_share: of the pixels,
+those that nobody labelled, which all that follows leaves out; nothing_labelled: they are all; share_<class>: of the
 pixels; has_<class>: 1 if above 0;
 foreground_share: of all classes; object_share: the same, missing where it is 0; is_empty; components,
 smallest_component_px: connected regions of one class; touches_border.
@@ -36,7 +37,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from naslora_core.data.dataset import card as card_module
-from naslora_core.data.dataset import duplicates, encoding, pixels
+from naslora_core.data.dataset import duplicates, encoding, ignored, pixels
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
 from naslora_core.quality import measure_file
@@ -54,11 +55,13 @@ _CONTENT = {
     },
     "mask": {
         "mask_values": "Int64", "unknown_values": "string", "mask_is_photograph": "boolean", "grey_share": "float64",
+        "ignored_share": "float64", "nothing_labelled": "boolean",
         "foreground_share": "float64", "object_share": "float64", "is_empty": "float64", "components": "Int64",
         "smallest_component_px": "Int64", "touches_border": "boolean",
     },
 }  # fmt: skip
 _MADE_BY = b"naslora.measured_by"
+_ENCODING = {"classes", "mask_threshold", "mask_values", "mask_ignore", "mask_reading"}
 
 
 def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
@@ -96,13 +99,13 @@ def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
 
 def measured_by(card: DatasetCard) -> str:
     """Return a hash of all that determines a measurement beside the file: mask encoding, code, libraries."""
-    encoding_of = card.model_dump_json(include={"classes", "mask_threshold", "mask_values"})
+    encoding_of = card.model_dump_json(include=_ENCODING)
     return hashlib.sha256(f"{encoding_of} {_code()}".encode()).hexdigest()
 
 
 @cache
 def _code() -> str:
     digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
-    for module in (card_module, duplicates, encoding, measure_file, pixels):
+    for module in (card_module, duplicates, encoding, ignored, measure_file, pixels):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

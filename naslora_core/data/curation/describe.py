@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 
 from naslora_core.data.curation.quarantine_record import Quarantined, read_quarantine
-from naslora_core.data.dataset.card import BACKGROUND, DatasetCard
+from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.dataset import Dataset
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.splits import SPLITS
@@ -17,10 +17,16 @@ from naslora_core.progress import Progress, silent
 
 @dataclass(frozen=True)
 class MaskMeasure:
-    """Size of a mask, (H, W) in pixels, and the share of it that each class covers, in the order of the card."""
+    """Size of a mask, (H, W) in pixels, and how much of it each class covers.
+
+    Attributes:
+        shares: of the pixels that are labelled, in the order of the card.
+        ignored: the share of the pixels that nobody labelled.
+    """
 
     size: tuple[int, int]
     shares: tuple[float, ...]
+    ignored: float = 0.0
 
     @property
     def foreground(self) -> float:
@@ -30,7 +36,7 @@ class MaskMeasure:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """A class in one split: in how many images it occurs, and its mean share of their pixels, 0 to 1.
+    """A class in one split: in how many images it occurs, and its mean share of their labelled pixels, 0 to 1.
 
     The mean is over all images that could be measured, those without the class included.
     """
@@ -49,6 +55,7 @@ class Description:
         sizes: smallest, median and largest height and width of the masks, in pixels; empty if none is readable.
         distinct_sizes: how many different ones there are.
         classes: by class name and split.
+        ignored: the mean share of an image's pixels that nobody labelled, 0 to 1.
         unmeasured: names of pairs without a mask that can be read.
     """
 
@@ -59,6 +66,7 @@ class Description:
     sizes: dict[str, tuple[int, int]]
     distinct_sizes: int
     classes: dict[str, dict[str, ClassShare]]
+    ignored: float
     encoding: str
     licence: str
     citation: str
@@ -77,10 +85,16 @@ def measure_masks(dataset: Dataset, progress: Progress = silent) -> dict[str, Ma
         except DataError:
             ids = None  # the gate reports it; here it only cannot be counted
         if ids is not None:
-            counts = np.bincount(ids.ravel(), minlength=len(dataset.card.classes) + 1)
-            found[pair.name] = MaskMeasure((ids.shape[0], ids.shape[1]), tuple((counts[1:] / ids.size).tolist()))
+            found[pair.name] = _measure(ids, len(dataset.card.classes))
         progress(done, len(dataset.pairs), f"read {dataset.card.name}")
     return found
+
+
+def _measure(ids: np.ndarray, classes: int) -> MaskMeasure:
+    counts = np.bincount(ids.ravel(), minlength=IGNORED_ID + 1)
+    ignored = int(counts[IGNORED_ID])
+    shares = counts[1 : classes + 1] / max(ids.size - ignored, 1)
+    return MaskMeasure((ids.shape[0], ids.shape[1]), tuple(shares.tolist()), ignored / ids.size)
 
 
 def describe(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> Description:
@@ -100,6 +114,7 @@ def describe(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> Descripti
         sizes=_spread(sizes) if sizes else {},
         distinct_sizes=len(set(sizes)),
         classes=class_shares(dataset, measures),
+        ignored=sum(one.ignored for one in measures.values()) / max(len(measures), 1),
         encoding=describe_encoding(card),
         licence=card.licence,
         citation=card.citation,
@@ -124,10 +139,16 @@ def class_shares(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> dict[
 
 def describe_encoding(card: DatasetCard) -> str:
     """Describe in words how mask values are mapped to classes."""
+    ignored = f"; not labelled: {', '.join(map(str, card.mask_ignore))}" if card.mask_ignore else ""
     if card.mask_values is None:
-        return f"a mask pixel of {card.mask_threshold} or more is {card.classes[0]}"
+        object_is = {
+            "alpha": "a pixel whose alpha channel is 128 or more",
+            "instances": "a mask pixel above 0, the number of an object,",
+        }.get(card.reading, f"a mask pixel of {card.mask_threshold} or more")
+        return f"{object_is} is {card.classes[0]}{ignored}"
     listed = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in card.mask_values.items())
-    return f"mask values by class: {listed}" + ("" if BACKGROUND in card.mask_values else f"; {BACKGROUND}: 0")
+    rest = "" if BACKGROUND in card.mask_values else f"; {BACKGROUND}: 0"
+    return f"mask values by class: {listed}{rest}{ignored}"
 
 
 def describe_rule(card: DatasetCard) -> str:

@@ -80,6 +80,8 @@ def _lines(description: "Description") -> list[str]:
         sizes = ", ".join(f"{how} {width}x{height}" for how, (height, width) in description.sizes.items())
         lines.append(f"  sizes      {description.distinct_sizes} different: {sizes}")
     lines += [f"  class      {line}" for line in class_lines(description.classes, description.pairs)]
+    if description.ignored:
+        lines.append(f"  ignored    {description.ignored:.2%} of an image are not labelled, and left out everywhere")
     lines += [
         f"  masks      {description.encoding}",
         f"  split      {description.split_rule}",

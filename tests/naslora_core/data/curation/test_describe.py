@@ -60,3 +60,24 @@ def test_what_is_in_quarantine_is_listed_and_not_counted(write_dataset: Write) -
     assert sum(found.pairs.values()) == 9
     assert [(one.name, one.reason) for one in found.quarantined] == [("disc_02", "blurred")]
     assert found.encoding == "a mask pixel of 128 or more is disc"
+
+
+def test_what_nobody_labelled_is_in_no_share_and_has_its_own(regions: Path) -> None:
+    card = read_dataset(regions).card
+    write_card(regions, card.model_copy(update={"mask_ignore": (255, 254)}))
+    mask = np.full((10, 10), 255, np.uint8)
+    mask[:4], mask[4:6], mask[9] = 10, 0, 254
+    for name in "abcd":
+        Image.fromarray(np.zeros((10, 10, 3), np.uint8)).save(regions / "images" / f"{name}.png")
+        Image.fromarray(mask).save(regions / "masks" / f"{name}.png")
+    Image.fromarray(np.full((10, 10), 254, np.uint8)).save(regions / "masks" / "d.png")
+    dataset = read_dataset(regions)
+    measures = measure_masks(dataset)
+    assert measures["a"].shares == (40 / 60, 0)
+    assert measures["a"].foreground == pytest.approx(2 / 3)
+    assert (measures["a"].ignored, measures["d"].ignored) == (0.4, 1)
+    assert measures["d"].shares == (0, 0)
+    found = describe(dataset, measures)
+    assert found.ignored == pytest.approx((3 * 0.4 + 1) / 4)
+    assert found.classes["road"]["train"].mean_share == pytest.approx(2 / 3)
+    assert found.encoding == "mask values by class: road: 10; roof: 20; background: 0; not labelled: 255, 254"

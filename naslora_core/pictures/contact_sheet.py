@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
+from naslora_core.data.dataset.ignored import without_ignored
 from naslora_core.data.dataset.pixels import read_image
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import evenly_spaced
@@ -14,6 +15,7 @@ from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.pictures.overlays import (
     GAP_PX,
+    IGNORED_COLOUR,
     PANEL_SIDE_PX,
     TRUTH_COLOUR,
     class_colour,
@@ -72,11 +74,13 @@ def _picture(pair: Pair, card: DatasetCard) -> Image.Image:
         reason = str(error).rpartition("/")[2][:44]
         ImageDraw.Draw(empty).text((12, PANEL_SIDE_PX // 2), reason, _INK, ImageFont.load_default(_TEXT_PX))
         return empty
-    return panel(image, contours_of(ids) if card.classes[1:] else [(ids, TRUTH_COLOUR)])
+    ids, ignored = without_ignored(ids)
+    return panel(image, contours_of(ids) if card.classes[1:] else [(ids, TRUTH_COLOUR)], ignored)
 
 
-def _colours(card: DatasetCard) -> list[tuple[int, int, int]]:
-    return [class_colour(number) for number in range(1, len(card.classes) + 1)] if card.classes[1:] else [TRUTH_COLOUR]
+def _legend(card: DatasetCard) -> list[tuple[str, tuple[int, int, int]]]:
+    colours = map(class_colour, range(1, len(card.classes) + 1)) if card.classes[1:] else [TRUTH_COLOUR]
+    return [*zip(card.classes, colours, strict=True), *([("not labelled", IGNORED_COLOUR)] if card.mask_ignore else [])]
 
 
 def _write_legend(
@@ -85,7 +89,7 @@ def _write_legend(
     left = float(GAP_PX)
     draw.text((left, GAP_PX), card.name, _INK, font)
     left += font.getlength(card.name) + 24
-    for name, colour in zip(card.classes, _colours(card), strict=True):
+    for name, colour in _legend(card):
         draw.rectangle((left, GAP_PX + 2, left + _TEXT_PX, GAP_PX + 2 + _TEXT_PX), fill=colour)
         draw.text((left + _TEXT_PX + 6, GAP_PX), name, _INK, font)
         left += _TEXT_PX + font.getlength(name) + 24

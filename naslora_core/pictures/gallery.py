@@ -11,12 +11,14 @@ from PIL import Image
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.data.dataset.ignored import without_ignored
 from naslora_core.evaluation.evaluate import Evaluation
 from naslora_core.evaluation.summary import DECIMALS
 from naslora_core.files import write_json
 from naslora_core.pictures.outlines import outline_path, view_box
 from naslora_core.pictures.overlays import (
     ANY_CLASS_COLOUR,
+    IGNORED_COLOUR,
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
     Contour,
@@ -68,16 +70,20 @@ def write_gallery(
     """
     by_name = {pair.name: pair for pair in pairs}
     dice = {model: one.table.set_index("name")["dice"] for model, one in evaluations.items()}
-    legend = _legend(card.classes, evaluations)
+    legend = _legend(card, evaluations)
     (folder / "gallery").mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     for position, (case, name) in enumerate(choose_cases(dice["merged"], size), start=1):
-        image, truth = read_pair(by_name[name], card)
+        image, ids = read_pair(by_name[name], card)
+        truth, ignored = without_ignored(ids)
         shape = (truth.shape[0], truth.shape[1])
         predicted = {model: evaluations[model].mask(name, shape) for model in SHOWN}
+        judged = predicted["merged"] if ignored is None else np.where(ignored, 0, predicted["merged"])
+        errors = error_areas(truth, judged)
         layers = _layers(truth, predicted, evaluations, several=len(card.classes) > 1)
+        layers |= {"errors": list(errors.values())}
         file = f"gallery/{position:02d}_{case}"
-        _write_pictures(folder / file, image, layers)
+        _write_pictures(folder / file, image, layers, ignored)
         entries.append(
             {
                 "file": f"{file}.jpg",
@@ -90,7 +96,7 @@ def write_gallery(
                 "predicted_share": {model: _share(mask) for model, mask in predicted.items()},
                 "dice": {model: round(float(scores[name]), DECIMALS) for model, scores in dice.items()},
                 "view_box": list(view_box(*shape)),
-                "panels": {title: _paths(contours) for title, contours in layers.items()},
+                "panels": _outlines(layers, ignored),
             }
         )
     write_json(folder / "gallery.json", entries)
@@ -99,11 +105,10 @@ def write_gallery(
 def _layers(
     truth: np.ndarray, predicted: Mapping[str, np.ndarray], evaluations: Mapping[str, Evaluation], several: bool
 ) -> dict[str, list[Contour]]:
-    """Return the outlines of each panel, and the filled areas of the last."""
+    """Return the outlines of each panel but the last, which shows errors."""
     true = contours_of(truth) if several else [(truth, TRUTH_COLOUR)]
     marked = {model: _marks(true, evaluations[model], mask, several) for model, mask in predicted.items()}
-    errors = list(error_areas(truth, predicted["merged"]).values())
-    return {"image": [], "truth": true, **marked, "errors": errors}
+    return {"image": [], "truth": true, **marked}
 
 
 def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, several: bool) -> list[Contour]:
@@ -113,13 +118,26 @@ def _marks(truth: list[Contour], evaluation: Evaluation, ids: np.ndarray, severa
     return contours_of(ids) if evaluation.tells_classes_apart else [(ids, ANY_CLASS_COLOUR)]
 
 
-def _write_pictures(stem: Path, image: np.ndarray, layers: Mapping[str, list[Contour]]) -> None:
+def _write_pictures(
+    stem: Path, image: np.ndarray, layers: Mapping[str, list[Contour]], ignored: np.ndarray | None
+) -> None:
     photo = Image.fromarray(image)
     photo.thumbnail((PHOTO_SIDE_PX, PHOTO_SIDE_PX), Image.Resampling.LANCZOS)
     photo.save(stem.with_suffix(".jpg"), quality=86)
-    *outlined, errors = layers.values()
-    panels = [*(panel(image, contours) for contours in outlined), error_panel(image, errors)]
+    bare, *outlined, errors = layers.values()
+    marked = (panel(image, contours, ignored) for contours in outlined)
+    panels = [panel(image, bare), *marked, error_panel(image, [*_unlabelled(ignored), *errors])]
     join_panels(panels).save(stem.with_suffix(".png"), optimize=True)
+
+
+def _unlabelled(ignored: np.ndarray | None) -> list[Contour]:
+    return [] if ignored is None else [(ignored, IGNORED_COLOUR)]
+
+
+def _outlines(layers: Mapping[str, list[Contour]], ignored: np.ndarray | None) -> dict[str, list[dict[str, str]]]:
+    """Return the paths of every panel; below them, but on the bare image, what nobody labelled."""
+    below = _unlabelled(ignored)
+    return {title: _paths(contours if title == "image" else [*below, *contours]) for title, contours in layers.items()}
 
 
 def _paths(contours: Sequence[Contour]) -> list[dict[str, str]]:
@@ -127,13 +145,14 @@ def _paths(contours: Sequence[Contour]) -> list[dict[str, str]]:
     return [{"path": path, "colour": colour} for path, colour in paths if path]
 
 
-def _legend(classes: Sequence[str], evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
-    """Return the legend: names by colour."""
-    if len(classes) == 1:
-        return {"truth": css(TRUTH_COLOUR), "prediction": css(PREDICTION_COLOUR)}
-    legend = {name: css(class_colour(number)) for number, name in enumerate(classes, start=1)}
+def _legend(card: DatasetCard, evaluations: Mapping[str, Evaluation]) -> dict[str, str]:
+    """Return the legend: colours by name."""
+    unlabelled = {"not labelled": css(IGNORED_COLOUR)} if card.mask_ignore else {}
+    if len(card.classes) == 1:
+        return {"truth": css(TRUTH_COLOUR), "prediction": css(PREDICTION_COLOUR)} | unlabelled
+    legend = {name: css(class_colour(number)) for number, name in enumerate(card.classes, start=1)}
     unnamed = [model for model in SHOWN if not evaluations[model].tells_classes_apart]
-    return legend | {f"{model}: any class": css(ANY_CLASS_COLOUR) for model in unnamed}
+    return legend | {f"{model}: any class": css(ANY_CLASS_COLOUR) for model in unnamed} | unlabelled
 
 
 def _share(ids: np.ndarray) -> float:

@@ -14,6 +14,8 @@ PREDICTION_COLOUR = (255, 176, 0)
 ANY_CLASS_COLOUR = (255, 255, 255)
 # What truth and prediction share; where they differ, the colour of the one that says foreground.
 SHARED_COLOUR = (236, 240, 244)
+# Of pixels that nobody labelled, in whatever picture; no class has it.
+IGNORED_COLOUR = (128, 128, 128)
 # Told apart with any colour vision: Okabe and Ito, "Color Universal Design", 2008, the brighter ones first.
 CLASS_COLOURS = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178),
@@ -22,6 +24,8 @@ CLASS_COLOURS = (
 Contour = tuple[np.ndarray, tuple[int, int, int]]
 _HALO = (10, 12, 16)
 _SUPERSAMPLING = 3
+_HATCH_PX = 8
+_HATCH_OPACITY = (215, 110)
 
 
 def class_colour(number: int) -> tuple[int, int, int]:
@@ -30,7 +34,7 @@ def class_colour(number: int) -> tuple[int, int, int]:
 
 
 def contours_of(ids: np.ndarray) -> list[Contour]:
-    """Return the mask of every class in `ids` (H, W), each with its colour, for `panel`."""
+    """Return the mask of every class in `ids` (H, W), each with its colour, for `panel`; none may be IGNORED_ID."""
     return [(ids == number, class_colour(int(number))) for number in np.unique(ids) if number]
 
 
@@ -39,22 +43,33 @@ def css(colour: tuple[int, int, int]) -> str:
     return f"#{colour[0]:02x}{colour[1]:02x}{colour[2]:02x}"
 
 
-def panel(image: np.ndarray, contours: Sequence[Contour] = ()) -> Image.Image:
+def panel(image: np.ndarray, contours: Sequence[Contour] = (), ignored: np.ndarray | None = None) -> Image.Image:
     """Return the image with outlines of masks, shrunk to at most `PANEL_SIDE_PX` a side.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         contours: masks (H, W) of 0 and 1, each with its RGB colour; later ones lie on top. An empty mask
             draws nothing.
+        ignored: (H, W) bool, pixels that nobody labelled, hatched in grey; None if there are none.
     """
     picture = Image.fromarray(image)
     picture.thumbnail((PANEL_SIDE_PX, PANEL_SIDE_PX), Image.Resampling.LANCZOS)
+    if ignored is not None:
+        hatch(picture, ignored)
     outlines = [(mask, colour) for mask, colour in contours if mask.any()]
     for mask, colour in outlines:
         # A dark rim keeps the line visible on any background.
         picture.paste(_HALO, mask=_outline(mask, picture.size, width_px=3.2, opacity=0.5))
         picture.paste(colour, mask=_outline(mask, picture.size, width_px=1.9, opacity=1.0))
     return picture
+
+
+def hatch(picture: Image.Image, ignored: np.ndarray) -> None:
+    """Hatch in grey, in place, what nobody labelled: (H, W) bool of the whole picture, whatever its size."""
+    share = Image.fromarray(np.where(ignored, 255, 0).astype(np.uint8)).resize(picture.size, Image.Resampling.BOX)
+    rows, columns = np.indices((picture.height, picture.width))
+    opacity = np.where((rows + columns) % _HATCH_PX < _HATCH_PX // 2, *_HATCH_OPACITY)
+    picture.paste(IGNORED_COLOUR, mask=Image.fromarray((opacity * np.asarray(share) / 255).astype(np.uint8)))
 
 
 def error_panel(image: np.ndarray, areas: Sequence[Contour]) -> Image.Image:
@@ -77,7 +92,7 @@ def error_areas(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Contour]:
     """Return true positives, misses and false positives of a prediction, as masks (H, W) with their colours.
 
     Args:
-        truth: (H, W) class ids, 0 is the background.
+        truth: (H, W) class ids, 0 is the background; none may be IGNORED_ID.
         predicted: (H, W) class ids; a wrong class counts as missed.
     """
     found = (truth > 0) & (predicted == truth)

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from naslora_core.data.dataset.card import write_card
+from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.errors import ConfigError, DataError, NasLoraError
 from pipelines.cli.data.app import data_app
 
@@ -39,6 +41,18 @@ def test_show_tells_numbers_and_draws_a_sheet(drawn_project: Path, data: Data) -
     assert sum(numbers["pairs"].values()) == 16
     assert 0 < numbers["classes"]["discs"]["train"]["mean_share"] < 1
     assert (drawn_project / "sheet.png").is_file()
+
+
+def test_show_says_how_much_nobody_labelled(drawn_project: Path, data: Data) -> None:
+    assert "ignored" not in data("show", "discs").stdout
+    root = drawn_project / "data" / "discs"
+    card = read_dataset(root).card
+    write_card(root, card.model_copy(update={"mask_ignore": (7,)}))
+    for path in (root / "masks").iterdir():
+        with Image.open(path) as mask:
+            mask.paste(7, (0, 0, 12, 48))
+            mask.save(path)
+    assert "ignored    25.00% of an image are not labelled, and left out everywhere" in data("show", "discs").stdout
 
 
 def test_check_names_the_files_of_every_domain_that_fails(drawn_project: Path, data: Data) -> None:

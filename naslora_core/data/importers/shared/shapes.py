@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from naslora_core.data.importers.shared.run_lengths import checked_counts, columns_of, unpack
+
 # "centres": corners are pixels, which belong to the object, as OpenCV's contours have it; "edges": corners lie between
 # pixels, as COCO has it.
 Outline = Literal["centres", "edges"]
 # How far from the image a corner may lie, in its longer side.
 FARTHEST = 10
+_LEAST_CORNERS: dict[Outline, int] = {"centres": 1, "edges": 3}
 
 
 class Patch(NamedTuple):
@@ -24,6 +27,9 @@ class Patch(NamedTuple):
     top: int
     left: int
     inside: np.ndarray
+
+
+NOTHING = Patch(0, 0, np.zeros((0, 0), dtype=bool))
 
 
 class Shape(Protocol):
@@ -36,25 +42,45 @@ class Shape(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Polygons:
-    """The union of polygons, each (N, 2) x and y in pixels, with at least three corners (`centres`: one)."""
+    """The union of polygons, each (N, 2) x and y in pixels; fewer than three corners have no pixel between `edges`."""
 
     rings: Sequence[np.ndarray]
     outline: Outline = "edges"
 
     def paint(self, height: int, width: int) -> Patch:
         """Paint as cv2.fillPoly paints rounded corners (`centres`), or as pycocotools does (`edges`)."""
-        for ring in self.rings:
+        rings = [np.asarray(ring, dtype=float).reshape(-1, 2) for ring in self.rings]
+        for ring in rings:
             far = np.abs(ring).max(initial=0)
             if not far <= FARTHEST * max(height, width):
                 raise ValueError(f"a corner lies at {far:.4g} in an image of {width} x {height}")
+        rings = [ring for ring in rings if len(ring) >= _LEAST_CORNERS[self.outline]]
+        if not rings:
+            return NOTHING
         if self.outline == "edges":
-            flat = [ring.ravel().tolist() for ring in self.rings]
-            merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
-            return Patch(0, 0, coco_mask.decode(merged).view(bool))
-        canvas = np.zeros((height, width), np.uint8)
-        for ring in self.rings:
-            cv2.fillPoly(canvas, [np.rint(ring).astype(np.int32)], 1)
-        return Patch(0, 0, canvas.view(bool))
+            # A window of the image would be faster to decode, but moves a pixel now and then: pycocotools rounds the
+            # points of a line at their place in the image.
+            runs = coco_mask.frPyObjects([ring.ravel().tolist() for ring in rings], height, width)
+            packed = (runs[0] if len(runs) == 1 else coco_mask.merge(runs))["counts"]
+            return Patch(0, *columns_of(unpack(packed), height))
+        return _fill([np.rint(ring).astype(np.int32) for ring in rings], height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Lengths of runs of pixels that are not, are, are not, … of the object, column after column of the whole image.
+
+    `counts` are numbers, or COCO's compressed string; `size` is the (H, W) that they were made for.
+    """
+
+    counts: Sequence[int] | str
+    size: tuple[int, int]
+
+    def paint(self, height: int, width: int) -> Patch:
+        """Return the columns that the object reaches."""
+        if list(self.size) != [height, width]:
+            raise ValueError(f"its size {list(self.size)} is not that of the image, {[height, width]}")
+        return Patch(0, *columns_of(checked_counts(self.counts, height, width), height))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,3 +97,18 @@ class Bitmap:
         rows = slice(top - self.top, max(height - self.top, 0))
         columns = slice(left - self.left, max(width - self.left, 0))
         return Patch(top, left, np.asarray(self.inside, dtype=bool)[rows, columns])
+
+
+def _fill(rings: list[np.ndarray], height: int, width: int) -> Patch:
+    """Fill each ring of whole numbers in the part of the image that holds them all."""
+    corners = np.concatenate(rings)
+    left, top = (max(int(low), 0) for low in corners.min(axis=0))
+    right, bottom = (
+        min(int(high) + 1, limit) for high, limit in zip(corners.max(axis=0), (width, height), strict=True)
+    )
+    if right <= left or bottom <= top:
+        return NOTHING
+    canvas = np.zeros((bottom - top, right - left), np.uint8)
+    for ring in rings:
+        cv2.fillPoly(canvas, [ring - np.array([left, top], np.int32)], 1)
+    return Patch(top, left, canvas.view(bool))

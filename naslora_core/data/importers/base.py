@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class ImportRequest:
         seed: draws the split of what comes without one.
         validation: share of the images that is drawn for validation.
         test: share of the images that is drawn for testing.
+        outline: whether the corners of outlines are pixels ("centres"), or lie between pixels ("edges").
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class ImportRequest:
     seed: int | None = None
     validation: float | None = None
     test: float | None = None
+    outline: Literal["centres", "edges"] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Importer:
         return []
 
     def _check_options(self, request: ImportRequest) -> None:
-        given = {name for name in ("images", "masks", "pairs", "tile_px") if getattr(request, name)}
+        given = {name for name in ("images", "masks", "pairs", "outline", "tile_px") if getattr(request, name)}
         if wrong := sorted(given - self.options):
             able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)
             raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")

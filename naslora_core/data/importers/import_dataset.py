@@ -13,8 +13,10 @@ from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, ex
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
 from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.importers.assign_splits import assign_splits
-from naslora_core.data.importers.base import Found, ImportRequest, Pixels
-from naslora_core.data.importers.shared.rasterise import write_ids
+from naslora_core.data.importers.base import Found, ImportRequest, Pixels, Source
+from naslora_core.data.importers.shared.mask_files import write_ids
+from naslora_core.data.importers.shared.paint_report import PaintReport
+from naslora_core.data.importers.shared.painting import ObjectMask
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory
 from naslora_core.progress import Progress, silent
@@ -27,6 +29,7 @@ def import_dataset(
     replace_existing: bool = False,
     pairs_only: bool = False,
     progress: Progress = silent,
+    report: PaintReport | None = None,
 ) -> Dataset:
     """Copy what an importer found into `target`, files byte for byte, and write its card and splits.
 
@@ -40,6 +43,7 @@ def import_dataset(
         replace_existing: take the place of a dataset that is there already.
         pairs_only: leave out images without a mask and masks without an image.
         progress: called after each pair, and after each image that is compared with the others.
+        report: counts what becomes of the objects that masks are painted from.
 
     Raises:
         DataError: if `target` exists, there is nothing to import, or two pairs have one name.
@@ -59,7 +63,7 @@ def import_dataset(
             (folder / kind).mkdir()
         for done, source in enumerate(found.sources, start=1):
             _write(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
-            _write(source.mask, folder / MASKS_FOLDER, source.name, is_mask=True)
+            _write(_counted(source, report), folder / MASKS_FOLDER, source.name, is_mask=True)
             progress(done, len(found.sources), f"import {target.name}")
         assigned = assign_splits(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
         write_card(folder, _card(found, assigned.rule, target))
@@ -78,6 +82,15 @@ def _check_sources(found: Found, request: ImportRequest) -> None:
     for name in (source.name for source in found.sources):
         if not name or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
             raise DataError(f"{request.folder} has an image called {name!r}, which cannot be a file's name; rename it")
+
+
+def _counted(source: Source, report: PaintReport | None) -> Pixels | None:
+    """Return the mask of a source, painted now and counted if it is made of objects."""
+    if not isinstance(source.mask, ObjectMask) or report is None:
+        return source.mask
+    painting = source.mask.paint()
+    report.add(source.name, painting)
+    return lambda: painting.ids
 
 
 def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from typer.core import TyperCommand
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from naslora_core.data.importers import Found
 
 AUTO = "auto"
+
+
+class OutlineKind(str, Enum):
+    """Choices of --outline."""
+
+    CENTRES = "centres"
+    EDGES = "edges"
 
 
 class ImportCommand(TyperCommand):
@@ -54,6 +62,13 @@ Threshold = Annotated[
 Tile = Annotated[
     int | None, typer.Option(min=64, help="Cut large images into squares of so many pixels (layout roads).")
 ]
+Outlines = Annotated[
+    OutlineKind | None,
+    typer.Option(
+        help="Corners of outlines are pixels (centres), or lie between pixels (edges); layouts coco and yolo.",
+        show_default="yolo: centres, coco: edges unless its areas say otherwise",
+    ),
+]
 _KEPT = "as before, or {}"
 Validation = Annotated[
     float | None,
@@ -78,6 +93,7 @@ def import_(
     pairs: Pairs = None,
     classes: Classes = None,
     threshold: Threshold = None,
+    outline: Outlines = None,
     tile: Tile = None,
     validation: Validation = None,
     test: Test = None,
@@ -90,6 +106,7 @@ def import_(
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
     from naslora_core.data.importers.shared.class_options import parse_class_options
+    from naslora_core.data.importers.shared.paint_report import PaintReport
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
 
@@ -101,14 +118,27 @@ def import_(
         domain = _domain_name(name or given or (importer.name if importer.home else ""), place)
         target = (output or data_folder()) / domain
         request = ImportRequest(
-            folder, images, masks, pairs, threshold, named, tile, seed=seed, validation=validation, test=test
+            folder,
+            images,
+            masks,
+            pairs,
+            threshold,
+            named,
+            tile,
+            seed=seed,
+            validation=validation,
+            test=test,
+            outline=cast('Literal["centres", "edges"] | None', outline and outline.value),
         )
         if layout == AUTO:
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
         found = importer(request)
-        dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress())
+        report = PaintReport()
+        dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
     typer.echo(f"{target}: {counts(dataset)}")
     _print_notes(dataset, found, place)
+    for line in report.lines():
+        typer.echo(f"Note: {line}")
     if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
         typer.echo(f"params.yaml: '{domain}' added to domains")
     typer.echo(f"Next: naslora data check {domain}, then naslora run --domain {domain}")

@@ -4,18 +4,34 @@ Format: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, http
 CVAT, Label Studio, Roboflow and others export as COCO. One JSON file, or one for each split with train, val or test in
 its name or in that of its folder. Images lie beside the file, in images/, in a folder named as the split, or anywhere
 under one name only. Class ids follow the category ids, from 1 on; categories without any object get none.
+
+Outlines are painted as pycocotools paints them, unless the areas in the files show that their corners are pixels. The
+smaller of two objects is seen. `iscrowd` says nothing on which lies above: in COCO itself it marks groups, drawn as run
+lengths, but supervision sets it for every object with a hole or of two parts, and datumaro for every mask.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.coco_file import CocoMask, has_outline, looks_like_coco, read_coco
+from naslora_core.data.importers.shared.coco_file import (
+    LEAST_COORDINATES,
+    checked_size,
+    has_outline,
+    looks_like_coco,
+    objects_of,
+    polygons_of,
+    read_coco,
+)
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.outline_choice import choose_outline
+from naslora_core.data.importers.shared.painting import ObjectMask
+from naslora_core.data.importers.shared.shapes import Outline
 from naslora_core.errors import DataError
 
 
@@ -35,7 +51,9 @@ def find_coco(request: ImportRequest) -> Found:
         raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {unclear}")
     contents = {file: read_coco(file) for file in files}
     names = _category_names(contents)
-    outlined = [entry for content in contents.values() for entry in content["annotations"] if has_outline(entry)]
+    annotations = [entry for content in contents.values() for entry in content["annotations"]]
+    choice = choose_outline(annotations, request.outline)
+    outlined = [entry for entry in annotations if has_outline(entry, choice.outline)]
     if not outlined:
         raise DataError(f"{files[0]} has no polygons and no run lengths, maybe boxes only; export outlines")
     used = {entry["category_id"] for entry in outlined}
@@ -45,11 +63,12 @@ def find_coco(request: ImportRequest) -> Found:
     found = [
         (str(Path(splits[file] or "", written).parent), source)
         for file in files
-        for written, source in _sources(file, contents[file], class_ids, images, root, splits[file])
+        for written, source in _sources(file, contents[file], class_ids, choice.outline, images, root, splits[file])
     ]
     labels = unique_names([(place, source.name) for place, source in found])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
-    return build_found(root, sources, classes, "COCO", _notes(contents, names, used, len(outlined)))
+    notes = (*([choice.note] if choice.note else []), *_notes(annotations, names, used, choice.outline))
+    return build_found(root, sources, classes, f"COCO (outlines: {choice.outline})", notes)
 
 
 def _category_names(contents: dict[Path, dict[str, Any]]) -> dict[int, str]:
@@ -68,6 +87,7 @@ def _sources(
     file: Path,
     content: dict[str, Any],
     class_ids: dict[int, int],
+    outline: Outline,
     images: dict[str, list[Path]],
     root: Path,
     split: str | None,
@@ -76,7 +96,8 @@ def _sources(
     for annotation in content["annotations"]:
         of_image[annotation["image_id"]].append(annotation)
     for image in content["images"]:
-        mask = CocoMask(file, (int(image["height"]), int(image["width"])), of_image[image["id"]], class_ids)
+        objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline)
+        mask = ObjectMask(file, checked_size(image), objects, "smaller_on_top")
         written = Path(image["file_name"].replace("\\", "/"))
         yield written, Source(written.stem, _locate(written, file, images, root), mask, split)
 
@@ -105,12 +126,17 @@ def _index_images(root: Path) -> dict[str, list[Path]]:
 
 
 def _notes(
-    contents: dict[Path, dict[str, Any]], names: dict[int, str], used: set[int], outlined: int
+    annotations: list[dict[str, Any]], names: dict[int, str], used: set[int], outline: Outline
 ) -> tuple[str, ...]:
     unused = ", ".join(name for number, name in names.items() if number not in used)
-    without = sum(len(content["annotations"]) for content in contents.values()) - outlined
     notes = [f"categories without any object were left out: {unused}"] if unused else []
-    return (*notes, *([f"{without} objects have no outline and were left out"] if without else []))
+    without = sum(not has_outline(entry, outline) for entry in annotations)
+    if without:
+        notes.append(f"{without} objects have no outline and were left out")
+    short = [len(polygon) < LEAST_COORDINATES[outline] for entry in annotations for polygon in polygons_of(entry)]
+    if any(short):
+        notes.append(f"{sum(short)} of {len(short)} polygons have fewer than three corners, and thus no pixel")
+    return tuple(notes)
 
 
 def _coco_files(root: Path) -> list[Path]:
@@ -128,6 +154,6 @@ register(
         expected="a JSON file with images, annotations and categories, and the images it names",
         is_root=lambda folder: bool(_coco_files(folder)),
         find=find_coco,
-        options=frozenset({"classes"}),
+        options=frozenset({"classes", "outline"}),
     )
 )

@@ -4,61 +4,62 @@ Format: https://docs.ultralytics.com/datasets/segment/, also what Roboflow expor
 where the images of train, val and test lie, such as images/train or ../train/images; labels/ takes the place of
 images/ in the path of a label file. A line is the number of a class, from 0 on, and x y x y … of a polygon as
 fractions of width and height. An image without a label file shows no object.
+
+Corners are pixels, which cv2.fillPoly paints, as in Ultralytics: fractions of a pixel are cut off, but for those that
+rounding in the file took from a whole number. The smaller of two objects is seen.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import read_image
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.folder_pairs import unique_names
+from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found, choose_classes
-from naslora_core.data.importers.shared.rasterise import Region, polygons_to_counts, rasterise
+from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.shared.shapes import Outline, Polygons
 from naslora_core.errors import DataError
 from naslora_core.reading import parse_yaml
 
 YAML_FILE = "data.yaml"
 PARTS = ("train", "val", "test")
+# What five decimals of a fraction lose at most, in an image of 10,000 pixels.
+_WRITTEN_PX = 0.05
 
 
-@dataclass(frozen=True)
-class YoloMask:
-    """The mask of one image, painted from its label file when called.
+def labelled_objects(
+    image: Path, labels: Path, class_ids: Mapping[int, int], outline: Outline
+) -> list[AnnotatedObject]:
+    """Return the objects of a label file, a polygon a line; without a file there is none.
 
-    Attributes:
+    Args:
         image: gives the size.
-        labels: the label file; without one there is no object.
-        class_ids: by number in the file, as pairs; what is not there is background.
+        labels: the label file.
+        class_ids: by number in the file; what is not there is background.
+        outline: how to paint them.
+
+    Raises:
+        DataError: if the image or a line cannot be read.
     """
-
-    image: Path
-    labels: Path
-    class_ids: tuple[tuple[int, int], ...]
-
-    def __call__(self) -> np.ndarray:
-        """Return (H, W) uint8 class ids.
-
-        Raises:
-            DataError: if the image or a line cannot be read.
-        """
-        height, width = read_image(self.image).shape[:2]
-        ids = dict(self.class_ids)
-        regions = [
-            Region(ids[number], polygons_to_counts([(polygon * (width, height)).ravel().tolist()], height, width))
-            for number, polygon in read_polygons(self.labels)
-            if number in ids
-        ]
-        return rasterise(regions, height, width)
+    height, width = upright_size(image)
+    objects = []
+    for place, number, polygon in read_polygons(labels):
+        if number in class_ids:
+            corners = polygon * (width, height)
+            if outline == "centres":
+                corners = np.floor(corners + _WRITTEN_PX)
+            objects.append(AnnotatedObject(f"line {place}", class_ids[number], Polygons([corners], outline)))
+    return objects
 
 
-def read_polygons(path: Path) -> list[tuple[int, np.ndarray]]:
-    """Return number of class and (N, 2) corners as fractions of width and height for each line; none without a file.
+def read_polygons(path: Path) -> list[tuple[int, int, np.ndarray]]:
+    """Return number of line, number of class, and (N, 2) corners as fractions of width and height; none without a file.
 
     Raises:
         DataError: for a line that is no polygon; the message names it.
@@ -74,7 +75,7 @@ def read_polygons(path: Path) -> list[tuple[int, np.ndarray]]:
                 number, values = int(words[0]), [float(word) for word in words[1:]]
             except ValueError as error:
                 raise DataError(f"{path} line {place}: {error}; expected a class and x y x y …") from error
-            polygons.append((number, _polygon(values, f"{path} line {place}")))
+            polygons.append((place, number, _polygon(values, f"{path} line {place}")))
     return polygons
 
 
@@ -89,7 +90,8 @@ def find_yolo(request: ImportRequest) -> Found:
     settings = _read_settings(root / YAML_FILE)
     names = _class_names(settings, root / YAML_FILE)
     classes = choose_classes(request.classes, list(names.values()))
-    class_ids = tuple((number, classes.index(name) + 1) for number, name in names.items() if name in classes)
+    class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
+    outline = request.outline or "centres"
     found = [
         (part, name, image, _labels_of(image, root))
         for part in PARTS
@@ -99,16 +101,23 @@ def find_yolo(request: ImportRequest) -> Found:
     if not found:
         raise DataError(f"{root / YAML_FILE} leads to no image; expected {', '.join(PARTS)} to name folders of images")
     for *_, labels in found:
-        if wrong := {number for number, _ in read_polygons(labels)} - names.keys():
+        if wrong := {number for _, number, _ in read_polygons(labels)} - names.keys():
             raise DataError(f"{labels}: class {min(wrong)} has no name in {YAML_FILE}, which has {len(names)}; add it")
     labels_missing = sum(not labels.is_file() for *_, labels in found)
     unique = unique_names([(str(image.parent.relative_to(root.resolve())), name) for _, name, image, _ in found])
     sources = [
-        Source(name, image, YoloMask(image, labels, class_ids), SPLIT_WORDS[part])
+        Source(
+            name,
+            image,
+            ObjectMask(labels, image, partial(labelled_objects, image, labels, class_ids, outline), "smaller_on_top"),
+            SPLIT_WORDS[part],
+        )
         for name, (part, _, image, labels) in zip(unique, found, strict=True)
     ]
     note = f"{labels_missing} images have no label file: they count as showing no object"
-    return build_found(root, sources, classes, "YOLO polygons", (note,) if labels_missing else ())
+    return build_found(
+        root, sources, classes, f"YOLO polygons (outlines: {outline})", (note,) if labels_missing else ()
+    )
 
 
 def _polygon(values: list[float], place: str) -> np.ndarray:
@@ -171,6 +180,6 @@ register(
         expected=f"{YAML_FILE} with names, images/ and labels/",
         is_root=lambda folder: (folder / YAML_FILE).is_file(),
         find=find_yolo,
-        options=frozenset({"classes"}),
+        options=frozenset({"classes", "outline"}),
     )
 )

@@ -1,60 +1,22 @@
-"""Read and check one COCO JSON file, and paint its annotations into the masks of its images."""
+"""Read and check one COCO JSON file, and make objects of its annotations."""
 
 import mmap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.importers.shared.rasterise import Region, checked_counts, polygons_to_counts, rasterise
+from naslora_core.data.importers.shared.painting import AnnotatedObject
+from naslora_core.data.importers.shared.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
 KEYS = ("images", "annotations", "categories")
 # As many as a polygon of three points has; pycocotools takes four numbers for a box.
-LEAST_COORDINATES = 6
+LEAST_COORDINATES: dict[Outline, int] = {"edges": 6, "centres": 2}
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
-
-
-@dataclass(frozen=True, eq=False)
-class CocoMask:
-    """The mask of one image, painted from its annotations when called.
-
-    Attributes:
-        file: the JSON file, for error messages.
-        size: (H, W) of the image.
-        annotations: all of the image.
-        class_ids: by category id; categories that are not there are background.
-    """
-
-    file: Path
-    size: tuple[int, int]
-    annotations: Sequence[dict[str, Any]]
-    class_ids: dict[int, int]
-
-    def __call__(self) -> np.ndarray:
-        """Return (H, W) uint8 class ids.
-
-        Raises:
-            DataError: if an outline is not valid.
-        """
-        return rasterise(self._regions(), *self.size)
-
-    def _regions(self) -> Iterable[Region]:
-        for annotation in self.annotations:
-            class_id = self.class_ids.get(annotation["category_id"])
-            if class_id is None or not has_outline(annotation):
-                continue
-            try:
-                counts = _counts(annotation["segmentation"], *self.size)
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
-                raise DataError(
-                    f"{self.file}: annotation {annotation.get('id')} is no outline: {error}; correct or remove it"
-                ) from error
-            yield Region(class_id, counts, bool(annotation.get("iscrowd")))
 
 
 def read_coco(file: Path) -> dict[str, Any]:
@@ -65,47 +27,108 @@ def read_coco(file: Path) -> dict[str, Any]:
     """
     try:
         content = read_object(file)
-        categories = {category["id"]: _text(category["name"]) for category in content["categories"]}
-        images = {image["id"] for image in content["images"] if _text(image["file_name"])}
+        categories = {category["id"]: checked_text(category["name"]) for category in content["categories"]}
+        images = {image["id"] for image in content["images"] if checked_text(image["file_name"])}
         for image in content["images"]:
-            height, width = int(image["height"]), int(image["width"])
-            if min(height, width) < 1 or height * width > MOST_PIXELS:
-                raise ValueError(f"image {image['id']} has a size of {image['width']} x {image['height']}")
+            checked_size(image)
         for entry in content["annotations"]:
             if entry["image_id"] not in images or entry["category_id"] not in categories:
                 raise ValueError(f"annotation {entry.get('id')} is of an image or a category that is not listed")
-            has_outline(entry)
+            polygons_of(entry)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not sound COCO JSON with {', '.join(KEYS)}: {reason}; export it again") from error
     return content
 
 
-def _text(value: Any) -> str:
+def checked_size(image: Mapping[str, Any]) -> tuple[int, int]:
+    """Return (H, W) of an image that a file lists.
+
+    Raises:
+        ValueError: if it is empty, or too large to be opened.
+        KeyError: if it is not there.
+    """
+    height, width = int(image["height"]), int(image["width"])
+    if min(height, width) < 1 or height * width > MOST_PIXELS:
+        raise ValueError(f"image {image.get('id')} has a size of {image['width']} x {image['height']}")
+    return height, width
+
+
+def checked_text(value: Any) -> str:
+    """Return a name, raising ValueError if it is none."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"a name is {value!r}, expected text")
     return value
 
 
-def has_outline(annotation: dict[str, Any]) -> bool:
-    """Say whether an annotation has run lengths or a polygon of three corners, and is not only a box."""
+def polygons_of(annotation: Mapping[str, Any]) -> list[Any]:
+    """Return the lists of coordinates of an annotation; none if it has run lengths or no outline.
+
+    Some tools write the only polygon as a list of numbers.
+    """
     outline = annotation.get("segmentation")
-    if isinstance(outline, list):
-        return any(len(polygon) >= LEAST_COORDINATES for polygon in outline)
-    return bool(outline)
+    if not isinstance(outline, list) or not outline:
+        return []
+    polygons = [outline] if isinstance(outline[0], int | float) else outline
+    return [polygon for polygon in polygons if len(polygon)]
 
 
-def looks_like_coco(file: Path) -> bool:
+def has_outline(annotation: Mapping[str, Any], outline: Outline) -> bool:
+    """Say whether an annotation has run lengths or a polygon of enough corners to have pixels, not only a box."""
+    if isinstance(annotation.get("segmentation"), dict):
+        return bool(annotation["segmentation"])
+    return any(len(polygon) >= LEAST_COORDINATES[outline] for polygon in polygons_of(annotation))
+
+
+def shape_of(segmentation: Any, outline: Outline) -> Shape:
+    """Return the shape of a COCO segmentation, polygons or run lengths.
+
+    Raises:
+        ValueError, TypeError, KeyError, OverflowError: if it is neither.
+    """
+    if isinstance(segmentation, dict):
+        height, width = segmentation["size"]
+        return Runs(segmentation["counts"], (height, width))
+    rings = []
+    for polygon in polygons_of({"segmentation": segmentation}):
+        numbers = np.asarray(polygon, dtype=float)
+        if numbers.ndim != 1 or len(numbers) % 2:
+            raise ValueError(f"a polygon has {numbers.size} coordinates; expected x and y of each corner")
+        rings.append(numbers.reshape(-1, 2))
+    return Polygons(rings, outline)
+
+
+def objects_of(
+    file: Path, annotations: Sequence[Mapping[str, Any]], class_ids: Mapping[Any, int], outline: Outline
+) -> list[AnnotatedObject]:
+    """Return the objects of the categories in `class_ids`, by category id, that have an outline.
+
+    Raises:
+        DataError: if an outline is none.
+    """
+    objects = []
+    for annotation in annotations:
+        class_id = class_ids.get(annotation["category_id"])
+        if class_id is None or not has_outline(annotation, outline):
+            continue
+        name = f"annotation {annotation.get('id')}"
+        try:
+            shape = shape_of(annotation["segmentation"], outline)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise DataError(f"{file}: {name} is no outline: {error}; correct or remove it") from error
+        objects.append(AnnotatedObject(name, class_id, shape, stated_area(annotation)))
+    return objects
+
+
+def stated_area(annotation: Mapping[str, Any]) -> float | None:
+    """Return the area that an annotation states, in pixels; None for none, or what is no area."""
+    area = annotation.get("area")
+    return float(area) if isinstance(area, int | float) and not isinstance(area, bool) and 0 < area < 1e12 else None
+
+
+def looks_like_coco(file: Path, keys: Sequence[str] = KEYS) -> bool:
     """Say whether a file holds the keys of COCO, without reading all of it as JSON."""
     if file.name.startswith(".") or not file.is_file() or not file.stat().st_size:
         return False
     with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return all(content.find(f'"{key}"'.encode()) >= 0 for key in KEYS)
-
-
-def _counts(segmentation: Any, height: int, width: int) -> list[int]:
-    if isinstance(segmentation, dict):
-        if list(segmentation["size"]) != [height, width]:
-            raise ValueError(f"its size {segmentation['size']} is not that of the image, {[height, width]}")
-        return checked_counts(segmentation["counts"], height, width)
-    return polygons_to_counts([polygon for polygon in segmentation if len(polygon) >= LEAST_COORDINATES], height, width)
+        return all(content.find(f'"{key}"'.encode()) >= 0 for key in keys)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.shapes import Shape
 from naslora_core.errors import DataError
 
@@ -43,6 +44,7 @@ class Painting:
         vanished: names of objects without a pixel.
         differing: names of objects, with the pixels they have and the area that their file states.
         hidden_px: pixels of objects that lie below an object of another class.
+        covered: names of objects that change nothing, because others of their class lie below all their pixels.
     """
 
     ids: np.ndarray
@@ -50,6 +52,7 @@ class Painting:
     vanished: tuple[str, ...] = ()
     differing: tuple[tuple[str, int, float], ...] = ()
     hidden_px: int = 0
+    covered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +61,13 @@ class ObjectMask:
 
     Attributes:
         file: where the objects are written down, for error messages.
-        size: (H, W) of the image.
+        size: (H, W) of the image, or the image, whose size is then read when it is painted.
         objects: makes the objects when it is their turn.
         order: which object is seen where two overlap.
     """
 
     file: Path
-    size: tuple[int, int]
+    size: tuple[int, int] | Path
     objects: Callable[[], Sequence[AnnotatedObject]]
     order: Order
 
@@ -80,9 +83,9 @@ class ObjectMask:
         """Paint all objects, and count what came of them.
 
         Raises:
-            DataError: if a shape is not valid.
+            DataError: if a shape is not valid, or the image that says the size cannot be opened.
         """
-        height, width = self.size
+        height, width = upright_size(self.size) if isinstance(self.size, Path) else self.size
         painted = []
         for one in self.objects():
             try:
@@ -92,12 +95,15 @@ class ObjectMask:
             painted.append((int(np.count_nonzero(patch.inside)), one, patch))
         if self.order == "smaller_on_top":
             painted.sort(key=lambda entry: -entry[0])
-        ids, hidden = np.zeros((height, width), np.uint8), 0
-        for _, one, (top, left, inside) in painted:
-            below = ids[top : top + inside.shape[0], left : left + inside.shape[1]]
-            covered = below[inside]
-            hidden += int(np.count_nonzero((covered > 0) & (covered != one.class_id)))
-            below[inside] = one.class_id
+        ids, hidden, covered = np.zeros((height, width), np.uint8), 0, []
+        for pixels, one, (top, left, inside) in painted:
+            window = ids[top : top + inside.shape[0], left : left + inside.shape[1]]
+            below = window[inside]
+            changed = below != one.class_id
+            hidden += int(np.count_nonzero(changed & (below > 0)))
+            if pixels and not changed.any():
+                covered.append(one.name)
+            window[inside] = one.class_id
         return Painting(
             ids,
             len(painted),
@@ -108,6 +114,7 @@ class ObjectMask:
                 if pixels and one.area_px is not None and _differs(pixels, one.area_px)
             ),
             hidden,
+            tuple(covered),
         )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from naslora_core.data.importers import IMPORTERS, Found, ImportRequest
-from naslora_core.data.importers.shared.rasterise import PALETTE, Region, checked_counts, rasterise, write_ids
+from naslora_core.data.importers.shared.mask_files import PALETTE, write_ids
 from naslora_core.errors import ConfigError, DataError
 
 HEIGHT, WIDTH = 20, 30
@@ -207,8 +207,3 @@ def test_a_painted_mask_can_be_looked_at_and_keeps_its_ids(tmp_path: Path) -> No
     assert colours[0].tolist() == [0, 0, 0]
     assert len({tuple(colour) for colour in colours[:60].tolist()}) == 60
     assert len(PALETTE) == 768
-
-
-def test_an_empty_list_of_objects_is_an_empty_mask() -> None:
-    assert not rasterise([], 3, 5).any()
-    assert rasterise([Region(7, checked_counts([0, 15], 3, 5))], 3, 5).tolist() == [[7] * 5] * 3

@@ -1,0 +1,83 @@
+"""What became of the objects of a whole dataset when they were painted: totals, and a few names of each kind."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from naslora_core.data.importers.base import Found
+from naslora_core.data.importers.shared.painting import ObjectMask, Painting
+
+_SHOWN = 5
+
+
+@dataclass
+class PaintReport:
+    """Totals over all paintings; lists hold the first few names only.
+
+    Attributes:
+        objects: how many were painted.
+        vanished: how many have no pixel.
+        differing: how many have another area than their file states.
+        covered: how many lie wholly on or below others of their class, so that they change nothing.
+        hidden_px: pixels of objects that lie below an object of another class.
+    """
+
+    objects: int = 0
+    vanished: int = 0
+    differing: int = 0
+    covered: int = 0
+    hidden_px: int = 0
+    _examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, image: str, painting: Painting) -> None:
+        """Count the objects of the image of a name."""
+        self.objects += painting.objects
+        self.vanished += len(painting.vanished)
+        self.differing += len(painting.differing)
+        self.covered += len(painting.covered)
+        self.hidden_px += painting.hidden_px
+        self._show("vanished", (f"{image} {name}" for name in painting.vanished))
+        self._show("covered", (f"{image} {name}" for name in painting.covered))
+        self._show(
+            "differing",
+            (f"{image} {name} ({pixels} px, stated {stated:.6g})" for name, pixels, stated in painting.differing),
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """Return what a user should know, a sentence each; none if every object came out as its file says."""
+        lines = []
+        if self.vanished:
+            lines.append(f"{self.vanished} of {self.objects} objects have no pixel: {self._named('vanished')}")
+        if self.differing:
+            lines.append(
+                f"{self.differing} of {self.objects} objects differ from the area that their file states by more than "
+                f"10 % and 4 px: {self._named('differing')}"
+            )
+        if self.covered:
+            lines.append(
+                f"{self.covered} of {self.objects} objects lie wholly within others of their class and change nothing "
+                f"(some tools write holes so, which are filled here): {self._named('covered')}"
+            )
+        if self.hidden_px:
+            lines.append(f"{self.hidden_px} px of objects are hidden by objects of other classes")
+        return tuple(lines)
+
+    def _show(self, kind: str, names: Iterable[str]) -> None:
+        shown = self._examples.setdefault(kind, [])
+        shown.extend(name for name, _ in zip(names, range(_SHOWN - len(shown)), strict=False))
+
+    def _named(self, kind: str) -> str:
+        more = ", …" if getattr(self, kind) > _SHOWN else ""
+        return ", ".join(self._examples[kind]) + more
+
+
+def paint_found(found: Found) -> PaintReport:
+    """Paint all masks that are made of objects, one after another, and write none.
+
+    Raises:
+        DataError: if a shape is not valid.
+    """
+    report = PaintReport()
+    for source in found.sources:
+        if isinstance(source.mask, ObjectMask):
+            report.add(source.name, source.mask.paint())
+    return report

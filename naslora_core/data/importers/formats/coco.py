@@ -53,10 +53,9 @@ def find_coco(request: ImportRequest) -> Found:
     names = _category_names(contents)
     annotations = [entry for content in contents.values() for entry in content["annotations"]]
     choice = choose_outline(annotations, request.outline)
-    outlined = [entry for entry in annotations if has_outline(entry, choice.outline)]
-    if not outlined:
+    if not any(has_outline(entry, choice.outline) for entry in annotations):
         raise DataError(f"{files[0]} has no polygons and no run lengths, maybe boxes only; export outlines")
-    used = {entry["category_id"] for entry in outlined}
+    used = {entry["category_id"] for entry in annotations if has_outline(entry)}
     classes = choose_classes(request.classes, [name for number, name in sorted(names.items()) if number in used])
     class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
     images = _index_images(root)
@@ -130,7 +129,7 @@ def _notes(
 ) -> tuple[str, ...]:
     unused = ", ".join(name for number, name in names.items() if number not in used)
     notes = [f"categories without any object were left out: {unused}"] if unused else []
-    without = sum(not has_outline(entry, outline) for entry in annotations)
+    without = sum(not has_outline(entry) for entry in annotations)
     if without:
         notes.append(f"{without} objects have no outline and were left out")
     short = [len(polygon) < LEAST_COORDINATES[outline] for entry in annotations for polygon in polygons_of(entry)]

@@ -73,8 +73,8 @@ def polygons_of(annotation: Mapping[str, Any]) -> list[Any]:
     return [polygon for polygon in polygons if len(polygon)]
 
 
-def has_outline(annotation: Mapping[str, Any], outline: Outline) -> bool:
-    """Say whether an annotation has run lengths or a polygon of enough corners to have pixels, not only a box."""
+def has_outline(annotation: Mapping[str, Any], outline: Outline = "centres") -> bool:
+    """Say whether an annotation has run lengths or a polygon of so many corners that it can have pixels."""
     if isinstance(annotation.get("segmentation"), dict):
         return bool(annotation["segmentation"])
     return any(len(polygon) >= LEAST_COORDINATES[outline] for polygon in polygons_of(annotation))
@@ -109,7 +109,7 @@ def objects_of(
     objects = []
     for annotation in annotations:
         class_id = class_ids.get(annotation["category_id"])
-        if class_id is None or not has_outline(annotation, outline):
+        if class_id is None or not has_outline(annotation):
             continue
         name = f"annotation {annotation.get('id')}"
         try:

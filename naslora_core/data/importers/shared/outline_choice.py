@@ -32,12 +32,13 @@ def choose_outline(annotations: Iterable[Mapping[str, Any]], wanted: Outline | N
     if wanted:
         return OutlineChoice(wanted)
     edges = centres = 0.0
-    objects = from_corners = 0
+    outlines = objects = from_corners = 0
     whole = True
     for annotation in annotations:
         rings = _rings(annotation)
         if rings is None:
             continue
+        outlines += 1
         whole = whole and all(np.array_equal(ring, np.rint(ring)) for ring in rings)
         if (area := stated_area(annotation)) is not None:
             between, through = (sum(parts) for parts in zip(*map(_expected_px, rings), strict=True))
@@ -58,7 +59,7 @@ def choose_outline(annotations: Iterable[Mapping[str, Any]], wanted: Outline | N
         "pycocotools does, between them. If a program drew them around masks (OpenCV's contours), objects lost a row "
         "and a column: import again with --outline centres"
     )
-    return OutlineChoice("edges", note if whole else "")
+    return OutlineChoice("edges", note if outlines and whole else "")
 
 
 def _rings(annotation: Mapping[str, Any]) -> list[np.ndarray] | None:

@@ -71,17 +71,18 @@ def test_run_lengths_of_both_kinds_are_read_as_pycocotools_reads_them(tmp_path: 
             np.testing.assert_array_equal(mask_of(found), truth)
 
 
-def test_the_smaller_object_is_seen_and_a_crowd_lies_below_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("crowd", [0, 1])
+def test_the_smaller_object_is_seen_whether_it_is_a_crowd_or_not(tmp_path: Path, crowd: int) -> None:
     found = write_coco(
         tmp_path,
         [
-            {"segmentation": [square(10, 8, 12, 10)], "category_id": 2},
-            {"segmentation": [square(4, 4, 24, 16)]},
-            {"segmentation": [square(10, 8, 11, 9)], "category_id": 1, "iscrowd": 1},
+            {"segmentation": [square(10, 8, 13, 11)], "category_id": 2},
+            {"segmentation": [square(4, 4, 24, 16)], "iscrowd": 1 - crowd},
+            {"segmentation": [square(10, 8, 11, 9)], "category_id": 1, "iscrowd": crowd},
             {"segmentation": [square(0, 0, 3, 3), square(26, 0, 29, 3)], "category_id": 2},
         ],
     )
-    truth = ids_of((1, 4, 4, 24, 16), (2, 10, 8, 12, 10), (2, 0, 0, 3, 3), (2, 26, 0, 29, 3))
+    truth = ids_of((1, 4, 4, 24, 16), (2, 10, 8, 13, 11), (1, 10, 8, 11, 9), (2, 0, 0, 3, 3), (2, 26, 0, 29, 3))
     np.testing.assert_array_equal(mask_of(found), truth)
 
 
@@ -163,8 +164,22 @@ def test_the_split_of_a_coco_file_is_in_its_name_or_that_of_its_folder(tmp_path:
 def test_corners_are_fractions_of_width_and_height(tmp_path: Path) -> None:
     corners = " ".join(f"{x / WIDTH} {y / HEIGHT}" for x, y in ((3, 2), (15, 2), (15, 10), (3, 10)))
     found = write_yolo(tmp_path, f"1 {corners}\n\n")
-    np.testing.assert_array_equal(mask_of(found), ids_of((2, 3, 2, 15, 10)))
+    # Corners are pixels, as in Ultralytics.
+    np.testing.assert_array_equal(mask_of(found), ids_of((2, 3, 2, 16, 11)))
     assert found.sources[0].split == "train"
+    between = IMPORTERS["yolo"](ImportRequest(tmp_path, outline="edges"))
+    np.testing.assert_array_equal(mask_of(between), ids_of((2, 3, 2, 15, 10)))
+    assert (found.origin, between.origin) == (
+        "imported from YOLO polygons (outlines: centres)",
+        "imported from YOLO polygons (outlines: edges)",
+    )
+
+
+def test_fractions_of_a_pixel_are_cut_off_but_not_what_rounding_in_the_file_took(tmp_path: Path) -> None:
+    for decimals in (5, 6):
+        written = ((x / WIDTH, y / HEIGHT) for x, y in ((7, 2), (7, 11), (13.9, 11.6), (13.9, 2)))
+        lines = "0 " + " ".join(f"{x:.{decimals}f} {y:.{decimals}f}" for x, y in written)
+        np.testing.assert_array_equal(mask_of(write_yolo(tmp_path, lines)), ids_of((1, 7, 2, 14, 12)))
 
 
 def test_an_image_without_a_label_file_shows_nothing_and_is_counted(tmp_path: Path) -> None:

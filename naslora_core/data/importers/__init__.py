@@ -7,7 +7,7 @@ importers need lies in `shared/`, which registers nothing.
 
 from naslora_core.data.importers.assign_splits import missing_splits
 from naslora_core.data.importers.base import IMPORTERS, Found, Importer, ImportRequest, Source
-from naslora_core.data.importers.formats import coco, folder, yolo
+from naslora_core.data.importers.formats import coco, coco_panoptic, folder, kaggle_rle, sa1b, yolo
 from naslora_core.data.importers.import_dataset import import_dataset
 from naslora_core.data.importers.published import (
     camo,
@@ -22,7 +22,7 @@ from naslora_core.data.importers.published import (
 from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
-    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "clinicdb", "coco", "folder",
-    "import_dataset", "isic2017", "kvasir", "leaf_disease", "missing_splits", "recognise", "roads", "sbu", "trans10k",
-    "yolo",
+    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "clinicdb", "coco", "coco_panoptic", "folder",
+    "import_dataset", "isic2017", "kaggle_rle", "kvasir", "leaf_disease", "missing_splits", "recognise", "roads",
+    "sa1b", "sbu", "trans10k", "yolo",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ class ImportRequest:
         validation: share of the images that is drawn for validation.
         test: share of the images that is drawn for testing.
         outline: whether the corners of outlines are pixels ("centres"), or lie between pixels ("edges").
+        void: whether pixels of no segment are left out of training and metrics, or show no object.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class ImportRequest:
     validation: float | None = None
     test: float | None = None
     outline: Literal["centres", "edges"] | None = None
+    void: Literal["ignore", "background"] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Found:
     origin: str
     mask_threshold: int | None = None
     mask_values: Mapping[str, tuple[int, ...] | tuple[str, ...]] | None = None
+    mask_ignore: tuple[int, ...] | tuple[str, ...] | None = None
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -141,7 +144,7 @@ class Importer:
         return []
 
     def _check_options(self, request: ImportRequest) -> None:
-        given = {name for name in ("images", "masks", "pairs", "outline", "tile_px") if getattr(request, name)}
+        given = {name for name in ("images", "masks", "pairs", "outline", "void", "tile_px") if getattr(request, name)}
         if wrong := sorted(given - self.options):
             able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)
             raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")

@@ -112,6 +112,7 @@ def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
             classes=found.classes,
             mask_threshold=found.mask_threshold,
             mask_values=dict(found.mask_values) if found.mask_values else None,
+            mask_ignore=found.mask_ignore or None,
             split=rule,
             accepted_copies=tuple(
                 pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)

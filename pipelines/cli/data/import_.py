@@ -27,6 +27,13 @@ class OutlineKind(str, Enum):
     EDGES = "edges"
 
 
+class VoidKind(str, Enum):
+    """Choices of --void."""
+
+    IGNORE = "ignore"
+    BACKGROUND = "background"
+
+
 class ImportCommand(TyperCommand):
     """The command class, whose help lists the layouts; they are loaded for this help only, to keep others fast."""
 
@@ -69,6 +76,13 @@ Outlines = Annotated[
         show_default="yolo: centres, coco: edges unless its areas say otherwise",
     ),
 ]
+Void = Annotated[
+    VoidKind | None,
+    typer.Option(
+        help="Pixels of no segment are left out (ignore), or show no object (background); layout coco_panoptic.",
+        show_default="ignore, if they are few",
+    ),
+]
 _KEPT = "as before, or {}"
 Validation = Annotated[
     float | None,
@@ -94,6 +108,7 @@ def import_(
     classes: Classes = None,
     threshold: Threshold = None,
     outline: Outlines = None,
+    void: Void = None,
     tile: Tile = None,
     validation: Validation = None,
     test: Test = None,
@@ -129,6 +144,7 @@ def import_(
             validation=validation,
             test=test,
             outline=cast('Literal["centres", "edges"] | None', outline and outline.value),
+            void=cast('Literal["ignore", "background"] | None', void and void.value),
         )
         if layout == AUTO:
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")

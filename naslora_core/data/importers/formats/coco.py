@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.coco_file import (
     LEAST_COORDINATES,
@@ -28,6 +27,7 @@ from naslora_core.data.importers.shared.coco_file import (
     read_coco,
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
+from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
 from naslora_core.data.importers.shared.outline_choice import choose_outline
 from naslora_core.data.importers.shared.painting import ObjectMask
@@ -58,7 +58,7 @@ def find_coco(request: ImportRequest) -> Found:
     used = {entry["category_id"] for entry in annotations if has_outline(entry)}
     classes = choose_classes(request.classes, [name for number, name in sorted(names.items()) if number in used])
     class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
-    images = _index_images(root)
+    images = index_images(root)
     found = [
         (str(Path(splits[file] or "", written).parent), source)
         for file in files
@@ -98,30 +98,7 @@ def _sources(
         objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline)
         mask = ObjectMask(file, checked_size(image), objects, "smaller_on_top")
         written = Path(image["file_name"].replace("\\", "/"))
-        yield written, Source(written.stem, _locate(written, file, images, root), mask, split)
-
-
-def _locate(written: Path, file: Path, images: dict[str, list[Path]], root: Path) -> Path | None:
-    folder = file.stem.split("_")[-1]
-    for place in (file.parent, root, root / "images", root / folder, root / "images" / folder):
-        path = place / written
-        # Only what the search found is taken, which lies within the folder whatever the name says.
-        if path in images.get(written.name, ()):
-            return path
-    same = images.get(written.name, [])
-    if len(same) > 1:
-        raise DataError(
-            f"{file}: '{written}' could be {same[0]} or {same[1]}; give images folders as the file names them"
-        )
-    return same[0] if same else None
-
-
-def _index_images(root: Path) -> dict[str, list[Path]]:
-    images: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("[!.]*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            images.setdefault(path.name, []).append(path)
-    return images
+        yield written, Source(written.stem, locate_image(written, file, images, root), mask, split)
 
 
 def _notes(
@@ -140,7 +117,7 @@ def _notes(
 
 def _coco_files(root: Path) -> list[Path]:
     files = [file for pattern in ("*.json", "*/*.json") for file in sorted(root.glob(pattern))]
-    found = [file for file in files if looks_like_coco(file)]
+    found = [file for file in files if looks_like_coco(file) and not looks_like_coco(file, ("segments_info",))]
     # The official data set has the same images in captions_ and person_keypoints_ files as well.
     instances = [file for file in found if file.name.startswith("instances_")]
     return instances or found

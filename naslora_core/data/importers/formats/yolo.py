@@ -20,7 +20,7 @@ import numpy as np
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.shapes import Outline, Polygons

@@ -1,9 +1,9 @@
-"""Shared by formats that list objects (COCO, YOLO): choose classes, read splits from paths, build the result."""
+"""Shared by formats that list objects: choose classes, read splits from paths, build the result."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from naslora_core.data.dataset.card import BACKGROUND, MOST_CLASSES
+from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, MOST_CLASSES
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import Found, Source
 from naslora_core.errors import ConfigError, DataError
@@ -44,14 +44,29 @@ def split_from_path(path: Path) -> str | None:
 
 
 def build_found(
-    root: Path, sources: Sequence[Source], classes: tuple[str, ...], form: str, notes: tuple[str, ...]
+    root: Path,
+    sources: Sequence[Source],
+    classes: tuple[str, ...],
+    form: str,
+    notes: tuple[str, ...],
+    ignores: bool = False,
 ) -> Found:
-    """Return the `Found` of a dataset whose masks are painted from outlines; `form` names its format."""
+    """Return the `Found` of a dataset whose masks are painted from objects.
+
+    Args:
+        root: its folder, which gives the title.
+        sources: its pairs.
+        classes: in the order of their ids.
+        form: names its format.
+        notes: what was left out or decided.
+        ignores: whether masks may hold IGNORED_ID.
+    """
     return Found(
         sources=tuple(sources),
         title=f"Images from the folder {root.resolve().name}",
         classes=classes,
         mask_values={name: (number,) for number, name in enumerate(classes, start=1)},
+        mask_ignore=(IGNORED_ID,) if ignores else None,
         licence="not stated",
         citation="not stated",
         origin=f"imported from {form}",

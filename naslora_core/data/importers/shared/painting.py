@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.shapes import Shape
 from naslora_core.errors import DataError
 

@@ -1,0 +1,68 @@
+"""Find the images that a file of annotations names, and read their sizes without decoding their pixels."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from naslora_core.data.dataset.pixels import FORMATS, IMAGE_SUFFIXES, load_picture, orientation
+from naslora_core.errors import DataError
+
+# EXIF orientations that lay a picture on its side.
+_SIDEWAYS = 5
+
+
+def index_images(root: Path, key: Callable[[Path], str] = lambda path: path.name) -> dict[str, list[Path]]:
+    """Return all image files within a folder by their names, or what else `key` makes of them."""
+    images: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("[!.]*")):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.setdefault(key(path), []).append(path)
+    return images
+
+
+def locate_image(written: Path, file: Path, images: Mapping[str, list[Path]], root: Path) -> Path | None:
+    """Return the image that `file` calls `written`; None if there is none.
+
+    It lies beside the file, in images/, in a folder named as the split, or anywhere in `root` under one name only.
+
+    Raises:
+        DataError: if it could be several.
+    """
+    folder = file.stem.split("_")[-1]
+    for place in (file.parent, root, root / "images", root / folder, root / "images" / folder):
+        path = place / written
+        # Only what the search found is taken, which lies within the folder whatever the name says.
+        if path in images.get(written.name, ()):
+            return path
+    same = images.get(written.name, [])
+    if len(same) > 1:
+        raise DataError(
+            f"{file}: '{written}' could be {same[0]} or {same[1]}; give images folders as the file names them"
+        )
+    return same[0] if same else None
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of an image file as it is shown, its EXIF orientation applied.
+
+    Raises:
+        DataError: if it is missing, not an image, or too large to be opened.
+    """
+    picture: Image.Image
+    try:
+        # Opening a named pipe would wait for ever.
+        if not path.is_file():
+            raise FileNotFoundError
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as picture:
+                width, height = picture.size
+                sideways = orientation(picture) >= _SIDEWAYS
+    # Damaged files make decoders raise almost anything; decoding says why.
+    except Exception:
+        picture = load_picture(path)
+        width, height = picture.size
+        sideways = orientation(picture) >= _SIDEWAYS
+    return (width, height) if sideways else (height, width)

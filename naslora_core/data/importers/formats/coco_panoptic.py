@@ -149,10 +149,12 @@ def _sources(
     for image in content["images"]:
         written, size = Path(image["file_name"].replace("\\", "/")), checked_size(image)
         number = image["id"]
-        objects = (
-            partial(segments_of, pngs[number], size, segments[number], class_ids, ignores) if number in pngs else None
-        )
-        mask = ObjectMask(file, size, objects, "listed") if objects else None
+        if number in pngs:
+            objects = partial(segments_of, pngs[number], size, segments[number], class_ids, ignores)
+        else:
+            objects = partial(list[AnnotatedObject])
+        # Without a PNG file an image shows no object, unless its pixels would then be of no use to anybody.
+        mask = None if ignores and number not in pngs else ObjectMask(file, size, objects, "listed")
         picture = locate_image(written, file, pictures, root)
         sources.append((image, Source(written.stem, picture, mask, split_from_path(file.relative_to(root)))))
     return sources

@@ -160,6 +160,16 @@ def test_few_panoptic_pixels_without_a_segment_are_not_labelled(tmp_path: Path) 
     assert np.bincount(found.sources[0].mask().ravel())[[0, 1, 2, 255]].tolist() == [0, 30 * H, 16 * H, 2 * H]
 
 
+def test_a_panoptic_image_without_a_png_shows_nothing_if_void_is_background(tmp_path: Path) -> None:
+    write_panoptic(tmp_path / "in")
+    content = json.loads((tmp_path / "in" / "panoptic.json").read_text())
+    content["annotations"] = [entry for entry in content["annotations"] if entry["file_name"] != "empty.png"]
+    (tmp_path / "in" / "panoptic.json").write_text(json.dumps(content))
+    check_masks(IMPORTERS["coco_panoptic"](ImportRequest(tmp_path / "in", void="background")), classes=True)
+    ignoring = IMPORTERS["coco_panoptic"](ImportRequest(tmp_path / "in", void="ignore"))
+    assert [source.name for source in ignoring.sources if source.mask is None] == ["empty"]
+
+
 def _broken_panoptic(root: Path, how: str) -> None:
     content = json.loads((root / "panoptic.json").read_text())
     first = content["annotations"][0]

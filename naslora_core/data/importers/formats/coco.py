@@ -55,7 +55,8 @@ def find_coco(request: ImportRequest) -> Found:
     choice = choose_outline(annotations, request.outline)
     if not any(has_outline(entry, choice.outline) for entry in annotations):
         raise DataError(f"{files[0]} has no polygons and no run lengths, maybe boxes only; export outlines")
-    used = {entry["category_id"] for entry in annotations if has_outline(entry)}
+    drawn = [entry for entry in annotations if has_outline(entry)]
+    used = {entry["category_id"] for entry in drawn}
     classes = choose_classes(request.classes, [name for number, name in sorted(names.items()) if number in used])
     class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
     images = index_images(root)
@@ -66,7 +67,10 @@ def find_coco(request: ImportRequest) -> Found:
     ]
     labels = unique_names([(place, source.name) for place, source in found])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
-    notes = (*([choice.note] if choice.note else []), *_notes(annotations, names, used, choice.outline))
+    notes = (
+        *([choice.note] if choice.note else []),
+        *_notes(drawn, len(annotations) - len(drawn), names, used, choice.outline),
+    )
     return build_found(root, sources, classes, f"COCO (outlines: {choice.outline})", notes)
 
 
@@ -102,14 +106,13 @@ def _sources(
 
 
 def _notes(
-    annotations: list[dict[str, Any]], names: dict[int, str], used: set[int], outline: Outline
+    drawn: list[dict[str, Any]], without: int, names: dict[int, str], used: set[int], outline: Outline
 ) -> tuple[str, ...]:
     unused = ", ".join(name for number, name in names.items() if number not in used)
     notes = [f"categories without any object were left out: {unused}"] if unused else []
-    without = sum(not has_outline(entry) for entry in annotations)
     if without:
         notes.append(f"{without} objects have no outline and were left out")
-    short = [len(polygon) < LEAST_COORDINATES[outline] for entry in annotations for polygon in polygons_of(entry)]
+    short = [len(polygon) < LEAST_COORDINATES[outline] for entry in drawn for polygon in polygons_of(entry)]
     if any(short):
         notes.append(f"{sum(short)} of {len(short)} polygons have fewer than three corners, and thus no pixel")
     return tuple(notes)

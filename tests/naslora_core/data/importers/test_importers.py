@@ -178,7 +178,7 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(folders: Path, tmp_pa
 
 def test_an_unknown_layout_lists_the_known() -> None:
     with pytest.raises(
-        ConfigError, match="unknown dataset layout 'lungs'; known: camo, clinicdb, coco, folder, isic2017"
+        ConfigError, match="unknown dataset layout 'lungs'; known: camo, clinicdb, coco, coco_panoptic, "
     ):
         IMPORTERS["lungs"]
 

@@ -236,7 +236,8 @@ def draw_yolo(root: Path) -> Drawn:
             painter.image(root / f"images/{part}/{name}.png")
             truth = ids[name] = np.zeros((SIDE, SIDE), np.uint8)
             truth[12:36, 12:36], truth[18:24, 24 : 30 + number] = 2, 1
-            corners = [(1, 12, 12, 36, 36), (0, 24, 18, 30 + number, 24)]
+            # Corners are the pixels that belong to an object.
+            corners = [(1, 12, 12, 35, 35), (0, 24, 18, 29 + number, 23)]
             lines = [
                 f"{c} " + " ".join(f"{value / SIDE:.6f}" for value in (x0, y0, x1, y0, x1, y1, x0, y1))
                 for c, x0, y0, x1, y1 in corners
@@ -246,6 +247,47 @@ def draw_yolo(root: Path) -> Drawn:
     (root / "data.yaml").write_text("path: .\ntrain: images/train\nval: images/val\ntest: images/test\n"
                                     "names: {0: bolt, 1: plate}\n")  # fmt: skip
     return Drawn(ImportRequest(root), ids, ("bolt", "plate"), (4, 2, 2))
+
+
+def draw_coco_panoptic(root: Path) -> Drawn:
+    painter, ids, images, annotations = Painter(15, classes=2), {}, [], []
+    for number in range(8):
+        painter.image(root / f"images/{number}.jpg")
+        ids[str(number)] = truth = painter.ids()
+        truth[-1, -1] = 1
+        segments = [{"id": 300 * int(n), "category_id": int(n)} for n in np.unique(truth) if n]
+        numbers = truth.astype(int) * 300
+        save(root / f"panoptic/{number}.png", np.stack([numbers % 256, numbers // 256, numbers * 0], axis=-1))
+        images.append({"id": number, "file_name": f"{number}.jpg", "height": SIDE, "width": SIDE})
+        annotations.append({"image_id": number, "file_name": f"{number}.png", "segments_info": segments})
+    categories = [{"id": 1, "name": "person", "isthing": 1}, {"id": 2, "name": "grass", "isthing": 0}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "panoptic.json").write_text(json.dumps(content))
+    return Drawn(ImportRequest(root, void="background"), ids, ("person", "grass"), None)
+
+
+def draw_sa1b(root: Path) -> Drawn:
+    painter, ids = Painter(16), {}
+    for number in range(8):
+        name = f"sa_{number}"
+        painter.image(root / f"{name}.jpg")
+        ids[name] = truth = painter.ids()
+        counts = np.diff([0, *np.flatnonzero(np.diff(truth.T.ravel(), prepend=0)), SIDE * SIDE]).tolist()
+        image = {"image_id": number, "file_name": f"{name}.jpg", "height": SIDE, "width": SIDE}
+        annotations = [{"id": 1, "segmentation": {"size": [SIDE, SIDE], "counts": counts}}]
+        (root / f"{name}.json").write_text(json.dumps({"image": image, "annotations": annotations}))
+    return Drawn(ImportRequest(root), ids, ("object",), None)
+
+
+def draw_kaggle_rle(root: Path) -> Drawn:
+    painter, ids, lines = Painter(17), {}, ["ImageId,EncodedPixels"]
+    for number in range(8):
+        painter.image(root / f"stage1/{number}/images/{number}.png")
+        ids[str(number)] = truth = painter.ids()
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], truth.T.ravel(), [0]]).astype(int))).reshape(-1, 2)
+        lines.append(f"{number}," + " ".join(f"{start + 1} {end - start}" for start, end in edges))
+    (root / "labels.csv").write_text("\n".join(lines))
+    return Drawn(ImportRequest(root), ids, ("object",), None)
 
 
 def draw_folder(root: Path) -> Drawn:
@@ -270,6 +312,9 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], Drawn]]] = {
     "trans10k": ("trans10k", draw_trans10k),
     "trans10k_v2": ("trans10k_v2", draw_trans10k_v2),
     "coco": ("coco", draw_coco),
+    "coco_panoptic": ("coco_panoptic", draw_coco_panoptic),
+    "sa1b": ("sa1b", draw_sa1b),
+    "kaggle_rle": ("kaggle_rle", draw_kaggle_rle),
     "yolo": ("yolo", draw_yolo),
     "folder": ("folder", draw_folder),
 }

@@ -7,6 +7,7 @@ importers need lies in `shared/`, which registers nothing.
 
 from naslora_core.data.importers.assign_splits import missing_splits
 from naslora_core.data.importers.base import IMPORTERS, Found, Importer, ImportRequest, Source
+from naslora_core.data.importers.drawn import cvat, cvat_masks, datumaro, label_studio, label_studio_png, labelme
 from naslora_core.data.importers.formats import coco, coco_panoptic, folder, kaggle_rle, sa1b, yolo
 from naslora_core.data.importers.import_dataset import import_dataset
 from naslora_core.data.importers.published import (
@@ -22,7 +23,8 @@ from naslora_core.data.importers.published import (
 from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
-    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "clinicdb", "coco", "coco_panoptic", "folder",
-    "import_dataset", "isic2017", "kaggle_rle", "kvasir", "leaf_disease", "missing_splits", "recognise", "roads",
-    "sa1b", "sbu", "trans10k", "yolo",
+    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "clinicdb", "coco", "coco_panoptic", "cvat",
+    "cvat_masks", "datumaro", "folder", "import_dataset", "isic2017", "kaggle_rle", "kvasir", "label_studio",
+    "label_studio_png", "labelme", "leaf_disease", "missing_splits", "recognise", "roads", "sa1b", "sbu", "trans10k",
+    "yolo",
 ]  # fmt: skip

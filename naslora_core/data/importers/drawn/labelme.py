@@ -1,0 +1,124 @@
+"""labelme: a JSON file for each image, which lies beside it or is in it; also what X-AnyLabeling writes.
+
+Format: https://github.com/wkentaro/labelme, versions 3 to 6. Shapes are painted one over the other as labelme paints
+them, with `__ignore__` as pixels that nobody labelled and `_background_` as background. labels.txt, the list that
+labelme is started with, gives the order of the classes where it is there; else it is the alphabet's.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from naslora_core.data.dataset.card import IGNORED_ID
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.tools.images import ImageFiles, agreed_size, left_out, named_apart, some
+from naslora_core.data.importers.tools.json_files import files_of, first_files, has_keys
+from naslora_core.data.importers.tools.labelme_file import (
+    KEYS,
+    KINDS,
+    WITHOUT_AREA,
+    LabelmeFile,
+    embedded_image,
+    embedded_size,
+    kind_of,
+    read_labelme,
+    shape_from,
+)
+from naslora_core.errors import DataError
+
+IGNORED, BACKGROUND_LABEL = "__ignore__", "_background_"
+ORDER_FILES = ("labels.txt", "class_names.txt")
+
+
+def find_labelme(request: ImportRequest) -> Found:
+    """Read all files of a folder, and find their images.
+
+    Raises:
+        DataError: if a file is not sound, two are of one image, or one was drawn on an image of another size.
+        ConfigError: if a class is asked for that no shape has.
+    """
+    root = request.folder
+    files = [read_labelme(file) for file in files_of(root, ".json") if has_keys(file, KEYS)]
+    painted = [shape for file in files for shape in file.shapes if kind_of(shape) in KINDS]
+    used = {shape["label"] for shape in painted} - {IGNORED, BACKGROUND_LABEL}
+    if not used:
+        raise DataError(f"{root}: {len(files)} files of labelme have no shape with a label; draw some, or check")
+    listed = [name for name in _order(root) if name in used]
+    classes = choose_classes(request.classes, [*listed, *sorted(used.difference(listed))])
+    ids = {name: number for number, name in enumerate(classes, start=1)}
+    ids |= {IGNORED: IGNORED_ID, BACKGROUND_LABEL: 0}
+    images = ImageFiles(root)
+    located = {file.path: images.find(file.image, file.path) for file in files}
+    _check_once(located)
+    sources = named_apart(
+        (str(file.path.parent.relative_to(root)), _source(file, located[file.path], ids, root)) for file in files
+    )
+    return build_found(root, sources, classes, "labelme JSON", _notes(files, located, images))
+
+
+def _source(file: LabelmeFile, image: Path | None, ids: Mapping[str, int], root: Path) -> Source:
+    split = split_from_path(file.path.parent.relative_to(root))
+    size = agreed_size(file.size, image, file.path)
+    if image is None and file.embeds_image:
+        size = size or embedded_size(file.path)
+        mask = ObjectMask(file.path, size, partial(_objects, file, ids), "listed")
+        return Source(file.path.stem, partial(embedded_image, file.path), mask, split)
+    made = ObjectMask(file.path, size, partial(_objects, file, ids), "listed") if size else None
+    return Source(image.stem if image else file.path.stem, image, made, split)
+
+
+def _objects(file: LabelmeFile, ids: Mapping[str, int]) -> Sequence[AnnotatedObject]:
+    objects = []
+    for number, shape in enumerate(file.shapes):
+        if shape["label"] in ids and kind_of(shape) in KINDS:
+            name = f"shape {number} ({shape['label']}, {kind_of(shape)})"
+            try:
+                objects.append(AnnotatedObject(name, ids[shape["label"]], shape_from(shape)))
+            except (ValueError, TypeError, OverflowError) as error:
+                raise DataError(f"{file.path}: {name} is not sound: {error}; correct or remove it") from error
+    return objects
+
+
+def _order(root: Path) -> list[str]:
+    for name in ORDER_FILES:
+        if (root / name).is_file():
+            try:
+                return [line.strip() for line in (root / name).read_text(encoding="utf-8-sig").splitlines()]
+            except UnicodeDecodeError as error:
+                raise DataError(f"{root / name} is not text: {error}; save it in UTF-8") from error
+    return []
+
+
+def _check_once(located: Mapping[Path, Path | None]) -> None:
+    first: dict[Path, Path] = {}
+    for file, image in located.items():
+        if image is not None and (other := first.setdefault(image, file)) != file:
+            raise DataError(f"{other} and {file} are both of {image}; remove one")
+
+
+def _notes(files: Sequence[LabelmeFile], located: Mapping[Path, Path | None], images: ImageFiles) -> tuple[str, ...]:
+    kinds = Counter(kind_of(shape) for file in files for shape in file.shapes)
+    notes = []
+    if drawn := some(f"{kinds[kind]} of {kind}" for kind in WITHOUT_AREA if kinds[kind]):
+        notes.append(f"shapes without an area are painted as labelme paints them, lines 10 px wide, points 11: {drawn}")
+    notes += left_out({kind: count for kind, count in kinds.items() if kind not in KINDS}, "labelme paints no such")
+    if embedded := [file.path.name for file in files if file.embeds_image and located[file.path] is None]:
+        notes.append(f"{len(embedded)} images are no files and were taken from the JSON: {some(embedded)}")
+    if bare := sorted(path.name for path in {*images.paths} - {*located.values()}):
+        notes.append(f"{len(bare)} images have no JSON file and were left out, as not labelled: {some(bare)}")
+    return tuple(notes)
+
+
+register(
+    Importer(
+        name="labelme",
+        summary="labelme JSON: a file of shapes for each image",
+        expected="JSON files with shapes and imagePath, and the images they name or hold",
+        is_root=lambda folder: any(has_keys(file, KEYS) for file in first_files(folder, ".json")),
+        find=find_labelme,
+        options=frozenset({"classes"}),
+    )
+)

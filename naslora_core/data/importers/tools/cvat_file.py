@@ -1,0 +1,109 @@
+"""Read the XML file of CVAT for images 1.1, and make the shapes in it as CVAT paints them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from naslora_core.data.importers.shared.shapes import Bitmap, Outline, Polygons, Shape
+from naslora_core.data.importers.tools.images import checked_size
+from naslora_core.data.importers.tools.json_files import telling
+from naslora_core.data.importers.tools.safe_xml import stream_xml
+from naslora_core.data.importers.tools.tool_shapes import OpenCvEllipse, corners_of
+
+FORM = "XML of CVAT for images 1.1"
+PAINTED = ("polygon", "mask", "ellipse")
+KINDS = (*PAINTED, "box", "polyline", "points", "cuboid", "skeleton", "tag")
+
+
+@dataclass(frozen=True, eq=False)
+class CvatShape:
+    """One element within an <image>; `attributes` as written, `number` counts them from 1."""
+
+    kind: str
+    label: str
+    z_order: int
+    number: int
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class CvatImage:
+    """An <image>: its name, subset ("" if none) and (H, W), and its shapes as listed."""
+
+    name: str
+    subset: str
+    size: tuple[int, int]
+    shapes: list[CvatShape] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class CvatFile:
+    """What one file says; `labels` are in the order of its project."""
+
+    path: Path
+    labels: list[str] = field(default_factory=list)
+    images: list[CvatImage] = field(default_factory=list)
+
+
+class _Reader:
+    def __init__(self, path: Path) -> None:
+        self.file = CvatFile(path)
+        self._open: list[str] = []
+
+    def begin(self, tag: str, attributes: dict[str, str]) -> None:
+        parent = self._open[-1] if self._open else ""
+        self._open.append(tag)
+        if not parent and tag != "annotations":
+            raise ValueError(f"it begins with <{tag}>, expected <annotations>")
+        if tag == "track":
+            raise ValueError("it is of a video (<track>); export as 'CVAT for images 1.1' instead")
+        if tag == "image" and parent == "annotations":
+            size = checked_size(int(attributes["height"]), int(attributes["width"]))
+            self.file.images.append(CvatImage(attributes["name"], attributes.get("subset", ""), size))
+        elif parent == "image" and tag in KINDS:
+            shapes = self.file.images[-1].shapes
+            z_order = int(attributes.get("z_order", "0"))
+            shapes.append(CvatShape(tag, attributes["label"], z_order, len(shapes) + 1, attributes))
+
+    def end(self, tag: str, text: str) -> None:
+        self._open.pop()
+        if tag == "name" and self._open[-1:] == ["label"] and text not in self.file.labels:
+            self.file.labels.append(text)
+
+
+def read_cvat(path: Path) -> CvatFile:
+    """Read a file.
+
+    Raises:
+        DataError: if it is not XML, declares a document type, is of a video or of another format, or an image has no
+            name or size.
+    """
+    reader = _Reader(path)
+    with telling(path, FORM):
+        stream_xml(path, reader.begin, reader.end)
+    return reader.file
+
+
+def shape_from(shape: CvatShape, outline: Outline) -> Shape:
+    """Make the shape of a polygon, a mask or an ellipse.
+
+    Raises:
+        KeyError: if an attribute is missing.
+        ValueError: if one is not as its kind asks for.
+    """
+    written = shape.attributes
+    if shape.kind == "polygon":
+        pairs = [[float(number) for number in pair.split(",")] for pair in written["points"].split(";")]
+        return Polygons([corners_of(pairs, 3)], outline)
+    if shape.kind == "ellipse":
+        cx, cy, rx, ry, angle = (float(written.get(name, "0")) for name in ("cx", "cy", "rx", "ry", "rotation"))
+        return OpenCvEllipse((cx, cy), (rx, ry), angle)
+    left, top, width, height = (int(written[name]) for name in ("left", "top", "width", "height"))
+    # Runs of background and mask in turn, row by row of the mask's own box.
+    runs = [int(run) for run in written["rle"].split(",")]
+    checked_size(height, width)
+    if min(runs) < 0 or sum(runs) != height * width:
+        raise ValueError(f"its run lengths cover {sum(runs)} pixels of {width} x {height}")
+    return Bitmap(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width), top, left)

@@ -1,0 +1,118 @@
+"""Find the images that the file of an annotation tool names, and see that they are of the size it states."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.importers.base import Source
+from naslora_core.data.importers.shared.folder_pairs import unique_names
+from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.errors import DataError
+
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
+
+
+class ImageFiles:
+    """The images in a folder and all folders within it.
+
+    Names are compared in one Unicode form. Only what lies within the folder is ever found, whatever a name says.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """List the images."""
+        self.root = root
+        self.paths = [path for path in sorted(root.rglob("[!.]*")) if path.suffix.lower() in IMAGE_SUFFIXES]
+        self._by_name: dict[str, list[Path]] = {}
+        for path in self.paths:
+            self._by_name.setdefault(_composed(path.name), []).append(path)
+
+    def find(self, written: str, file: Path) -> Path | None:
+        """Return the image that `written` in `file` means: the one whose path ends like it in most folders.
+
+        Raises:
+            DataError: if two fit equally well.
+        """
+        wanted = [part for part in PurePosixPath(_composed(written.replace("\\", "/"))).parts if part not in "/.."]
+        candidates = self._by_name.get(wanted[-1], []) if wanted else []
+        beside = file.parent.joinpath(*wanted)
+        if len(candidates) < 2 or beside in candidates:
+            return beside if beside in candidates else next(iter(candidates), None)
+        alike = {path: _shared_end(wanted, _composed(path.as_posix()).split("/")) for path in candidates}
+        best = [path for path in candidates if alike[path] == max(alike.values())]
+        if len(best) > 1:
+            raise DataError(f"{file}: '{written}' could be {best[0]} or {best[1]}; remove one, or rename both")
+        return best[0]
+
+
+def checked_size(height: object, width: object) -> tuple[int, int]:
+    """Return (H, W) as a file states it.
+
+    Raises:
+        ValueError: if it is not that of an image that can be read.
+    """
+    if type(height) is not int or type(width) is not int:
+        raise ValueError(f"a size is {width!r} x {height!r}, expected two whole numbers")
+    if min(height, width) < 1 or height * width > MOST_PIXELS:
+        raise ValueError(f"a size is {width} x {height}, expected 1 to {MOST_PIXELS:,} pixels")
+    return height, width
+
+
+def agreed_size(stated: tuple[int, int] | None, image: Path | None, file: Path) -> tuple[int, int] | None:
+    """Return (H, W) of an image and what is stated of it; None if neither is there.
+
+    Raises:
+        DataError: if they differ: the objects were drawn on another image, or the image was resized since; or if the
+            image cannot be opened.
+    """
+    actual = upright_size(image) if image else None
+    if stated and actual and stated != actual:
+        raise DataError(
+            f"{file} was drawn on {stated[1]} x {stated[0]} px, but {image} has {actual[1]} x {actual[0]}; "
+            "give the image that was labelled"
+        )
+    return stated or actual
+
+
+def named_apart(sources: Iterable[tuple[str, Source]]) -> list[Source]:
+    """Return sources under unique names; each comes with the folder that tells it from others of its name.
+
+    Raises:
+        DataError: if two are of one image.
+    """
+    listed = list(sources)
+    times = Counter(source.image for _, source in listed if isinstance(source.image, Path))
+    if twice := [image for image, count in times.items() if count > 1]:
+        raise DataError(
+            f"{len(twice)} images are annotated more than once: {some(twice)}; keep one annotation of each, or give "
+            "images of one name folders as the annotations name them"
+        )
+    names = unique_names([(folder, source.name) for folder, source in listed])
+    return [replace(source, name=name) for name, (_, source) in zip(names, listed, strict=True)]
+
+
+def some(names: Iterable[object], most: int = 5) -> str:
+    """Join the first names for a message, with "…" for what is left out."""
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:most] + ["…"] * (len(listed) > most))
+
+
+def left_out(counts: Mapping[str, int], why: str) -> tuple[str, ...]:
+    """Return the note that says how many of each kind were left out and why; none if there is nothing to say."""
+    said = some(f"{count} {kind}" for kind, count in sorted(Counter(counts).items()) if count)
+    return (f"left out: {said}: {why}",) if said else ()
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _shared_end(one: list[str], other: list[str]) -> int:
+    length = 0
+    while length < min(len(one), len(other)) and one[-1 - length] == other[-1 - length]:
+        length += 1
+    return length

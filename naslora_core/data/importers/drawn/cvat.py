@@ -12,11 +12,18 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.shapes import Outline
 from naslora_core.data.importers.tools.cvat_file import PAINTED, CvatFile, CvatImage, read_cvat, shape_from
-from naslora_core.data.importers.tools.images import ImageFiles, agreed_size, left_out, named_apart, some
+from naslora_core.data.importers.tools.images import (
+    ImageFiles,
+    agreed_size,
+    left_out,
+    named_apart,
+    some,
+    split_of_folder,
+)
 from naslora_core.data.importers.tools.json_files import files_of, first_files
 from naslora_core.errors import DataError
 
@@ -54,7 +61,7 @@ def _sources(
             ObjectMask(file.path, size, partial(_objects, file.path, image, ids, outline), "listed") if size else None
         )
         written = Path(image.subset, image.name.replace("\\", "/"))
-        split = split_from_path(Path(image.subset)) or split_from_path(written.parent)
+        split = split_of_folder(Path(image.subset)) or split_of_folder(written.parent)
         yield str(written.parent), Source(written.stem, path, mask, split)
 
 

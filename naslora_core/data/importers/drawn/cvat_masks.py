@@ -54,36 +54,52 @@ def find_cvat_masks(request: ImportRequest) -> Found:
     return replace(
         found,
         mask_values={**chosen, BACKGROUND: tuple(dict.fromkeys((_BLACK, *others)))},
-        mask_ignore=(colours[IGNORED],) if IGNORED in colours else (),
     )
 
 
 def read_labelmap(path: Path) -> dict[str, str]:
-    """Return the colours "#rrggbb" by label, in the order listed.
+    """Return the colours "#rrggbb" by label, in the order listed; if no line has one, those of PASCAL VOC's palette.
 
     Raises:
         DataError: if a line is not `label:r,g,b:parts:actions`, or two labels have one name or colour.
     """
-    colours: dict[str, str] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (UnicodeDecodeError, OSError) as error:
         raise DataError(f"{path} cannot be read: {error}; export it again") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        name, colour = _label(line, f"{path} line {number}")
+    labels = [
+        _label(line, f"{path} line {number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.startswith("#")
+    ]
+    if not any(colour for _, colour in labels):
+        labels = [(name, voc_colour(number)) for number, (name, _) in enumerate(labels)]
+    colours: dict[str, str] = {}
+    for name, colour in labels:
+        if not colour:
+            raise DataError(f"{path}: '{name}' has no colour, but others have; give it the one that the masks show")
         if name in colours or colour in colours.values():
-            raise DataError(f"{path} line {number}: another line has the label '{name}' or its colour; change one")
+            raise DataError(f"{path}: two lines have the label '{name}' or its colour {colour}; change one")
         if colour == _BLACK and name != BACKGROUND:
-            raise DataError(f"{path} line {number}: '{name}' is black, as the background; give it another colour")
+            raise DataError(f"{path}: '{name}' is black, as the background; give it another colour")
         colours[name] = colour
     return colours
+
+
+def voc_colour(number: int) -> str:
+    """Return colour `number` of the palette of PASCAL VOC: the bits of the number, in threes, from the top of r, g, b.
+
+    Source: Everingham et al., the VOC development kit, VOCcode/VOClabelcolormap.m.
+    """
+    channels = [sum((number >> (3 * place + channel) & 1) << (7 - place) for place in range(8)) for channel in range(3)]
+    return "#" + "".join(f"{value:02x}" for value in channels)
 
 
 def _label(line: str, place: str) -> tuple[str, str]:
     # A label may have colons of its own.
     parts = line.strip().rsplit(":", 3)
+    if len(parts) == 4 and parts[0] and not parts[1].strip():
+        return parts[0], ""
     numbers = parts[1].split(",") if len(parts) == 4 else []
     if not parts[0] or len(numbers) != 3 or not all(n.strip().isdecimal() and int(n) < 256 for n in numbers):
         raise DataError(f"{place} is '{line.strip()[:60]}', expected label:red,green,blue:parts:actions")

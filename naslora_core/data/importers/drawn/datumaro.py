@@ -13,7 +13,7 @@ from typing import Any
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.data.importers.tools.images import (
@@ -22,6 +22,7 @@ from naslora_core.data.importers.tools.images import (
     checked_size,
     left_out,
     named_apart,
+    split_of_folder,
 )
 from naslora_core.data.importers.tools.json_files import has_keys, telling
 from naslora_core.data.importers.tools.tool_shapes import corners_of
@@ -109,7 +110,7 @@ def _sources(
         name = Path(str(written).replace("\\", "/"))
         yield (
             str(Path(file.stem, item["id"]).parent),
-            Source(image.stem if image else name.stem, image, mask, split_from_path(Path(file.stem))),
+            Source(image.stem if image else name.stem, image, mask, split_of_folder(Path(file.stem))),
         )
 
 

@@ -12,10 +12,17 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.shapes import Outline
-from naslora_core.data.importers.tools.images import ImageFiles, agreed_size, left_out, named_apart, some
+from naslora_core.data.importers.tools.images import (
+    ImageFiles,
+    agreed_size,
+    left_out,
+    named_apart,
+    some,
+    split_of_folder,
+)
 from naslora_core.data.importers.tools.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.tools.label_studio_file import (
     PAINTED,
@@ -73,7 +80,7 @@ def _sources(
         size = agreed_size(next(iter(sizes), None), image, file)
         mask = ObjectMask(file, size, partial(_objects, file, task, ids, size, outline), "listed") if size else None
         written = Path(written_names(task.image)[-1])
-        split = split_from_path(image.parent.relative_to(images.root)) if image else None
+        split = split_of_folder(image.parent.relative_to(images.root)) if image else None
         yield str(written.parent), Source(image.stem if image else written.stem, image, mask, split)
 
 

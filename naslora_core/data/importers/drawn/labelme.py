@@ -12,9 +12,16 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.tools.images import ImageFiles, agreed_size, left_out, named_apart, some
+from naslora_core.data.importers.tools.images import (
+    ImageFiles,
+    agreed_size,
+    left_out,
+    named_apart,
+    some,
+    split_of_folder,
+)
 from naslora_core.data.importers.tools.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.tools.labelme_file import (
     KEYS,
@@ -60,7 +67,7 @@ def find_labelme(request: ImportRequest) -> Found:
 
 
 def _source(file: LabelmeFile, image: Path | None, ids: Mapping[str, int], root: Path) -> Source:
-    split = split_from_path(file.path.parent.relative_to(root))
+    split = split_of_folder(file.path.parent.relative_to(root))
     size = agreed_size(file.size, image, file.path)
     if image is None and file.embeds_image:
         size = size or embedded_size(file.path)

@@ -12,6 +12,7 @@ from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.data.importers.shared.object_formats import split_from_path
 from naslora_core.errors import DataError
 
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
@@ -93,6 +94,11 @@ def named_apart(sources: Iterable[tuple[str, Source]]) -> list[Source]:
         )
     names = unique_names([(folder, source.name) for folder, source in listed])
     return [replace(source, name=name) for name, (_, source) in zip(names, listed, strict=True)]
+
+
+def split_of_folder(folder: Path) -> str | None:
+    """Return the split that a relative folder names, as `split_from_path` reads it of a file in it."""
+    return split_from_path(folder / "_")
 
 
 def some(names: Iterable[object], most: int = 5) -> str:

@@ -44,5 +44,8 @@ def stream_xml(path: Path, begin: Callable[[str, dict[str, str]], None], end: Ca
             while chunk := stream.read(_CHUNK):
                 parser.feed(chunk)
         parser.close()
+    # What a function did not find in an element is its own error, not one of the encoding.
+    except KeyError:
+        raise
     except (ElementTree.ParseError, LookupError) as error:
         raise ValueError(f"it is not XML: {error}") from error

@@ -86,7 +86,7 @@ def corners_of(points: object, least: int = 1) -> np.ndarray:
     if not isinstance(points, list | tuple) or len(points) < least:
         count = len(points) if isinstance(points, list | tuple) else repr(points)[:40]
         raise ValueError(f"it has {count} corners, expected a list of {least} or more")
-    corners = np.asarray(points)
-    if corners.dtype.kind not in "iuf" or corners.ndim != 2 or corners.shape[1] != 2:
+    pairs = [point for point in points if isinstance(point, list | tuple) and len(point) == 2]
+    if len(pairs) < len(points) or not all(type(value) in (int, float) for pair in pairs for value in pair):
         raise ValueError("its corners are no pairs of numbers")
-    return corners.astype(float)
+    return np.array(pairs, dtype=float)

@@ -2,7 +2,8 @@
 
 The files name tasks, not images: the same folder needs the JSON or JSON-MIN export of the project, which has the names
 of the images. Where a JSON export with the strokes is there, `label_studio` reads more: polygons, skipped annotations,
-ground truth. What is not wholly transparent in Label Studio is not 0 in the PNG file.
+ground truth, and which of two strokes lies above the other, for which the files have the order of their names only.
+What is not wholly transparent in Label Studio is not 0 in the PNG file.
 """
 
 import re
@@ -62,7 +63,7 @@ def find_label_studio_png(request: ImportRequest) -> Found:
     """
     root = request.folder
     files = [file for path in files_of(root, ".png") if (file := _brush_file(path))]
-    names: dict[int, str] = {}
+    names: dict[int, tuple[str, bool]] = {}
     for path in files_of(root, ".json"):
         if is_export(path) or has_keys(path, ("id",), first=b"["):
             names |= read_image_names(path)
@@ -73,14 +74,15 @@ def find_label_studio_png(request: ImportRequest) -> Found:
         )
     classes = choose_classes(request.classes, sorted({file.label for file in files}))
     ids = {name: number for number, name in enumerate(classes, start=1)} | {BACKGROUND: 0}
-    latest = {file.task: file.annotation for file in sorted(files, key=lambda one: one.annotation)}
+    latest = {task: 0 for task, (_, is_empty) in names.items() if is_empty}
+    latest |= {file.task: file.annotation for file in sorted(files, key=lambda one: one.annotation)}
     images = ImageFiles(root)
     sources = []
     for task, annotation in sorted(latest.items()):
-        image = find_image(names[task], root / "tasks", images)
+        written = Path(names[task][0])
+        image = find_image(str(written), root / "tasks", images)
         of_task = [file for file in files if (file.task, file.annotation) == (task, annotation) and file.label in ids]
         mask = ObjectMask(root, upright_size(image), partial(_objects, of_task, ids), "listed") if image else None
-        written = Path(names[task])
         sources.append((str(written.parent), Source(image.stem if image else written.stem, image, mask)))
     return build_found(root, named_apart(sources), classes, "Label Studio brush PNG", _notes(files, latest, names))
 
@@ -98,12 +100,16 @@ def _brush_file(path: Path) -> BrushFile | None:
     return BrushFile(path, int(task), int(annotation), label, int(number))
 
 
-def _notes(files: Sequence[BrushFile], latest: Mapping[int, int], names: Mapping[int, str]) -> tuple[str, ...]:
+def _notes(files: Sequence[BrushFile], latest: Mapping[int, int], names: Mapping[int, object]) -> tuple[str, ...]:
     notes = []
     if others := sorted({file.task for file in files if file.annotation != latest[file.task]}):
         notes.append(f"of {len(others)} tasks with several annotations the latest was taken: {some(others)}")
+    if empty := sorted(latest.keys() - {file.task for file in files}):
+        notes.append(f"{len(empty)} tasks are annotated without a region and show no object: {some(empty)}")
     if bare := sorted(names.keys() - latest.keys()):
-        notes.append(f"{len(bare)} tasks have no PNG file and were left out, as not labelled: {some(bare)}")
+        notes.append(
+            f"{len(bare)} tasks have no PNG file and were left out, as not brushed: {some(bare)}"
+        )
     return tuple(notes)
 
 

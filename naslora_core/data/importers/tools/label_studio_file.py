@@ -68,14 +68,28 @@ def read_tasks(path: Path) -> list[Task]:
         return [_task(written) for written in content]
 
 
-def read_image_names(path: Path) -> dict[int, str]:
-    """Return the names of the images by the numbers of their tasks, of an export as JSON or as JSON-MIN.
+def read_image_names(path: Path) -> dict[int, tuple[str, bool]]:
+    """Return by the numbers of tasks the names of their images, of an export as JSON or as JSON-MIN.
+
+    With each comes whether someone annotated the task and drew nothing.
 
     Raises:
         DataError: as `read_tasks`.
     """
     with telling(path, FORM):
-        return {_number(task): image_name(task.get("data") or task) for task in read_json(path)}
+        content = read_json(path)
+        if not isinstance(content, list):
+            raise ValueError("it is no list of tasks")
+        names: dict[int, tuple[str, bool]] = {}
+        for task in content:
+            data = task.get("data") or task
+            kept = [one["result"] for one in task.get("annotations", ()) if not one.get("was_cancelled")]
+            # JSON-MIN has an entry for each annotation, and no list in it where nothing was drawn.
+            drawn = any(kept) or any(isinstance(value, list) for value in data.values())
+            empty = not drawn and bool(kept or "annotation_id" in task)
+            before = names.get(_number(task), ("", True))
+            names[_number(task)] = (image_name(data), empty and before[1])
+    return names
 
 
 def image_name(data: Mapping[str, Any]) -> str:

@@ -35,7 +35,11 @@ CASES = {
     "overlapping": [(LEAF, box(5, 5, 20, 20), 1), (SPOT, box(12, 12, 30, 28), 0)],
     "border": [(LEAF, [(0, 0), (12, 0), (0, 12)], 0), (SPOT, box(30, 22, 40, 32), 0)],
     "empty": [],
-    "two_classes": [(SPOT, [(4.4, 3.3), (18.7, 5.2), (10.1, 17.9)], 0), (LEAF, [(22.5, 20.5), (38, 9), (37, 30.6)], 0)],
+    # No tenths: pycocotools works in fifths of a pixel, and rounds a tie either way in numbers of 32 and of 64 bits.
+    "two_classes": [
+        (SPOT, [(4.37, 3.31), (18.72, 5.24), (10.13, 17.88)], 0),
+        (LEAF, [(22.53, 20.51), (38, 9), (37, 30.62)], 0),
+    ],
 }
 
 
@@ -58,7 +62,8 @@ def grids():
 
 def stack(masks, path):
     """Keep the tool's own masks, one below the other in the order of CASES."""
-    Image.fromarray(np.concatenate([masks[name] for name in CASES]).astype(np.uint8)).save(path, optimize=True)
+    pixels = np.concatenate([masks[name] for name in CASES]).astype(np.uint8)
+    Image.fromarray(pixels).save(path, "PNG", optimize=True)
 
 
 def picture(path):
@@ -171,8 +176,7 @@ def make_datumaro():
                 shutil.copytree(temporary, target, ignore=lambda _, names: [n for n in names if n == "images"])
                 # What it makes of the file, not of its own objects: the XML keeps two decimals of a corner.
                 stored = Dataset.import_from(temporary, tool) if tool == "datumaro" else cvat_back(temporary)
-                stack(datumaro_masks(stored), target / "masks.tool.png")
-            (target / "masks.tool.png").rename(target / "masks.tool")
+                stack(datumaro_masks(stored), target / "masks.tool")
     # The dark green has no channel of 128: a threshold would lose it.
     colours = [(0, 0, 0), (51, 221, 255), (48, 112, 32)]
     for folder, chosen in (("coloured", colours), ("plain", None)):
@@ -180,8 +184,7 @@ def make_datumaro():
         dataset = datumaro_items(False, chosen).transform("polygons_to_masks")
         dataset.export(target, "voc_segmentation", save_media=False, label_map="source")
         shutil.rmtree(target / "SegmentationObject")
-        stack(datumaro_masks(datumaro_items(False)), target / "masks.tool.png")
-        (target / "masks.tool.png").rename(target / "masks.tool")
+        stack(datumaro_masks(datumaro_items(False)), target / "masks.tool")
 
 
 def main():

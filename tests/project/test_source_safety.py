@@ -15,6 +15,8 @@ CALLS = frozenset(
     {"eval", "exec", "compile", "os.system", "os.popen", "pd.read_pickle", "pandas.read_pickle", "torch.hub.load",
      "shutil.unpack_archive", "tempfile.mktemp", "yaml.load", "yaml.unsafe_load", "np.fromfile", "input"}
 )  # fmt: skip
+# What one file may import: it refuses the document types for which XML is unsafe (test_cvat.py).
+ALLOWED = {"naslora_core/data/importers/tools/safe_xml.py": "imports xml.etree"}
 METHODS = frozenset({"extractall", "extract", "read_pickle", "to_pickle"})
 
 
@@ -60,7 +62,8 @@ def _is_text(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_source_keeps_to_what_is_safe(file: str) -> None:
-    assert faults((ROOT / file).read_text(encoding="utf-8")) == []
+    found = faults((ROOT / file).read_text(encoding="utf-8"))
+    assert [fault for fault in found if fault.partition(" ")[2] != ALLOWED.get(file)] == []
 
 
 @pytest.mark.parametrize(

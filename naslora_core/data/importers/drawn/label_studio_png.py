@@ -107,9 +107,7 @@ def _notes(files: Sequence[BrushFile], latest: Mapping[int, int], names: Mapping
     if empty := sorted(latest.keys() - {file.task for file in files}):
         notes.append(f"{len(empty)} tasks are annotated without a region and show no object: {some(empty)}")
     if bare := sorted(names.keys() - latest.keys()):
-        notes.append(
-            f"{len(bare)} tasks have no PNG file and were left out, as not brushed: {some(bare)}"
-        )
+        notes.append(f"{len(bare)} tasks have no PNG file and were left out, as not brushed: {some(bare)}")
     return tuple(notes)
 
 

@@ -63,9 +63,7 @@ def test_png_files_of_strokes_with_the_json_min_that_names_the_images(tmp_path: 
     assert_same(masks_of(found), tool_masks("label_studio/brush_png"))
     assert found.notes == ("1 tasks are annotated without a region and show no object: 39",)
     (root / "project-min.json").unlink()
-    with pytest.raises(
-        DataError, match="which images the tasks 31, 32, 33, 34, 35, … are of; add the JSON"
-    ):
+    with pytest.raises(DataError, match="which images the tasks 31, 32, 33, 34, 35, … are of; add the JSON"):
         find(root, "label_studio_png")
 
 

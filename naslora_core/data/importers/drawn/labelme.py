@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from naslora_core.data.dataset.card import IGNORED_ID
+from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
@@ -56,7 +56,7 @@ def find_labelme(request: ImportRequest) -> Found:
     listed = [name for name in _order(root) if name in used]
     classes = choose_classes(request.classes, [*listed, *sorted(used.difference(listed))])
     ids = {name: number for number, name in enumerate(classes, start=1)}
-    ids |= {IGNORED: IGNORED_ID, BACKGROUND_LABEL: 0}
+    ids |= {IGNORED: IGNORED_ID, BACKGROUND_LABEL: 0, BACKGROUND: 0}
     images = ImageFiles(root)
     located = {file.path: images.find(file.image, file.path) for file in files}
     _check_once(located)

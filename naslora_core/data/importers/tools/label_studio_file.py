@@ -148,7 +148,6 @@ def _number(written: Any) -> int:
 
 
 def _regions(results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
-    labels = {result.get("id"): _labels(result["value"]) for result in results if "value" in result}
     # With <Labels> beside <Polygon>, one result has the points and another of the same id points and labels.
     seen: set[str] = set()
     for result in sorted(results, key=lambda one: not _labels(one.get("value") or {})):
@@ -160,7 +159,7 @@ def _regions(results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
         seen.add(identity)
         stated = (result.get("original_height"), result.get("original_width"))
         size = None if None in stated else checked_size(*stated)
-        yield Region(kind, labels.get(result.get("id"), ()) or _labels(value), value, size, identity)
+        yield Region(kind, _labels(value), value, size, identity)
 
 
 def _labels(value: Mapping[str, Any]) -> tuple[str, ...]:
@@ -174,5 +173,7 @@ def _labels(value: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _path_in(value: str) -> str:
     url = urlsplit(value)
-    named = parse_qs(url.query).get("d", [""])[0] if url.path.endswith("/local-files/") else unquote(url.path)
+    named = (
+        parse_qs(url.query).get("d", [""])[0] if url.path.rstrip("/").endswith("/local-files") else unquote(url.path)
+    )
     return named if Path(named).suffix.lower() in IMAGE_SUFFIXES else ""

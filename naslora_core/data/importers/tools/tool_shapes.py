@@ -45,7 +45,7 @@ class PillowShape:
         reach = self.width + 2
         left, top = np.clip(np.floor(self.corners.min(axis=0)).astype(int) - reach, 0, (width, height)).tolist()
         right, bottom = np.clip(np.ceil(self.corners.max(axis=0)).astype(int) + reach, 0, (width, height)).tolist()
-        return Patch(top, left, np.asarray(picture)[top:bottom, left:right] > 0)
+        return Patch(top, left, np.asarray(picture.crop((left, top, right, bottom))) > 0)
 
 
 @dataclass(frozen=True, eq=False)

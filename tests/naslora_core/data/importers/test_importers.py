@@ -228,13 +228,13 @@ def test_files_that_are_the_same_share_a_group_and_so_a_split(folders: Path, tmp
 
 def test_a_missing_part_of_a_published_split_is_drawn_from_the_training_images(kvasir: Path, tmp_path: Path) -> None:
     found = IMPORTERS["kvasir"](ImportRequest(kvasir))
-    for gone, drawn in ((("validation",), 1), (("validation", "test"), 2)):
+    for gone, count in ((("validation",), 1), (("validation", "test"), 2)):
         kept = replace(found, sources=tuple(s for s in found.sources if s.split not in gone))
         request = ImportRequest(kvasir, validation=0.125, test=0.125)
         dataset = import_dataset(kept, request, tmp_path / "data" / f"without{len(gone)}")
         assert missing_splits(kept.sources) == gone
         assert dataset.card.split.kind == "listed"
-        assert len(dataset.of_split("train")) == 8 - drawn
+        assert len(dataset.of_split("train")) == 8 - count
         assert all(pair.name.startswith("train_") for split in gone for pair in dataset.of_split(split))
         assert len(dataset.of_split("test")) == 1
 

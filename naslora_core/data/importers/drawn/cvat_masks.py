@@ -54,6 +54,7 @@ def find_cvat_masks(request: ImportRequest) -> Found:
     return replace(
         found,
         mask_values={**chosen, BACKGROUND: tuple(dict.fromkeys((_BLACK, *others)))},
+        mask_ignore=(colours[IGNORED],) if IGNORED in colours else None,
     )
 
 

@@ -63,7 +63,8 @@ def find_labelme(request: ImportRequest) -> Found:
     sources = named_apart(
         (str(file.path.parent.relative_to(root)), _source(file, located[file.path], ids, root)) for file in files
     )
-    return build_found(root, sources, classes, "labelme JSON", _notes(files, located, images))
+    ignores = any(shape["label"] == IGNORED for shape in painted)
+    return build_found(root, sources, classes, "labelme JSON", _notes(files, located, images), ignores)
 
 
 def _source(file: LabelmeFile, image: Path | None, ids: Mapping[str, int], root: Path) -> Source:

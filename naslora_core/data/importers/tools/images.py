@@ -8,10 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.data.importers.shared.image_files import index_images, upright_size
 from naslora_core.data.importers.shared.object_formats import split_from_path
 from naslora_core.errors import DataError
 
@@ -27,10 +26,8 @@ class ImageFiles:
     def __init__(self, root: Path) -> None:
         """List the images."""
         self.root = root
-        self.paths = [path for path in sorted(root.rglob("[!.]*")) if path.suffix.lower() in IMAGE_SUFFIXES]
-        self._by_name: dict[str, list[Path]] = {}
-        for path in self.paths:
-            self._by_name.setdefault(_composed(path.name), []).append(path)
+        self._by_name = index_images(root, lambda path: _composed(path.name))
+        self.paths = [path for alike in self._by_name.values() for path in alike]
 
     def find(self, written: str, file: Path) -> Path | None:
         """Return the image that `written` in `file` means: the one whose path ends like it in most folders.

@@ -185,6 +185,15 @@ def test_a_labelmap_that_does_not_tell_classes_apart_is_refused(tmp_path: Path, 
         find(root, "cvat_masks")
 
 
+def test_the_border_of_voc_is_not_labelled(tmp_path: Path) -> None:
+    root = lay_out("cvat_masks/coloured", tmp_path / "x", "JPEGImages")
+    (root / "labelmap.txt").write_text("background:0,0,0::\nleaf:51,221,255::\nignored:48,112,32::\n")
+    found = find(root, "cvat_masks")
+    assert found.classes == ("leaf",)
+    tool = tool_masks("cvat_masks/coloured")
+    assert_same(masks_of(found), {name: np.where(mask == 2, 255, mask) for name, mask in tool.items()})
+
+
 def test_files_in_no_list_and_images_that_are_missing_are_told(tmp_path: Path) -> None:
     root = lay_out("cvat_masks/coloured", tmp_path / "x", "JPEGImages")
     (root / "ImageSets/Segmentation/val.txt").write_text("disc\n")

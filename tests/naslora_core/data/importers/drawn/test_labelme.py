@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.data.importers import Found, ImportRequest, import_dataset
 from naslora_core.errors import DataError
 from tests.naslora_core.data.importers.drawn.tool_files import (
@@ -51,6 +52,9 @@ def test_every_kind_of_shape_is_painted_and_ignored_pixels_stay_ignored(tmp_path
     masks = masks_of(found)
     assert_same(masks, tool_masks("labelme/kinds", KINDS))
     assert set(np.unique(masks["ignored"])) == {0, 1, 255}
+    dataset = import_dataset(found, ImportRequest(tmp_path / "x"), tmp_path / "data" / "leaves")
+    pair = next(pair for pair in dataset.pairs if pair.name == "ignored")
+    np.testing.assert_array_equal(read_pair(pair, dataset.card)[1], masks["ignored"])
     assert found.notes == (
         "shapes without an area are painted as labelme paints them, lines 10 px wide, points 11: 1 of line, "
         "1 of linestrip, 1 of point",

@@ -45,6 +45,7 @@ def masks_of(found: Found) -> dict[str, np.ndarray]:
         title="x",
         classes=found.classes,
         mask_values=dict(found.mask_values or {}),
+        mask_ignore=found.mask_ignore,
         split={"kind": "random", "seed": 1, "train": 1.0, "validation": 0.0, "test": 0.0},
         licence="x",
         citation="x",

@@ -10,6 +10,17 @@ from naslora_core.data.importers.base import IMPORTERS, Found, Importer, ImportR
 from naslora_core.data.importers.drawn import cvat, cvat_masks, datumaro, label_studio, label_studio_png, labelme
 from naslora_core.data.importers.formats import coco, coco_panoptic, folder, kaggle_rle, sa1b, yolo
 from naslora_core.data.importers.import_dataset import import_dataset
+from naslora_core.data.importers.labelled import (
+    cellpose,
+    cityscapes,
+    imagej,
+    label_arrays,
+    nnunet,
+    object_masks,
+    qupath,
+    roboflow_masks,
+    voc,
+)
 from naslora_core.data.importers.published import (
     camo,
     clinicdb,
@@ -23,8 +34,9 @@ from naslora_core.data.importers.published import (
 from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
-    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "clinicdb", "coco", "coco_panoptic", "cvat",
-    "cvat_masks", "datumaro", "folder", "import_dataset", "isic2017", "kaggle_rle", "kvasir", "label_studio",
-    "label_studio_png", "labelme", "leaf_disease", "missing_splits", "recognise", "roads", "sa1b", "sbu", "trans10k",
+    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "cellpose", "cityscapes", "clinicdb", "coco",
+    "coco_panoptic", "cvat", "cvat_masks", "datumaro", "folder", "imagej", "import_dataset", "isic2017", "kaggle_rle",
+    "kvasir", "label_arrays", "label_studio", "label_studio_png", "labelme", "leaf_disease", "missing_splits",
+    "nnunet", "object_masks", "qupath", "recognise", "roads", "roboflow_masks", "sa1b", "sbu", "trans10k", "voc",
     "yolo",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from naslora_core.data.dataset.card import MaskReading
 from naslora_core.errors import ConfigError, DataError
 from naslora_core.registry import Registry
 
@@ -80,6 +81,7 @@ class Found:
     mask_threshold: int | None = None
     mask_values: Mapping[str, tuple[int, ...] | tuple[str, ...]] | None = None
     mask_ignore: tuple[int, ...] | tuple[str, ...] | None = None
+    mask_reading: MaskReading | None = None
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 

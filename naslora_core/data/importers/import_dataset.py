@@ -113,6 +113,7 @@ def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
             mask_threshold=found.mask_threshold,
             mask_values=dict(found.mask_values) if found.mask_values else None,
             mask_ignore=found.mask_ignore or None,
+            mask_reading=found.mask_reading,
             split=rule,
             accepted_copies=tuple(
                 pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)

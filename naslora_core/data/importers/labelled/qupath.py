@@ -1,0 +1,147 @@
+"""QuPath: x.geojson beside the image x, of annotations or detections in pixels.
+
+Format: https://qupath.readthedocs.io/en/stable/docs/advanced/exporting_annotations.html#geojson, written by File >
+Export objects as GeoJSON. Outlines are painted as QuPath's own LabeledImageServer paints them at full resolution: a
+pixel belongs to what holds its upper left corner. Where objects overlap, the smaller one is seen. The class "Ignore*"
+marks what is not labelled, "Region*" is a frame for viewing and no object.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from naslora_core.data.dataset.card import IGNORED_ID
+from naslora_core.data.dataset.dataset import list_images
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.labelled.qupath_features import Feature, read_features
+from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.label_values import shorten
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
+from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.shared.pixel_centres import Rings
+from naslora_core.errors import DataError
+
+ENDING = ".geojson"
+IMAGES_FOLDERS = ("images", ".")
+LABEL_FOLDERS = (".", "geojson", "annotations", "labels", "masks")
+UNCLASSIFIED, IGNORED, REGION = "unclassified", "Ignore*", "Region*"
+# Graphics2D looks at the upper left corner of a pixel unless it is asked for pure strokes, which QuPath does not do.
+_CORNER = 0.5
+
+
+@dataclass(frozen=True)
+class GeoJsonObjects:
+    """The objects of one image, read from its file when called; `class_ids` by name, others are left out."""
+
+    file: Path
+    class_ids: tuple[tuple[str, int], ...]
+
+    def __call__(self) -> Sequence[AnnotatedObject]:
+        """Read the file.
+
+        Raises:
+            DataError: if it has been changed, and cannot be read any more.
+        """
+        ids = dict(self.class_ids)
+        return [
+            AnnotatedObject(f"feature {one.number}", ids[one.name], Rings([ring + _CORNER for ring in one.rings]))
+            for one in read_features(self.file)
+            if one.rings and one.name in ids
+        ]
+
+
+def find_qupath(request: ImportRequest) -> Found:
+    """Pair the files with their images, and read them all to know their classes.
+
+    Raises:
+        DataError: if a file cannot be read or belongs to no image, or no object has an area.
+        ConfigError: if a class is asked for that no object has.
+    """
+    root = request.folder
+    images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
+    files = _pair(root, images)
+    features = [feature for file in files.values() for feature in read_features(file)]
+    areas = [feature for feature in features if feature.rings and feature.name != REGION]
+    named = sorted({feature.name for feature in areas} - {"", IGNORED})
+    blank = UNCLASSIFIED if named else "object"
+    if not named and len(request.classes) == 1 and not any(request.classes.values()):
+        blank = next(iter(request.classes))
+    names = [*named, *([blank] if any(not feature.name for feature in areas) else [])]
+    classes = choose_classes(request.classes, names)
+    class_ids = {IGNORED: IGNORED_ID} | {
+        "" if name == blank else name: place for place, name in enumerate(classes, start=1)
+    }
+    known = tuple(class_ids.items())
+    sources = [
+        Source(
+            name,
+            image,
+            ObjectMask(file, upright_size(image), GeoJsonObjects(file, known), "smaller_on_top") if file else None,
+        )
+        for name, image in images.items()
+        for file in [files.get(name)]
+    ]
+    return build_found(root, sources, classes, "QuPath's GeoJSON", _notes(features, blank, images, files))
+
+
+def _notes(features: Sequence[Feature], blank: str, images: dict[str, Path], files: dict[str, Path]) -> tuple[str, ...]:
+    without = sum(not feature.rings for feature in features)
+    frames = sum(bool(feature.rings) and feature.name == REGION for feature in features)
+    unnamed = sum(bool(feature.rings) and not feature.name for feature in features)
+    alone = sorted(images.keys() - files.keys())
+    notes = [
+        (without, f"{without} objects are lines or points, or lie in other planes, and were left out"),
+        (frames, f"{frames} objects of the class {REGION} are frames and were left out"),
+        (unnamed if blank == UNCLASSIFIED else 0, f"{unnamed} objects have no class and became '{UNCLASSIFIED}'"),
+        (
+            len(alone),
+            f"{len(alone)} images have no {ENDING} file: {shorten(alone)}. Export one for each image, also for one "
+            "without objects, or leave them out with --pairs-only",
+        ),
+    ]
+    return tuple(note for count, note in notes if count)
+
+
+def _pair(root: Path, images: dict[str, Path]) -> dict[str, Path]:
+    """Return the file of each image that has one: x.geojson or x.tif.geojson of x.tif."""
+    by_name = {path.name: name for name, path in images.items()}
+    pairs: dict[str, Path] = {}
+    alone = []
+    for file in _files(root):
+        stem = file.name[: -len(ENDING)]
+        name = stem if stem in images else by_name.get(stem)
+        if name is None:
+            alone.append(file.name)
+        elif name in pairs:
+            raise DataError(f"{file} and {pairs[name].name} are both of the image '{name}'; remove one")
+        else:
+            pairs[name] = file
+    if alone:
+        raise DataError(
+            f"{root}: {len(alone)} files are named as no image: {shorten(alone)}; the images are "
+            f"{shorten(sorted(by_name)) or 'none'}. Call the file of x.tif x{ENDING}"
+        )
+    return pairs
+
+
+def _files(root: Path) -> list[Path]:
+    folders = [root / name for name in LABEL_FOLDERS if (root / name).is_dir()]
+    return [path for folder in folders for path in sorted(folder.glob(f"[!.]*{ENDING}")) if path.is_file()]
+
+
+def _is_root(folder: Path) -> bool:
+    there = (path for name in IMAGES_FOLDERS if (folder / name).is_dir() for path in (folder / name).iterdir())
+    return bool(_files(folder)) and any(path.suffix.lower() in IMAGE_SUFFIXES for path in there)
+
+
+register(
+    Importer(
+        name="qupath",
+        summary="QuPath: x.geojson of annotations or detections beside the image x",
+        expected=f"images, and x{ENDING} for the image x",
+        is_root=_is_root,
+        find=find_qupath,
+        options=frozenset({"classes"}),
+    )
+)

@@ -110,7 +110,7 @@ def _legend(root: Path, masks: list[Path], request: ImportRequest) -> ValueLegen
     else:
         raise DataError(
             f"{masks[0] if masks else root}: nothing names the values of the masks, as they have not the palette of "
-            f"VOC, or {LISTS} is not there. Write {NAME_FILES[0]} into {root} (first line __ignore__, second _background_, "
+            f"VOC, or {LISTS} is not there. Write {NAME_FILES[0]} into {root} (lines: __ignore__, _background_, "
             "then a class a line), or say what the values mean: --class a=1 --class b=2"
         )
     ignored = IGNORED_ID

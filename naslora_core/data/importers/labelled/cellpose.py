@@ -7,7 +7,6 @@ refused. Cellpose writes no PNG of an image in which it found no cell, so that s
 
 from pathlib import Path
 
-from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.shared.folder_pairs import unique_names
@@ -70,14 +69,17 @@ def find_cellpose(request: ImportRequest) -> Found:
 
 def _pair(folder: Path) -> list[tuple[str, Path | None, Path | None]]:
     """Return name, image and mask of each pair of a folder; one of both may be missing."""
-    there = list_images(folder)
     ending, of_image = next((pair for pair in ENDINGS if _masks(folder, pair[0])), ENDINGS[0])
     masks = {path.stem.removesuffix(ending): path for path in _masks(folder, ending)}
-    images = {
-        name.removesuffix(of_image): path
-        for name, path in there.items()
-        if name.endswith(of_image) and not name.endswith((*OTHERS, *(mask for mask, _ in ENDINGS)))
-    }
+    images: dict[str, Path] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        # Not all images of the folder are paired: masks may be there as PNG and as TIFF.
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(of_image)
+        if is_image and not path.stem.endswith((*OTHERS, *(mask for mask, _ in ENDINGS))):
+            name = path.stem.removesuffix(of_image)
+            if name in images:
+                raise DataError(f"{folder} holds both {images[name].name} and {path.name}; rename or remove one")
+            images[name] = path
     return [(name, images.get(name), masks.get(name)) for name in sorted(images.keys() | masks.keys())]
 
 

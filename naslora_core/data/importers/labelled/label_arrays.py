@@ -5,7 +5,7 @@ or (H, W, 1), of truth values or whole numbers. True, or 1 alone, is the object;
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,8 @@ def find_label_arrays(request: ImportRequest) -> Found:
     lone, bare = sorted(arrays.keys() - images.keys()), sorted(images.keys() - pairs.keys())
     notes = [f"{len(lone)} arrays are named as no image and were left out: {shorten(lone)}"] if lone else []
     notes += [f"{len(bare)} images have no array: {shorten(bare)}; --pairs-only leaves them out"] if bare else []
-    return build_found(root, sources, classes, "arrays of NumPy", tuple(notes))
+    made = build_found(root, sources, classes, "arrays of NumPy", tuple(notes))
+    return replace(made, mask_ignore=(IGNORED_ID,)) if IGNORED_ID in meaning.values() else made
 
 
 def _count(pairs: Mapping[str, Path]) -> dict[int, int]:

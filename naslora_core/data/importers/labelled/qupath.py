@@ -7,7 +7,7 @@ marks what is not labelled, "Region*" is a frame for viewing and no object.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from naslora_core.data.dataset.card import IGNORED_ID
@@ -82,7 +82,8 @@ def find_qupath(request: ImportRequest) -> Found:
         for name, image in images.items()
         for file in [files.get(name)]
     ]
-    return build_found(root, sources, classes, "QuPath's GeoJSON", _notes(features, blank, images, files))
+    made = build_found(root, sources, classes, "QuPath's GeoJSON", _notes(features, blank, images, files))
+    return replace(made, mask_ignore=(IGNORED_ID,)) if any(one.name == IGNORED for one in areas) else made
 
 
 def _notes(features: Sequence[Feature], blank: str, images: dict[str, Path], files: dict[str, Path]) -> tuple[str, ...]:

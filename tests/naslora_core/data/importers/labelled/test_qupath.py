@@ -75,6 +75,8 @@ def test_ignored_areas_are_not_labelled_and_frames_are_no_objects(tmp_path: Path
     expected = np.zeros((40, 48), np.uint8)
     expected[:30, :30], expected[5:15, 4:14] = IGNORED_ID, 1
     np.testing.assert_array_equal(ids_of(root), expected)
+    _, masks = masks_of(found, root, tmp_path / "made" / "slides")
+    np.testing.assert_array_equal(masks["a"], expected)
 
 
 def test_what_has_no_area_or_another_plane_is_counted(tmp_path: Path) -> None:

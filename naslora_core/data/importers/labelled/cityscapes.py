@@ -11,7 +11,7 @@ from pathlib import Path
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.splits import TEST
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
-from naslora_core.data.importers.shared.label_values import ValueLegend, found_by_values, survey_values
+from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values, survey_values
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS
 from naslora_core.errors import DataError
 

@@ -13,7 +13,7 @@ import numpy as np
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.label_values import shorten
+from naslora_core.data.importers.labelled.readers.label_values import shorten
 from naslora_core.data.importers.shared.object_formats import build_found
 from naslora_core.errors import ConfigError, DataError
 

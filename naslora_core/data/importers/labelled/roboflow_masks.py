@@ -10,8 +10,8 @@ from pathlib import Path
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.label_values import ValueLegend, found_by_values
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS
 from naslora_core.errors import DataError
 

@@ -18,6 +18,7 @@ from naslora_core.data.importers import (
     drawn,
     formats,
     import_dataset,
+    labelled,
     missing_splits,
     published,
 )
@@ -191,11 +192,12 @@ def test_an_unknown_layout_lists_the_known() -> None:
         IMPORTERS["lungs"]
 
 
-def test_each_file_of_published_and_formats_registers_a_layout_and_no_other_file_does() -> None:
+def test_each_file_of_a_folder_of_layouts_registers_one_and_no_other_file_does() -> None:
     files = {
         module.name
-        for room in (published, formats, drawn)
+        for room in (published, formats, drawn, labelled)
         for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
+        if not module.ispkg
     }
     assert files
     assert {IMPORTERS[layout].find.__module__ for layout in IMPORTERS} == files

@@ -328,7 +328,9 @@ def import_layout(case: str, tmp_path: Path) -> tuple[Drawn, Dataset]:
 
 
 def test_every_layout_there_is_gets_tested() -> None:
-    assert {layout for layout, _ in LAYOUTS.values()} == set(IMPORTERS)
+    # Layouts of files with labels have tests of their own, beside the files that their programs wrote.
+    elsewhere = {name for name in IMPORTERS if ".labelled." in IMPORTERS[name].find.__module__}
+    assert {layout for layout, _ in LAYOUTS.values()} == set(IMPORTERS) - elsewhere
 
 
 @pytest.mark.parametrize("case", LAYOUTS)
@@ -426,7 +428,7 @@ def test_plain_folders_are_recognised_only_if_nothing_else_fits(tmp_path: Path) 
         (tmp_path / "polyps" / name).mkdir(parents=True)
     assert recognise(tmp_path / "polyps").name == "folder"
     (tmp_path / "polyps/masks").rename(tmp_path / "polyps/other")
-    with pytest.raises(DataError, match=r"has none of the layouts camo, clinicdb, .*; it holds polyps"):
+    with pytest.raises(DataError, match=r"has none of the layouts camo, .*clinicdb, .*; it holds polyps"):
         recognise(tmp_path)
 
 

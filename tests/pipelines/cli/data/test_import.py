@@ -139,7 +139,7 @@ def test_files_without_a_partner_are_named(project: Path, weeds: Path) -> None:
         (("kvasir", "x", "--tile", "512"), "--tile is for the layout roads, not for kvasir"),
         (("kvasir", "x", "--name", "Bad Name"), "'Bad Name' cannot name a domain"),
         (("folder", "x", "--class", "a=red"), "give numbers or colours"),
-        (("lungs", "x"), "known: camo, clinicdb, coco, folder"),
+        (("lungs", "x"), "unknown dataset layout 'lungs'; known: camo, "),
     ],
 )
 def test_wrong_arguments_are_refused_and_nothing_is_written(

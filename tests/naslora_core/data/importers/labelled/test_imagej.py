@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from naslora_core.data.importers import IMPORTERS, ImportRequest
-from naslora_core.data.importers.labelled.imagej_rois import MOST_BYTES_OF_ONE
+from naslora_core.data.importers.labelled.readers.imagej_rois import MOST_BYTES_OF_ONE
 from naslora_core.errors import ConfigError, DataError
 from tests.naslora_core.data.importers.labelled.cases import KINDS, REAL, auto, masks_of, write_image
 

@@ -54,7 +54,8 @@ def read_labels(file: Path) -> np.ndarray:
     try:
         # Mapped into memory, a header cannot claim more than the file holds.
         values = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+    # Damaged headers, which NumPy reads as Python, make it raise almost anything.
+    except Exception as error:
         raise DataError(
             f"{file} is no array of plain numbers: {str(error)[:200]}; save it as numpy.save(file, labels), of whole "
             "numbers. Pickles are not read, as reading one may run any program"

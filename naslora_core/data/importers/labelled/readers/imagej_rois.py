@@ -3,7 +3,6 @@
 Format: https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html, read by Christoph Gohlke's roifile.
 """
 
-import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def _region(place: str, name: str, content: bytes) -> Region:
     except DataError:
         raise
     # Damaged regions make the reader raise almost anything.
-    except (ValueError, TypeError, LookupError, OverflowError, struct.error, RuntimeError, MemoryError) as error:
+    except Exception as error:
         raise DataError(f"{place} is no region of ImageJ: {str(error)[:200]}; save it once more in ImageJ") from error
 
 

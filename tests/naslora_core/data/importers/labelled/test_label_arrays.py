@@ -76,7 +76,8 @@ def test_what_could_mean_two_things_is_refused(tmp_path: Path, array: np.ndarray
 def test_a_header_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
     root = write(tmp_path)
     content = (root / "a.npy").read_bytes().replace(b"(40, 48)", b"(10**9,)", 1).replace(b"10**9,", b"99**9,")
-    for wrong in (content, (root / "a.npy").read_bytes()[:900], b"", b"\x93NUMPY"):
+    unclosed = (root / "a.npy").read_bytes().replace(b")", b" ", 1).replace(b"}", b"{", 1)
+    for wrong in (content, unclosed, (root / "a.npy").read_bytes()[:900], b"", b"\x93NUMPY"):
         (root / "a.npy").write_bytes(wrong)
         with pytest.raises(DataError, match=r"a\.npy is no array of plain numbers"):
             auto(root, "label_arrays")

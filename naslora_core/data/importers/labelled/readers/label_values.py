@@ -124,7 +124,7 @@ def found_by_values(
         title=f"Images from the folder {request.folder.resolve().name}",
         classes=classes,
         mask_values={name: tuple(listed) for name, listed in values.items()},  # type: ignore[misc]
-        mask_ignore=ignored or None,  # type: ignore[arg-type]
+        mask_ignore=ignored,  # type: ignore[arg-type]
         licence="not stated",
         citation="not stated",
         origin=f"imported from {form}",

@@ -328,9 +328,11 @@ def import_layout(case: str, tmp_path: Path) -> tuple[Drawn, Dataset]:
 
 
 def test_every_layout_there_is_gets_tested() -> None:
-    # Layouts of files with labels have tests of their own, beside the files that their programs wrote.
-    elsewhere = {name for name in IMPORTERS if ".labelled." in IMPORTERS[name].find.__module__}
+    # Layouts that tools write have tests of their own, beside the files that these tools wrote.
+    elsewhere = {name for name in IMPORTERS if IMPORTERS[name].find.__module__.split(".")[-2] in ("drawn", "labelled")}
     assert {layout for layout, _ in LAYOUTS.values()} == set(IMPORTERS) - elsewhere
+    tested = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*/test_*.py"))
+    assert [name for name in elsewhere if f'"{name}"' not in tested] == []
 
 
 @pytest.mark.parametrize("case", LAYOUTS)

@@ -27,6 +27,8 @@ _TURNS = {
 # Opaque by half or more.
 ALPHA_THRESHOLD = 128
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+# TIFF 6.0, tags 262 and 259: fax machines send ink as 1, so that their compressions invert what was drawn.
+_PHOTOMETRIC, _COMPRESSION, _WHITE_IS_ZERO, _OF_FAX = 262, 259, 0, (2, 3, 4)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -130,11 +132,13 @@ def to_mask_values(picture: Image.Image, path: Path) -> np.ndarray:
     Raises:
         DataError: if it has values that are not a number.
     """
+    inverted = is_shown_inverted(picture)
     picture = _upright(picture)
     if picture.mode in DEEP_MODES:
         return _finite(np.asarray(picture), path)
     if picture.mode in ("1", "L", "LA"):
-        return np.asarray(picture.convert("L"))
+        levels = np.asarray(picture.convert("L"))
+        return 255 - levels if inverted else levels
     # Not luma: a mask painted in pure blue would come out as 29 and be lost at a threshold of 128. Band by band, as a
     # maximum over three neighbouring numbers takes many times as long.
     red, green, blue = (np.asarray(band) for band in picture.convert("RGB").split())
@@ -147,15 +151,28 @@ def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
     Raises:
         DataError: if it has more than one channel, or values that are not whole numbers.
     """
-    picture = _upright(picture)
     if picture.mode not in DEEP_MODES | {"1", "L", "P"}:
         raise DataError(f"{path} has {len(picture.getbands())} channels; masks whose classes are numbers have one")
-    values = _finite(np.asarray(picture.convert("L") if picture.mode == "1" else picture), path)
+    if picture.mode != "P":
+        values = to_mask_values(picture, path)
+    else:
+        values = np.asarray(_upright(picture))
     if values.dtype.kind == "f":
         if not np.array_equal(values, values.astype(np.int64)):
             raise DataError(f"{path} has values that are not whole numbers; masks whose classes are numbers need such")
         values = values.astype(np.int64)
     return values
+
+
+def is_shown_inverted(picture: Image.Image) -> bool:
+    """Return whether Pillow has inverted a TIFF that stores white as zero.
+
+    A mask holds numbers, and tifffile stores arrays of booleans in that way: what is stored is what was meant.
+    """
+    tags = getattr(picture, "tag_v2", None) or {}
+    if tags.get(_PHOTOMETRIC) != _WHITE_IS_ZERO or tags.get(_COMPRESSION) in _OF_FAX:
+        return False
+    return picture.mode in ("1", "L")
 
 
 def to_alpha(picture: Image.Image, path: Path) -> np.ndarray:

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from naslora_core.data.dataset.card import MaskReading
+from naslora_core.data.dataset.card import MaskReading, MaskValues
 from naslora_core.errors import ConfigError, DataError
+from naslora_core.progress import Progress, silent
 from naslora_core.registry import Registry
+
+if TYPE_CHECKING:
+    from naslora_core.data.importers.reading.understood import Understood
 
 # An image file to copy, or a function that makes the pixels when it is their turn, so that one is held at a time:
 # (H, W, 3) uint8 RGB of an image, (H, W) uint8 class ids of a mask.
@@ -35,6 +39,9 @@ class ImportRequest:
         test: share of the images that is drawn for testing.
         outline: whether the corners of outlines are pixels ("centres"), or lie between pixels ("edges").
         void: whether pixels of no segment are left out of training and metrics, or show no object.
+        reading: what the numbers of mask files are; None is found out.
+        ignore: values or colours of masks that nobody labelled.
+        progress: called after each file that is read to find that out.
     """
 
     folder: Path
@@ -49,6 +56,9 @@ class ImportRequest:
     test: float | None = None
     outline: Literal["centres", "edges"] | None = None
     void: Literal["ignore", "background"] | None = None
+    reading: MaskReading | None = None
+    ignore: MaskValues = ()
+    progress: Progress = field(default=silent, compare=False)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Source:
 class Found:
     """What an importer found, before anything is copied; fields named as in `DatasetCard` mean the same.
 
-    `notes` tell the user what was left out or decided.
+    `notes` tell the user what was left out or decided; `understood` is what a survey of mask files found.
     """
 
     sources: tuple[Source, ...]
@@ -82,6 +92,7 @@ class Found:
     mask_values: Mapping[str, tuple[int, ...] | tuple[str, ...]] | None = None
     mask_ignore: tuple[int, ...] | tuple[str, ...] | None = None
     mask_reading: MaskReading | None = None
+    understood: "Understood | None" = None
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -146,7 +157,8 @@ class Importer:
         return []
 
     def _check_options(self, request: ImportRequest) -> None:
-        given = {name for name in ("images", "masks", "pairs", "outline", "void", "tile_px") if getattr(request, name)}
+        options = ("images", "masks", "pairs", "outline", "void", "tile_px", "reading", "ignore")
+        given = {name for name in options if getattr(request, name)}
         if wrong := sorted(given - self.options):
             able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)
             raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")

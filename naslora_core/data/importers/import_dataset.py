@@ -9,7 +9,15 @@ from PIL import Image
 from pydantic import ValidationError
 
 from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, read_quarantine
-from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, explain, read_card, write_card
+from naslora_core.data.dataset.card import (
+    CARD_FILE,
+    DatasetCard,
+    MaskReading,
+    SplitRule,
+    explain,
+    read_card,
+    write_card,
+)
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
 from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.importers.assign_splits import assign_splits
@@ -62,11 +70,11 @@ def import_dataset(
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
         for done, source in enumerate(found.sources, start=1):
-            _write(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
-            _write(_counted(source, report), folder / MASKS_FOLDER, source.name, is_mask=True)
+            write_pixels(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
+            write_pixels(_counted(source, report), folder / MASKS_FOLDER, source.name, is_mask=True)
             progress(done, len(found.sources), f"import {target.name}")
         assigned = assign_splits(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
-        write_card(folder, _card(found, assigned.rule, target))
+        write_card(folder, make_card(found, assigned.rule, target))
         write_splits(folder, assigned.splits, assigned.groups)
         if held:
             shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)
@@ -93,7 +101,8 @@ def _counted(source: Source, report: PaintReport | None) -> Pixels | None:
     return lambda: painting.ids
 
 
-def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
+def write_pixels(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
+    """Write an image or mask under its new name, a file byte for byte; None writes nothing."""
     if isinstance(pixels, Path):
         shutil.copyfile(pixels, folder / f"{name}{pixels.suffix.lower()}")
     elif pixels is not None and is_mask:
@@ -102,7 +111,18 @@ def _write(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> Non
         Image.fromarray(pixels()).save(folder / f"{name}.png")
 
 
-def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
+def _reading_of(found: Found) -> MaskReading:
+    if found.mask_values is None:
+        return "grey"
+    return "colours" if any(isinstance(v, str) for values in found.mask_values.values() for v in values) else "values"
+
+
+def make_card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
+    """Return the card of what was found; copies that the dataset in `target` accepts stay accepted.
+
+    Raises:
+        DataError: if a name cannot be written down.
+    """
     names = {source.name for source in found.sources}
     earlier = read_card(target).accepted_copies if (target / CARD_FILE).is_file() else ()
     try:
@@ -113,7 +133,7 @@ def _card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
             mask_threshold=found.mask_threshold,
             mask_values=dict(found.mask_values) if found.mask_values else None,
             mask_ignore=found.mask_ignore or None,
-            mask_reading=found.mask_reading,
+            mask_reading=found.mask_reading or _reading_of(found),
             split=rule,
             accepted_copies=tuple(
                 pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)

@@ -1,6 +1,8 @@
 """`naslora data import`: import images and masks from a folder or an archive."""
 
+import dataclasses
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -66,6 +68,18 @@ Classes = Annotated[
 Threshold = Annotated[
     int | None, typer.Option(min=1, max=255, help="Least mask value that is foreground.", show_default="found out")
 ]
+Reading = Annotated[
+    str | None,
+    typer.Option(
+        metavar="grey|values|colours|instances|alpha",
+        help="What mask files hold: grey to cut, values or colours of classes, numbers of objects, or alpha.",
+        show_default="found out",
+    ),
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option(help="Mask values or colours that nobody labelled: 255, or several: 254,255.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show how the masks are read, and import nothing.")]
 Tile = Annotated[
     int | None, typer.Option(min=64, help="Cut large images into squares of so many pixels (layout roads).")
 ]
@@ -109,6 +123,8 @@ def import_(
     threshold: Threshold = None,
     outline: Outlines = None,
     void: Void = None,
+    reading: Reading = None,
+    ignore: Ignore = None,
     tile: Tile = None,
     validation: Validation = None,
     test: Test = None,
@@ -117,10 +133,11 @@ def import_(
     enable: Enable = True,
     output: Output = None,
     replace: Replace = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
-    from naslora_core.data.importers.shared.class_options import parse_class_options
+    from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
     from naslora_core.data.importers.shared.paint_report import PaintReport
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
@@ -145,14 +162,21 @@ def import_(
             test=test,
             outline=cast('Literal["centres", "edges"] | None', outline and outline.value),
             void=cast('Literal["ignore", "background"] | None', void and void.value),
+            reading=parse_reading(reading),
+            ignore=parse_ignored(ignore or []),
+            progress=ConsoleProgress(),
         )
         if layout == AUTO:
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
-        found = importer(request)
+        found = _show_reading(importer(request), target, dry_run)
+        if dry_run:
+            typer.echo("Nothing was imported: --dry-run")
+            return
         report = PaintReport()
         dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
     typer.echo(f"{target}: {counts(dataset)}")
-    _print_notes(dataset, found, place)
+    _print_notes(found)
+    _print_splits(dataset, found, place)
     for line in report.lines():
         typer.echo(f"Note: {line}")
     if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
@@ -202,8 +226,33 @@ def _domain_name(chosen: str, place: Path) -> str:
     return domain
 
 
-def _print_notes(dataset: "Dataset", found: "Found", place: Path) -> None:
-    """Print what the importer decided, left out or did not find."""
+def _show_reading(found: "Found", target: Path, dry_run: bool) -> "Found":
+    """Print how the masks are read, draw them into a contact sheet, and return `found` with it."""
+    from naslora_core.data.importers.reading.read_masks import describe
+    from pipelines.cli.data.reading import READINGS_FOLDER, print_reading, write_reading_sheet
+    from stages.runner import ConsoleProgress
+
+    if understood := describe(found, ConsoleProgress()):
+        print_reading(understood)
+        found = dataclasses.replace(found, understood=understood)
+    if any(source.image is not None and source.mask is not None for source in found.sources):
+        # Of a dry run, nothing may stay in the project.
+        folder = Path(tempfile.mkdtemp(prefix="naslora-")) if dry_run else target.parent / READINGS_FOLDER
+        sheet = write_reading_sheet(folder / f"{target.name}.png", found, target.name)
+        typer.echo(f"Look at {sheet}: are these the objects?")
+    if dry_run:
+        _print_notes(found)
+    return found
+
+
+def _print_notes(found: "Found") -> None:
+    """Print what the importer decided or left out."""
+    for note in found.notes:
+        typer.echo(f"Note: {note}")
+
+
+def _print_splits(dataset: "Dataset", found: "Found", place: Path) -> None:
+    """Print what was drawn, is held back or has no partner."""
     from naslora_core.data.curation.quarantine_record import read_quarantine
     from naslora_core.data.dataset.splits import SPLITS
     from naslora_core.data.importers import missing_splits
@@ -211,8 +260,6 @@ def _print_notes(dataset: "Dataset", found: "Found", place: Path) -> None:
     if 0 < len(missing := missing_splits(found.sources)) < len(SPLITS):
         drawn = " and ".join(f"{len(dataset.of_split(split))} for {split}" for split in missing)
         typer.echo(f"Note: {drawn} were drawn from the training images: that part of the split is not published")
-    for note in found.notes:
-        typer.echo(f"Note: {note}")
     if held := read_quarantine(dataset.root):
         typer.echo(
             f"Note: {len(held)} pairs stay in quarantine; naslora data restore {dataset.card.name} brings them back"

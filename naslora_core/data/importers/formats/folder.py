@@ -1,16 +1,18 @@
-"""Plain folders: images and masks of the same names in two folders, or any files that a CSV file pairs."""
+"""Plain folders: images and masks of the same names in two folders or in one, or files that a CSV file pairs."""
 
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from naslora_core.data.dataset.card import BACKGROUND
-from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import read_mask_values
+from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, read_card
+from naslora_core.data.dataset.dataset import list_images, read_dataset
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.reading.by_card import as_card_says
+from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
+from naslora_core.data.importers.reading.survey import survey_masks
+from naslora_core.data.importers.shared.one_folder import MASK_ENDINGS, images_with_alpha, pair_one_folder
 from naslora_core.data.importers.shared.pairs_file import read_pairs
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import DataError
+from naslora_core.reading import parse_yaml
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "original_images", "photos", "JPEGImages")
 MASK_FOLDERS = (
@@ -26,36 +28,87 @@ MASK_FOLDERS = (
     "GT",
     "SegmentationClass",
 )
-HALF = 128
-MASK_SUFFIXES = ("", "_mask", "-mask", "_masks", "_segmentation", "_gt", "_label", "_anno")
+MASK_SUFFIXES = ("", *MASK_ENDINGS)
 
 
 def find_folder(request: ImportRequest) -> Found:
-    """Pair the files of two folders by their names without extension, or as a CSV file says.
+    """Pair the files of two folders by their names without extension, of one folder, or as a CSV file says.
 
-    A mask may be named as its image or with an ending such as `_mask`. Without a threshold or values of classes,
-    masks that use the values 0 and 1 only are read as such; all others are cut at 128.
+    A mask may be named as its image or with an ending such as `_mask`, or be the alpha channel of its image. What the
+    numbers of the masks mean is found out from all of them, and from the legends that lie beside them.
 
     Raises:
         DataError: if a folder is missing, ambiguous or empty, no mask is named as an image, a CSV file is wrong, or
-            the values of the masks need to be explained.
-        ConfigError: if only some classes are given values, or values and a threshold.
+            several readings of the masks are possible.
+        ConfigError: if options contradict each other or the masks.
     """
-    sources = read_pairs(request.pairs, request.folder) if request.pairs else _pair_folders(request)
-    values = _values(request)
-    masks = [source.mask for source in sources if isinstance(source.mask, Path)]
-    threshold = None if values else request.threshold or _threshold_of(masks)
-    classes = tuple(name for name in request.classes if name != BACKGROUND)
-    return Found(
+    if own := _own_card(request):
+        return _found_again(request, own)
+    if request.pairs:
+        sources = read_pairs(request.pairs, request.folder)
+    elif not (sources := _in_one_folder(request)):
+        sources = _pair_folders(request)
+    if all(source.image == source.mask for source in sources):
+        request = replace(request, reading=request.reading or "alpha")
+    found = Found(
         sources=sources,
         title=f"Images from the folder {request.folder.resolve().name}",
-        classes=classes or ("object",),
-        mask_threshold=threshold,
-        mask_values=values,
+        classes=(),
         licence="not stated",
         citation="not stated",
         origin="imported from plain folders",
     )
+    return with_reading(found, read_masks(sources, request))
+
+
+def _own_card(request: ImportRequest) -> DatasetCard | None:
+    """Return the card of a dataset of ours; other programs have a dataset.yaml too."""
+    asked = request.pairs or request.images or request.classes or request.threshold or request.reading
+    if asked or request.ignore or not (request.folder / CARD_FILE).is_file():
+        return None
+    try:
+        content = parse_yaml((request.folder / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return read_card(request.folder) if isinstance(content, dict) and {"classes", "split"} <= content.keys() else None
+
+
+def _found_again(request: ImportRequest, card: DatasetCard) -> Found:
+    dataset = read_dataset(request.folder)
+    sources = tuple(Source(pair.name, pair.image, pair.mask, pair.split, pair.group) for pair in dataset.pairs)
+    masks = [pair.mask for pair in dataset.pairs if pair.mask is not None]
+    found = Found(
+        sources=sources,
+        title=card.title,
+        classes=card.classes,
+        licence=card.licence,
+        citation=card.citation,
+        origin=card.source,
+        accepted_copies=card.accepted_copies,
+    )
+    return with_reading(found, as_card_says(survey_masks(masks, request.progress), card))
+
+
+def _in_one_folder(request: ImportRequest) -> tuple[Source, ...]:
+    """Return the pairs of images and masks in one folder; nothing if there are two folders."""
+    if request.images and request.masks:
+        if request.images.resolve() != request.masks.resolve():
+            return ()
+        folder = request.images
+    else:
+        present = [path.name for path in subfolders(request.folder)]
+        if any(name in present for name in MASK_FOLDERS):
+            return ()
+        images = [name for name in IMAGE_FOLDERS if name in present]
+        folder = request.folder / images[0] if len(images) == 1 else request.folder
+    if sources := pair_one_folder(folder) or images_with_alpha(folder):
+        return sources
+    if request.masks:
+        raise DataError(
+            f"{folder} is to hold images and masks, but no two files of it belong together; call the mask of x.jpg "
+            "x_mask.png, give two folders, or list the pairs: --pairs FILE.csv"
+        )
+    return ()
 
 
 def _pair_folders(request: ImportRequest) -> tuple[Source, ...]:
@@ -72,17 +125,6 @@ def _pair_folders(request: ImportRequest) -> tuple[Source, ...]:
         )
     names = sorted(images.keys() | masks.keys())
     return tuple(Source(name, images.get(name), masks.get(name)) for name in names)
-
-
-def _values(request: ImportRequest) -> dict[str, tuple[int, ...] | tuple[str, ...]] | None:
-    given = {name: values for name, values in request.classes.items() if values}
-    if not given and len(request.classes) <= 1:
-        return None
-    if without := [name for name in request.classes if name not in given]:
-        raise ConfigError(f"--class {without[0]} needs the value that means it in a mask: --class {without[0]}=1")
-    if request.threshold:
-        raise ConfigError("--threshold cuts grey levels, --class NAME=VALUE reads values; give one of them")
-    return given
 
 
 def _look_for(folder: Path, names: tuple[str, ...], kind: str) -> Path:
@@ -117,31 +159,16 @@ def _named_as(images: dict[str, Path], masks: dict[str, Path]) -> dict[str, Path
     return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
-def _threshold_of(masks: Iterable[Path]) -> int:
-    seen: set[int] = set()
-    for path in masks:
-        try:
-            seen |= {int(value) for value in np.unique(read_mask_values(path))}
-        except DataError:
-            continue  # a broken mask is for the gate to report, together with all the others
-        if max(seen) >= HALF:
-            return HALF
-    if seen <= {0, 1}:
-        return 1 if 1 in seen else HALF
-    values = ", ".join(map(str, sorted(seen)[:8]))
-    raise DataError(
-        f"the masks have the values {values}{', …' if len(seen) > 8 else ''} only; say what they mean: --class a=1 "
-        "--class b=2, or --threshold 1 if all of them are the same object"
-    )
-
-
 def _examples(found: dict[str, Path]) -> str:
     return ", ".join(path.name for path in list(found.values())[:3])
 
 
 def _is_root(folder: Path) -> bool:
     names = {path.name for path in subfolders(folder)}
-    return bool(names.intersection(IMAGE_FOLDERS)) and bool(names.intersection(MASK_FOLDERS))
+    if names.intersection(MASK_FOLDERS):
+        return bool(names.intersection(IMAGE_FOLDERS))
+    inside = [folder, *(folder / name for name in names.intersection(IMAGE_FOLDERS))]
+    return any(pair_one_folder(place) or images_with_alpha(place) for place in inside)
 
 
 register(
@@ -151,7 +178,7 @@ register(
         expected="images/ and masks/",
         is_root=_is_root,
         find=find_folder,
-        options=frozenset({"images", "masks", "pairs", "threshold", "classes"}),
+        options=frozenset({"images", "masks", "pairs", "threshold", "classes", "reading", "ignore"}),
         explains=True,
     )
 )

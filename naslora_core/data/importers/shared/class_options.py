@@ -1,9 +1,14 @@
-"""Read the option --class: names of classes, and their mask values or colours."""
+"""Read the options that say what masks hold: --class, --ignore, --reading."""
 
 import re
 from collections.abc import Sequence
+from typing import get_args
 
+from naslora_core.data.dataset.card import MaskReading, MaskValues
 from naslora_core.errors import ConfigError
+
+# Of a card, the largest number that a mask may have for a class.
+WIDEST = 65_535
 
 
 def parse_class_options(options: Sequence[str]) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
@@ -20,11 +25,45 @@ def parse_class_options(options: Sequence[str]) -> dict[str, tuple[int, ...] | t
         name, equals, written = (part.strip() for part in option.partition("="))
         if not name or name in classes:
             raise ConfigError(f"--class {option}: {'that class is given twice' if name else 'give it a name'}")
-        values = [value.strip().lower() for value in written.split(",")] if equals else []
-        if all(value.isdecimal() for value in values):
-            classes[name] = tuple(int(value) for value in values)
-        elif all(re.fullmatch("#[0-9a-f]{6}", value) for value in values):
-            classes[name] = tuple(values)
-        else:
+        values = _parse_values([written]) if equals else ()
+        if values is None:
             raise ConfigError(f"--class {option}: give numbers or colours, such as {name}=1 or '{name}=#ff0000'")
+        classes[name] = values
     return classes
+
+
+def parse_ignored(options: Sequence[str]) -> MaskValues:
+    """Read options such as 255, 254,255 or #ffffff: all numbers, or all colours "#rrggbb" in lower case.
+
+    Raises:
+        ConfigError: for a value that is neither number nor colour, or a mixture of both.
+    """
+    values = _parse_values(options) if options else ()
+    if values is None:
+        raise ConfigError(f"--ignore {' '.join(options)}: give numbers or colours, such as 255 or '#ffffff'")
+    return values
+
+
+def parse_reading(option: str | None) -> MaskReading | None:
+    """Read the option --reading.
+
+    Raises:
+        ConfigError: for an unknown reading.
+    """
+    readings: tuple[MaskReading, ...] = get_args(MaskReading)
+    if option is None:
+        return None
+    for reading in readings:
+        if option.lower() in (reading, {"colours": "colors", "grey": "gray"}.get(reading)):
+            return reading
+    raise ConfigError(f"--reading {option} is not known; use {', '.join(readings)}")
+
+
+def _parse_values(options: Sequence[str]) -> tuple[int, ...] | tuple[str, ...] | None:
+    """Return values that commas divide; None if one is neither number up to 65535 nor colour, or they are mixed."""
+    values = [value.strip().lower() for option in options for value in option.split(",")]
+    if all(value.isdecimal() and int(value) <= WIDEST for value in values):
+        return tuple(dict.fromkeys(int(value) for value in values))
+    if all(re.fullmatch("#[0-9a-f]{6}", value) for value in values):
+        return tuple(dict.fromkeys(values))
+    return None

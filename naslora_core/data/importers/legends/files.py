@@ -1,0 +1,122 @@
+"""Read the legends that annotation tools write beside masks: one function for each file, in `READERS`."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from naslora_core.data.importers.legends.legend import Legend, legend_of_list, plain_name
+from naslora_core.errors import DataError
+
+_MOST_BYTES = 1 << 20
+_NUMBERED = re.compile(r"(\d+)\s*[:=,;\t ]\s*(\S.*)")
+
+
+def find_legends(folders: Iterable[Path]) -> list[Legend]:
+    """Read every legend that lies in one of `folders`, in the order of `READERS`.
+
+    Raises:
+        DataError: if one cannot be read.
+    """
+    places = list(dict.fromkeys(folders))
+    files = [folder / name for name in READERS for folder in places]
+    return [READERS[file.name](file) for file in files if file.is_file()]
+
+
+def read_labelmap(file: Path) -> Legend:
+    """Read CVAT's and Datumaro's labelmap.txt: `label:red,green,blue:parts:actions`, colours in decimals."""
+    colours = {}
+    for place, line in _lines(file):
+        fields = line.rsplit(":", 3)
+        if len(fields) != 4:
+            raise DataError(f"{place}: '{line[:60]}' is no line of a label map; expected label:red,green,blue:parts:")
+        if fields[1].strip():
+            colours[_colour(fields[1].split(","), place)] = plain_name(fields[0])
+    return Legend(file.name, by_colour=colours)
+
+
+def read_label_colours(file: Path) -> Legend:
+    """Read CamVid's label_colors.txt: `red green blue name`."""
+    colours = {}
+    for place, line in _lines(file):
+        fields = line.split(maxsplit=3)
+        if len(fields) != 4:
+            raise DataError(f"{place}: '{line[:60]}' is no colour with a name; expected: 64 128 64 Animal")
+        colours[_colour(fields[:3], place)] = plain_name(fields[3])
+    return Legend(file.name, by_colour=colours)
+
+
+def read_colour_table(file: Path) -> Legend:
+    """Read a class_dict.csv with the columns name, r, g, b."""
+    colours = {}
+    for place, row in _table(file, ("name", "r", "g", "b")):
+        colours[_colour((row["r"], row["g"], row["b"]), place)] = plain_name(row["name"])
+    return Legend(file.name, by_colour=colours)
+
+
+def read_roboflow(file: Path) -> Legend:
+    """Read Roboflow's _classes.csv with the columns Pixel Value and Class, and blanks after the commas."""
+    values = {}
+    for place, row in _table(file, ("pixel value", "class")):
+        if not row["pixel value"].isdecimal():
+            raise DataError(f"{place}: '{row['pixel value'][:20]}' is no pixel value; expected a whole number")
+        values[int(row["pixel value"])] = plain_name(row["class"])
+    return Legend(file.name, by_value=values)
+
+
+def read_names(file: Path) -> Legend:
+    """Read a list of names, one a line, which count by their places, or say their numbers: `1: crop`."""
+    lines = [line for _, line in _lines(file)]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    if lines and all(numbered):
+        return Legend(file.name, {int(found[1]): plain_name(found[2]) for found in numbered if found})
+    return legend_of_list(file.name, lines)
+
+
+# By name; the first that explains all values of the masks holds.
+READERS: dict[str, Callable[[Path], Legend]] = {
+    "labelmap.txt": read_labelmap,
+    "label_colors.txt": read_label_colours,
+    "class_dict.csv": read_colour_table,
+    "_classes.csv": read_roboflow,
+    "class_names.txt": read_names,
+    "classes.txt": read_names,
+    "labels.txt": read_names,
+}
+
+
+def _lines(file: Path) -> list[tuple[str, str]]:
+    """Return the lines that are neither empty nor a comment, each with its place for messages."""
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{file} is too long for a legend: {file.stat().st_size:,} bytes; rename or remove it")
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as a legend in UTF-8: {error}; correct, rename or remove it") from error
+    numbered = enumerate(text.splitlines(), start=1)
+    return [(f"{file} line {n}", line.strip()) for n, line in numbered if line.strip() and line[:1] != "#"]
+
+
+def _table(file: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    lines = _lines(file)
+    try:
+        rows = list(csv.reader((line for _, line in lines), skipinitialspace=True))
+    except csv.Error as error:
+        raise DataError(f"{file} is no table: {error}; correct, rename or remove it") from error
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    if not set(columns) <= set(header):
+        raise DataError(f"{file} begins with {','.join(header)[:60]}; expected the columns {', '.join(columns)}")
+    found = []
+    for (place, line), row in zip(lines[1:], rows[1:], strict=True):
+        if len(row) < len(header):
+            raise DataError(f"{place}: '{line[:60]}' has {len(row)} columns, its header has {len(header)}; correct it")
+        found.append((place, {name: cell.strip() for name, cell in zip(header, row, strict=False)}))
+    return found
+
+
+def _colour(parts: Sequence[str], place: str) -> int:
+    levels = [part.strip() for part in parts]
+    if len(levels) != 3 or not all(level.isdecimal() and int(level) <= 255 for level in levels):
+        raise DataError(f"{place}: '{','.join(levels)[:30]}' is no colour; expected three numbers up to 255")
+    red, green, blue = map(int, levels)
+    return (red << 16) | (green << 8) | blue

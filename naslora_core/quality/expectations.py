@@ -81,11 +81,11 @@ def _pairs(quality: QualityConfig) -> list[Check]:
 
 
 def _classes(quality: QualityConfig, card: DatasetCard) -> list[Check]:
-    marked = (
-        f"some mask has a pixel of {card.mask_threshold} or more (mask_threshold in dataset.yaml)"
-        if card.mask_values is None
-        else "some mask has a pixel of a class (mask_values in dataset.yaml)"
-    )
+    marked = {
+        "grey": f"some mask has a pixel of {card.mask_threshold} or more (mask_threshold in dataset.yaml)",
+        "alpha": "some mask has an opaque pixel (mask_reading: alpha in dataset.yaml)",
+        "instances": "some mask has a pixel above 0 (mask_reading: instances in dataset.yaml)",
+    }.get(card.reading, "some mask has a pixel of a class (mask_values in dataset.yaml)")
     checks = [
         Check(
             "something_marked", "ExpectColumnMaxToBeBetween", "critical", marked,

@@ -96,6 +96,8 @@ def _encoding(card: DatasetCard) -> list[Check]:
             lambda row: "has values of mask_ignore only, so it says nothing",
             "mask",
         ))  # fmt: skip
+    if card.reading == "alpha":
+        return checks
     if card.reading == "grey":
         checks.append(Check(
             "two_values", "ExpectColumnValuesToBeInSet", "warning",
@@ -106,16 +108,17 @@ def _encoding(card: DatasetCard) -> list[Check]:
             explain=lambda row: f"has {row['mask_values']:.0f} values, {row['grey_share']:.1%} in between",
         ))  # fmt: skip
         return checks
-    checks.append(none_in(
-        "unknown_values", "values_known", "critical",
-        "every value of a mask means a class or the background (mask_values in dataset.yaml)",
-        lambda row: f"has {row['unknown_values']}, which no class has",
-        "mask",
-    ))  # fmt: skip
+    if card.reading != "instances":
+        checks.append(none_in(
+            "unknown_values", "values_known", "critical",
+            "every value of a mask means a class, the background (mask_values in dataset.yaml) or no label (mask_ignore)",
+            lambda row: f"has {row['unknown_values']}, which no class has",
+            "mask",
+        ))  # fmt: skip
     if card.reading in ("values", "instances"):
         checks.append(Check(
             "one_channel", "ExpectColumnValuesToBeInSet", "critical",
-            "masks whose classes are numbers (mask_values in dataset.yaml) have one channel",
+            f"masks whose numbers count (mask_reading: {card.reading} in dataset.yaml) have one channel",
             {"column": "mask_channels", "value_set": [1]},
             file="mask",
             explain=lambda row: f"has {row['mask_channels']} channels (mode {row['mask_mode']})",

@@ -15,7 +15,9 @@ from naslora_core.data.dataset.pixels import (
     check_integrity,
     load_picture,
     orientation,
+    to_alpha,
     to_colours,
+    to_indices,
     to_mask_values,
     to_rgb,
 )
@@ -75,10 +77,14 @@ def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
     try:
         picture = load_picture(path)
         check_integrity(picture, path)
-        values = to_colours(picture) if card.reading == "colours" else to_mask_values(picture, path)
+        channels = len(picture.getbands())
+        is_of_numbers = card.reading in ("values", "instances")
+        values = _stored(picture, path, card, is_of_numbers and channels == 1)
         found = {"mask_state": OK, "mask_problem": "", **_header("mask", picture, values.shape)}
-        found |= {"mask_is_photograph": _is_photograph(picture), "mask_values": _count_values(values)}
-        if card.reading in ("values", "instances") and found["mask_channels"] > 1:
+        # An alpha channel is that of the photograph itself, and numbers of objects are as many as its levels.
+        as_usual = card.reading not in ("alpha", "instances")
+        found |= {"mask_is_photograph": as_usual and _is_photograph(picture), "mask_values": _count_values(values)}
+        if is_of_numbers and channels > 1:
             return found
         decoded = decode_picture(picture, path, card)
     except DataError as error:
@@ -88,6 +94,15 @@ def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
     if decoded.unknown:
         found["unknown_values"] = ", ".join(decoded.unknown[:5]) + (", …" if len(decoded.unknown) > 5 else "")
     return found | {"unknown_values": found.get("unknown_values", "")} | _shapes(decoded.ids, card)
+
+
+def _stored(picture: Image.Image, path: Path, card: DatasetCard, is_of_numbers: bool) -> np.ndarray:
+    """Return the numbers of a mask that its reading looks at, (H, W)."""
+    if card.reading == "alpha":
+        return to_alpha(picture, path)
+    if card.reading == "colours":
+        return to_colours(picture)
+    return to_indices(picture, path) if is_of_numbers else to_mask_values(picture, path)
 
 
 def _grey_share(levels: np.ndarray, card: DatasetCard) -> float:

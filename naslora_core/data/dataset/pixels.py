@@ -153,10 +153,7 @@ def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
     """
     if picture.mode not in DEEP_MODES | {"1", "L", "P"}:
         raise DataError(f"{path} has {len(picture.getbands())} channels; masks whose classes are numbers have one")
-    if picture.mode != "P":
-        values = to_mask_values(picture, path)
-    else:
-        values = np.asarray(_upright(picture))
+    values = np.asarray(_upright(picture)) if picture.mode == "P" else to_mask_values(picture, path)
     if values.dtype.kind == "f":
         if not np.array_equal(values, values.astype(np.int64)):
             raise DataError(f"{path} has values that are not whole numbers; masks whose classes are numbers need such")

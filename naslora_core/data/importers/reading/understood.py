@@ -64,12 +64,11 @@ def cut(
         kind: in words.
         levels: tallies by level.
     """
-    parts = {
-        f"0 to {threshold - 1}" if threshold > 1 else "0": (BACKGROUND, lambda level: level < threshold),
-        f"{threshold} and more": (name, lambda level: level >= threshold),
-    }
-    rows = [_sum(written, meaning, survey, levels, [v for v in levels if inside(v) and v not in ignored])
-            for written, (meaning, inside) in parts.items()]  # fmt: skip
+    below = [level for level in levels if level < threshold and level not in ignored]
+    above = [level for level in levels if level >= threshold and level not in ignored]
+    spans = (str(below[0]) if len(below) == 1 else f"0 to {threshold - 1}",
+             str(above[0]) if len(above) == 1 else f"{threshold} and more")  # fmt: skip
+    rows = [_sum(spans[0], BACKGROUND, survey, levels, below), _sum(spans[1], name, survey, levels, above)]
     rows += [_row(str(v), NOT_LABELLED, levels[v]) for v in levels if v in ignored]
     return Understood(kind, "grey", (name,), tuple(rows), len(survey.readable), survey.total_px,
                       mask_threshold=threshold, mask_ignore=ignored)  # fmt: skip

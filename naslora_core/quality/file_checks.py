@@ -111,7 +111,7 @@ def _encoding(card: DatasetCard) -> list[Check]:
     if card.reading != "instances":
         checks.append(none_in(
             "unknown_values", "values_known", "critical",
-            "every value of a mask means a class, the background (mask_values in dataset.yaml) or no label (mask_ignore)",
+            "every value of a mask means a class or the background (mask_values in dataset.yaml), or no label",
             lambda row: f"has {row['unknown_values']}, which no class has",
             "mask",
         ))  # fmt: skip

@@ -48,7 +48,8 @@ def find_folder(request: ImportRequest) -> Found:
         sources = read_pairs(request.pairs, request.folder)
     elif not (sources := _in_one_folder(request)):
         sources = _pair_folders(request)
-    if all(source.image == source.mask for source in sources):
+    own_masks = all(source.image == source.mask for source in sources)
+    if own_masks:
         request = replace(request, reading=request.reading or "alpha")
     found = Found(
         sources=sources,
@@ -58,7 +59,13 @@ def find_folder(request: ImportRequest) -> Found:
         citation="not stated",
         origin="imported from plain folders",
     )
-    return with_reading(found, read_masks(sources, request))
+    understood = read_masks(sources, request)
+    if own_masks and not all(row.pixels for row in understood.meanings):
+        raise DataError(
+            f"{request.folder} has no folder of masks, and the alpha channel of its images is opaque everywhere or "
+            "nowhere; name the masks with --masks"
+        )
+    return with_reading(found, understood)
 
 
 def _own_card(request: ImportRequest) -> DatasetCard | None:

@@ -16,7 +16,16 @@ from naslora_core.data.importers.reading.kinds import (
 )
 from naslora_core.data.importers.reading.refuse import refuse
 from naslora_core.data.importers.reading.survey import Survey, Tally
-from naslora_core.data.importers.reading.understood import Understood, by_values, cut, files_of, numbered, transparent
+from naslora_core.data.importers.reading.understood import (
+    Understood,
+    by_values,
+    cut,
+    files_of,
+    hexadecimal,
+    list_values,
+    numbered,
+    transparent,
+)
 from naslora_core.errors import DataError
 
 HALF = 128
@@ -78,11 +87,12 @@ def _palette(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) 
     colours = {value: tally.colours for value, tally in tallies.items()}
     known = legend_of_palette(colours)
     # Programs that shrink files renumber palettes, each in its own way: then the colours are what was drawn.
-    renumbered = any(len(of_value) > 1 for of_value in colours.values()) or colours.get(0, {0}) != {0}
+    renumbered = any(len(of_value) > 1 for of_value in colours.values())
+    unusual = colours.get(0, {0}) != {0}
     of_index = {value: min(of_value) for value, of_value in colours.items()}
     for legend in [*legends, *([known] if known else [])]:
         drawn = all(of_value <= legend.by_colour.keys() | {0} for of_value in colours.values())
-        if legend.by_colour and drawn and renumbered:
+        if legend.by_colour and drawn and (renumbered or unusual):
             return _named(survey, request, legend, survey.as_colours(), coloured=True)
         if legend.by_colour and drawn:
             names = {
@@ -93,6 +103,13 @@ def _palette(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) 
             return _named(survey, request, legend, tallies, coloured=False)
     if renumbered:
         return _colours(survey, request, legends, survey.as_colours())
+    if unusual:
+        raise refuse(
+            survey, tallies, False,
+            f"index 0 of the palettes is not black but {hexadecimal(of_index[0])}, so that indices and colours "
+            f"disagree on what is background (by colour: {list_values(survey.as_colours(), survey, True)}); by index",
+            ("values", "instances", "colours"), legends,
+        )  # fmt: skip
     return _numbers(survey, request, legends, tallies, "palette")
 
 
@@ -113,6 +130,7 @@ def _numbers(
     survey: Survey, request: ImportRequest, legends: Sequence[Legend], tallies: Mapping[int, Tally], form: str
 ) -> Understood:
     """Return the reading of masks of whole numbers that no legend explains."""
+    name = only_class(request, legends)
     objects = sorted(value for value in tallies if value)
     beside = [value for value in objects if value != IGNORED_ID]
     if objects == beside[:1] or objects == [IGNORED_ID]:
@@ -120,16 +138,16 @@ def _numbers(
         if 0 not in tallies:
             raise refuse(survey, tallies, False, f"every pixel of every mask is {only}", ("values", "grey"))
         if form == "palette":
-            return by_values(survey, {only: only_class(request, legends)}, tallies, False, "binary")
+            return by_values(survey, {only: name}, tallies, False, "binary")
         # Later masks of the same kind may have soft edges, as long as they leave the ends of the scale.
         threshold = HALF if only >= HALF else only
-        return cut(survey, threshold, (), only_class(request, legends), "binary", tallies)
+        return cut(survey, threshold, (), name, "binary", tallies)
     ignored = _ignored_beside(survey, objects)
     if len(beside) == 1 and ignored and 0 in tallies:
-        names = {beside[0]: only_class(request, legends), IGNORED_ID: NOT_LABELLED}
+        names = {beside[0]: name, IGNORED_ID: NOT_LABELLED}
         return by_values(survey, names, tallies, False, "binary, with a border that nobody labelled")
     if are_numbers_of_objects(survey, ignored):
-        return numbered(survey, ignored, only_class(request, legends), tallies, "numbers of objects")
+        return numbered(survey, ignored, name, tallies, "numbers of objects")
     raise refuse(survey, tallies, False, _why(survey, tallies), ("instances", "values", "grey"), legends)
 
 
@@ -149,13 +167,14 @@ def _colours(
     for legend in [*legends, *([known] if known else [])]:
         if legend.explains(tallies, colours=True):
             return _named(survey, request, legend, tallies, coloured=True)
+    name = only_class(request, legends)
     objects = [colour for colour in tallies if colour]
     if len(objects) == 1 and 0 in tallies:
-        return by_values(survey, {objects[0]: only_class(request, legends)}, tallies, True, "binary, in a colour")
+        return by_values(survey, {objects[0]: name}, tallies, True, "binary, in a colour")
     if any(facts.is_lossy for facts in survey.readable) and (colour := main_colour(tallies)):
         levels = _levels(survey, tallies)
         kind = f"one colour, about {colour}, with soft edges"
-        return cut(survey, HALF, (), only_class(request, legends), kind, levels)
+        return cut(survey, HALF, (), name, kind, levels)
     raise refuse(survey, tallies, True, _why(survey, tallies), ("colours", "grey"), legends)
 
 

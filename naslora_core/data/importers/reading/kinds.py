@@ -10,6 +10,8 @@ from naslora_core.data.importers.reading.survey import Survey, Tally
 _FEW = 4
 # Of the pixels between the ends of the scale, soft edges leave hardly any of one value with its neighbours.
 _FLAT_SHARE = 0.25
+# Pixels between the ends for each at the bright end: small blurred objects have more of them than photographs.
+_WIDEST_EDGES = 3
 # Values so near to an end are what JPEG and rescaling make of the end.
 _NEAR = 8
 # No list of classes is so long and has all its classes in every image.
@@ -42,7 +44,7 @@ def is_soft(survey: Survey, levels: Collection[int] | Mapping[int, Tally]) -> bo
         return False
     between, flat = (sum(getattr(facts, name) for facts in survey.readable) for name in ("between_px", "flat_px"))
     strong = sum(count for value, count in pixels.items() if value >= IGNORED + 1 - END)
-    return between <= strong and flat <= _FLAT_SHARE * between
+    return between <= _WIDEST_EDGES * strong and flat <= _FLAT_SHARE * between
 
 
 def has_ring(survey: Survey) -> bool:

@@ -35,7 +35,9 @@ def refuse(
     options = {
         "instances": "--reading instances if every value is an object of one class",
         "values": f"{named}{more} if values are classes (--ignore VALUE for what nobody labelled)",
-        "colours": f"{named}{more} if colours are classes (--ignore COLOUR for what nobody labelled)",
+        "colours": f"{named}{more} if colours are classes (--ignore COLOUR for what nobody labelled)"
+        if coloured
+        else "--class NAME='#rrggbb' for each colour if colours are classes",
         "grey": f"--threshold {_threshold(tallies, coloured)} if all from there on is one object",
         "alpha": "--reading alpha if the object is what is opaque",
     }

@@ -171,7 +171,11 @@ def _row(written: str, meaning: str, tally: Tally) -> Meaning:
 
 def _sum(written: str, meaning: str, survey: Survey, tallies: Mapping[int, Tally], values: list[int]) -> Meaning:
     wanted = set(values)
-    images = sum(not wanted.isdisjoint(facts.values) for facts in survey.readable)
+    if set(survey.forms) <= {"grey"} or any(tallies is of_form for of_form in survey.tallies.values()):
+        images = sum(not wanted.isdisjoint(facts.values) for facts in survey.readable)
+    else:
+        # Levels of colours are no values of the files; one of them is at least in so many.
+        images = max((tallies[value].images for value in values), default=0)
     return Meaning(written, meaning, sum(tallies[value].pixels for value in values), images)
 
 

@@ -294,8 +294,8 @@ def test_several_classes_are_read_by_value_or_colour(tmp_path: Path) -> None:
 
 def test_masks_whose_values_nobody_explained_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png")
-    save(tmp_path / "masks" / "a.png", mask=True, values=(0, 3))
-    with pytest.raises(DataError, match="have the values 0, 3 only; say what they mean: --class a=1"):
+    save(tmp_path / "masks" / "a.png", mask=True, values=(2, 3))
+    with pytest.raises(DataError, match=r"no pixel is 0 or black.*Say what they mean: .*--class a=2 --class b=3"):
         IMPORTERS["folder"](ImportRequest(tmp_path))
     assert IMPORTERS["folder"](ImportRequest(tmp_path, threshold=1)).mask_threshold == 1
 

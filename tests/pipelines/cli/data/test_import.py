@@ -160,3 +160,51 @@ def test_every_layout_is_documented() -> None:
     for name in IMPORTERS:
         assert f"naslora data import {name} " in text
         assert IMPORTERS[name].home in text
+
+
+def test_the_reading_of_the_masks_is_shown_and_drawn(project: Path, weeds: Path) -> None:
+    output = run("folder", str(weeds), "--class", "crop=1", "--class", "weed=2").stdout
+    assert "Masks: as --class says (14 files; mask_reading: values)" in output
+    assert [line.split() for line in output.splitlines() if line.startswith("  ") and "%" in line] == [
+        ["0", "background", "18,900", "84.4", "%", "14"],
+        ["1", "crop", "1,400", "6.25", "%", "14"],
+        ["2", "weed", "2,100", "9.38", "%", "14"],
+    ]
+    sheet = project / "data" / ".readings" / "weeds_2024.png"
+    assert f"Look at {sheet}" in output
+    assert Image.open(sheet).width > 1000
+    assert read_card(project / "data" / "weeds_2024").mask_reading == "values"
+
+
+def test_a_dry_run_shows_the_reading_and_writes_nothing_into_the_project(project: Path, weeds: Path) -> None:
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    output = run("auto", str(weeds), "--reading", "instances", "--ignore", "2", "--dry-run").stdout
+    assert "mask_reading: instances" in output
+    assert "(not labelled)" in output
+    assert "Nothing was imported" in output
+    sheet = Path(output.split("Look at ")[1].split(": are")[0])
+    assert project not in sheet.parents
+    assert Image.open(sheet).width > 1000
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+    shutil.rmtree(sheet.parent)
+
+
+def test_a_published_layout_shows_its_reading_too(project: Path, tmp_path: Path) -> None:
+    output = run("camo", str(camo(tmp_path / "CAMO")), "--dry-run").stdout
+    assert "Masks: as published (10 files; mask_reading: grey)" in output
+    assert "255    camouflaged" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--reading", "outlines"), "--reading outlines is not known; use grey, values"),
+        (("--ignore", "red"), "--ignore red: give numbers or colours"),
+        (("--reading", "values"), "name each: --class NAME=1"),
+    ],
+)
+def test_a_reading_that_does_not_fit_is_refused(
+    project: Path, weeds: Path, options: tuple[str, ...], message: str
+) -> None:
+    assert message in str(run("folder", str(weeds), *options, error=NasLoraError).exception)
+    assert not (project / "data").exists()

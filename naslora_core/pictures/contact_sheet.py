@@ -29,7 +29,7 @@ _CAPTION_PX, _TEXT_PX = 26, 16
 
 
 def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
-    """Write a PNG with panels of `count` pairs, evenly spread over the names of each split.
+    """Write a PNG, or a JPEG if `path` ends in .jpg, with panels of `count` pairs, evenly spread over the names of each split.
 
     Pairs that cannot be shown have an empty panel that says why.
 
@@ -49,7 +49,10 @@ def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
         sheet.paste(picture, (left + (PANEL_SIDE_PX - picture.width) // 2, top))
         draw.text((left, top + PANEL_SIDE_PX + 2), f"{pair.split}  {pair.name}"[:44], _INK, font)
     with atomic_file(path) as temporary:
-        sheet.save(temporary, format="PNG", optimize=True)
+        if path.suffix == ".jpg":
+            sheet.save(temporary, format="JPEG", quality=90)
+        else:
+            sheet.save(temporary, format="PNG", optimize=True)
     return [pair.name for pair in chosen]
 
 

@@ -238,7 +238,7 @@ def _show_reading(found: "Found", target: Path, dry_run: bool) -> "Found":
     if any(source.image is not None and source.mask is not None for source in found.sources):
         # Of a dry run, nothing may stay in the project.
         folder = Path(tempfile.mkdtemp(prefix="naslora-")) if dry_run else target.parent / READINGS_FOLDER
-        sheet = write_reading_sheet(folder / f"{target.name}.png", found, target.name)
+        sheet = write_reading_sheet(folder / f"{target.name}.jpg", found, target.name)
         typer.echo(f"Look at {sheet}: are these the objects?")
     if dry_run:
         _print_notes(found)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Beside the domains, and left out of every data version by .dvcignore.
 READINGS_FOLDER = ".readings"
-_PANELS, _ROWS = 10, 40
+_PANELS, _ROWS = 5, 40
 
 
 def print_reading(understood: "Understood") -> None:
@@ -37,7 +37,7 @@ def print_reading(understood: "Understood") -> None:
 
 
 def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
-    """Write a PNG of a few pairs with the outlines of their masks, as they will be read; return its path.
+    """Write a JPEG of a few pairs with the outlines of their masks, as they will be read; return its path.
 
     Raises:
         DataError: if a name of a class cannot be written into a card.

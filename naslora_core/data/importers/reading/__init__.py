@@ -1,6 +1,6 @@
-"""Find out what the numbers of mask files mean: survey all files, look for a legend, choose a reading or refuse.
+"""Find out what the numbers of mask files mean: survey all files, choose a reading or refuse.
 
-`survey.py` measures the stored values of every file, `legends.py` reads what other programs write beside masks,
-`known.py` holds the legends that whole data sets share, `choose.py` decides, and `report.py` says what was understood.
-A layout of mask files calls `read_masks`.
+`survey.py` adds up what `data/dataset/mask_facts.py` measures of every file, `choose.py` decides by `kinds.py` and the
+legends of `importers/legends/`, `asked.py` does what the options say, `refuse.py` words the choice, and `understood.py`
+holds the result with its table. A layout of mask files calls `read_masks`.
 """

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from naslora_core.data.importers.reading.measure_mask import END, IGNORED
+from naslora_core.data.dataset.mask_facts import END, IGNORED
 from naslora_core.data.importers.reading.survey import Survey, Tally
 
 # A soft edge has more values than these; a list of classes may have as few.

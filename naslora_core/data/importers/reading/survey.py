@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from naslora_core.data.dataset.duplicates import use_one_thread
-from naslora_core.data.importers.reading.measure_mask import Form, MaskFacts, measure_mask
+from naslora_core.data.dataset.mask_facts import Form, MaskFacts, measure_mask
 from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 
 # Starting a process and its imports takes as long as reading about as many masks here.
-_WORTH_A_PROCESS = 400
+_WORTH_A_PROCESS = 1000
 EXAMPLES = 3
 
 
@@ -54,7 +54,11 @@ class Survey:
             self.forms.setdefault(facts.form, []).append(facts.path)
         of_form = self.tallies.setdefault(facts.form, {})
         for value, pixels in zip(facts.values, facts.pixels, strict=True):
-            _count(of_form.setdefault(value, Tally()), facts.path, pixels)
+            tally = of_form.get(value) or of_form.setdefault(value, Tally())
+            tally.pixels += pixels
+            tally.images += 1
+            if len(tally.examples) < EXAMPLES:
+                tally.examples.append(facts.path)
         for value, colour in facts.palette:
             of_form[value].colours.add(colour)
 

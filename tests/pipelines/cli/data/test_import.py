@@ -170,7 +170,7 @@ def test_the_reading_of_the_masks_is_shown_and_drawn(project: Path, weeds: Path)
         ["1", "crop", "1,400", "6.25", "%", "14"],
         ["2", "weed", "2,100", "9.38", "%", "14"],
     ]
-    sheet = project / "data" / ".readings" / "weeds_2024.png"
+    sheet = project / "data" / ".readings" / "weeds_2024.jpg"
     assert f"Look at {sheet}" in output
     assert Image.open(sheet).width > 1000
     assert read_card(project / "data" / "weeds_2024").mask_reading == "values"

@@ -29,7 +29,7 @@ _CAPTION_PX, _TEXT_PX = 26, 16
 
 
 def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
-    """Write a PNG, or a JPEG if `path` ends in .jpg, with panels of `count` pairs, evenly spread over the names of each split.
+    """Write a PNG (or .jpg) with panels of `count` pairs, evenly spread over the names of each split.
 
     Pairs that cannot be shown have an empty panel that says why.
 

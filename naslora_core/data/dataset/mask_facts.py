@@ -184,9 +184,9 @@ def _between(levels: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
         return 0, 0
     inner = levels[:-1, :-1]
     # OpenCV compares bytes many times as fast as NumPy combines masks.
-    flat = cv2.inRange(inner, END, 255 - END)  # type: ignore[call-overload]
+    flat = cv2.inRange(inner, END, 255 - END)
     for neighbour in (levels[:-1, 1:], levels[1:, :-1]):
-        flat &= cv2.compare(inner, neighbour, cv2.CMP_EQ)
+        flat = cv2.bitwise_and(flat, cv2.compare(inner, neighbour, cv2.CMP_EQ))
     return between, cv2.countNonZero(flat)
 
 

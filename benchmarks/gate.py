@@ -19,10 +19,12 @@ from rich.table import Table
 from naslora_core.config import QualityConfig, load_params
 from naslora_core.data.dataset.card import DatasetCard, SplitRule
 from naslora_core.data.dataset.duplicates import THUMBNAIL_SIDE
+from naslora_core.data.dataset.mask_looks import GRID_SIDE
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.quality.expectations import build_suite
 from naslora_core.quality.gate import judge
 from naslora_core.quality.relations import add_relations
+from naslora_core.quality.split_checks import add_split_columns
 from stages.paths import StagePaths
 
 Result = TypeVar("Result")
@@ -31,12 +33,14 @@ CARD = DatasetCard(
     source="drawn", split=SplitRule(kind="random", seed=0, train=0.8, validation=0.1, test=0.1),
 )  # fmt: skip
 
+INPUT_PX = 256
+
 
 def main() -> None:
     """Judge drawn tables of growing size and print how long it took."""
     options = _arguments()
     quality = load_params(StagePaths(Path()).params).quality
-    suite = build_suite(quality, CARD)
+    suite = build_suite(quality, CARD, INPUT_PX)
     judge(_draw(100, 0.0, quality), suite, CARD)  # Great Expectations is imported and warm.
     shown = Table("pairs", "failing rows", "copies, CPU s", "gate, CPU s", "gate, wall s", "ms/1000 pairs")
     for count in options.pairs:
@@ -79,6 +83,7 @@ def _draw(count: int, failing: float, quality: QualityConfig) -> pd.DataFrame:
         "mask": [f"masks/{name}.png" for name in names],
         **{f"{kind}_state": either("ok", "unreadable") for kind in ("image", "mask")},
         **{f"{kind}_problem": "is cut short" for kind in ("image", "mask")},
+        **{f"{kind}_sha256": names for kind in ("image", "mask")},
         **{f"{kind}_link": "" for kind in ("image", "mask")},
         **{f"{kind}_orientation": either(1, 6) for kind in ("image", "mask")},
         "image_size": "352x352",
@@ -95,10 +100,15 @@ def _draw(count: int, failing: float, quality: QualityConfig) -> pd.DataFrame:
         "foreground_share": 0.1,
         "object_share": either(0.1, 0.99),
         "is_empty": 0.0,
+        "has_object": 1.0,
+        "covers_image": either(0.0, 1.0).astype(float),
+        "objects_object": 3,
+        "vanished_object": either(0, 1).astype(int),
+        "mask_look": [row.tobytes() for row in rng.random((count, GRID_SIDE**2 + 1), dtype=np.float32)],
         "perceptual_hash": [f"{value:016x}" for value in rng.integers(0, 2**63, count)],
         "thumbnail": [row.tobytes() for row in thumbnails],
     })  # fmt: skip
-    return add_relations(table, quality.near_duplicate_bits, ())
+    return add_split_columns(add_relations(table, quality.near_duplicate_bits, ()), CARD.classes)
 
 
 if __name__ == "__main__":

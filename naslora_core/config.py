@@ -44,6 +44,7 @@ class QualityConfig(Section):
 
     Attributes:
         min_class_images: in fewer images than this, a class of several is hardly learnt.
+        max_vanished_share: of the objects of a class that have no pixel left at the model's input size.
         min_sharpness: variance of the Laplacian of the grey image.
         max_clipped_share: of an image's pixels that are nearly black, or nearly white.
         near_duplicate_bits: two images are compared as copies if their perceptual hashes (64 bits) differ by no more.
@@ -58,6 +59,7 @@ class QualityConfig(Section):
     max_foreground_share: Share
     max_empty_mask_share: Share
     min_class_images: Annotated[int, Field(ge=0)]
+    max_vanished_share: Share = 0.05
     min_sharpness: Annotated[float, Field(ge=0)]
     max_clipped_share: Share
     near_duplicate_bits: Annotated[int, Field(ge=0, le=6)]

@@ -8,6 +8,7 @@ from naslora_core.progress import Progress
 from naslora_core.quality.gate import check_dataset
 from naslora_core.quality.offending import write_contact_sheet, write_offending
 from naslora_core.quality.table import write_table
+from naslora_core.sam.specs import find_spec
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
@@ -26,9 +27,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         docs = folder / "data_docs"
         docs.mkdir()
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        verdict, table = check_dataset(root, params.quality, progress, measured, reference, docs)
+        input_px = find_spec(params.model.name, params.model.image_size).image_size
+        verdict, table = check_dataset(root, params.quality, progress, measured, reference, docs, input_px)
         dataset = read_dataset(root)
-        write_table(folder / "measurements.parquet", table, dataset.card)
+        write_table(folder / "measurements.parquet", table, dataset.card, input_px)
         write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json"))
         (folder / "verdict.md").write_text(verdict.markdown(), encoding="utf-8")
         write_offending(folder / "offending.csv", verdict)

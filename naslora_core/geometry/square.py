@@ -21,8 +21,16 @@ def fit_into_square(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[int
     return square, (height, width)
 
 
+def resize_mask(ids: np.ndarray, side: int) -> np.ndarray:
+    """Return class ids, or numbers of objects, (H, W), as the model sees them: the longer side is `side` pixels.
+
+    Each pixel takes the number of the nearest one; what lies between two of them is gone.
+    """
+    return resize(ids, resized_shape(ids.shape[0], ids.shape[1], side), Image.Resampling.NEAREST)
+
+
 def resize(pixels: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
-    """Return (H, W[, 3]) uint8 pixels at another (H, W); bilinear is antialiased when it shrinks."""
+    """Return (H, W[, 3]) uint8, or (H, W) int32, pixels at another (H, W); bilinear is antialiased when it shrinks."""
     if pixels.shape[:2] == size:
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))

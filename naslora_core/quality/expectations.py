@@ -8,23 +8,28 @@ from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.quality.checks import Check, none_in
 from naslora_core.quality.file_checks import file_checks
 from naslora_core.quality.measure_file import presence_column
+from naslora_core.quality.split_checks import split_checks, why_empty
 
 
-def build_suite(quality: QualityConfig, card: DatasetCard) -> tuple[Check, ...]:
-    """Build all checks of a dataset, from the limits of params.yaml and the mask encoding of its card."""
+def build_suite(quality: QualityConfig, card: DatasetCard, input_px: int | None = None) -> tuple[Check, ...]:
+    """Build all checks of a dataset, from the limits of params.yaml and the mask encoding of its card.
+
+    Args:
+        quality: the limits.
+        card: what the masks mean.
+        input_px: side of the model's input; None leaves out the checks of what vanishes there.
+    """
     return (
         *_whole_table(quality),
         *file_checks(quality, card),
         *_pairs(quality),
         *_classes(quality, card),
+        *split_checks(quality, card, input_px),
         *_duplicates(),
     )
 
 
 def _whole_table(quality: QualityConfig) -> list[Check]:
-    def empty_splits(table: pd.DataFrame) -> str:
-        return f"empty: {', '.join(split for split in SPLITS if split not in set(table['split']))}"
-
     return [
         Check(
             "enough_pairs", "ExpectTableRowCountToBeBetween", "critical",
@@ -42,7 +47,7 @@ def _whole_table(quality: QualityConfig) -> list[Check]:
             "split_present", "ExpectColumnDistinctValuesToContainSet", "critical",
             f"each of {', '.join(SPLITS)} has at least one pair; edit splits.csv to give it one",
             {"column": "split", "value_set": list(SPLITS)},
-            found=empty_splits,
+            found=why_empty,
         ),
         Check(
             "names_unique", "ExpectColumnValuesToBeUnique", "critical", "every name is there once",

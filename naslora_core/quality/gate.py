@@ -28,6 +28,7 @@ def check_dataset(
     cache: Path | None = None,
     reference: Path | None = None,
     docs: Path | None = None,
+    input_px: int | None = None,
 ) -> tuple[Verdict, pd.DataFrame]:
     """Read, measure and check the dataset in `root`; changes nothing in it.
 
@@ -38,6 +39,7 @@ def check_dataset(
         cache: measurements of an earlier call, which save measuring unchanged files; written anew.
         reference: measurements of the data that the model in service was trained on, to compare with.
         docs: an empty folder for the Data Docs of Great Expectations; None writes none.
+        input_px: side of the model's input, which the masks are resized to; None does not ask what vanishes there.
 
     Returns:
         The verdict, and the table it was made from (see `quality.table`).
@@ -46,11 +48,11 @@ def check_dataset(
         DataError: if there is no dataset to judge: no card, no image, a wrong splits.csv.
     """
     dataset = read_dataset(root)
-    earlier = read_reusable(cache, dataset.card) if cache else None
-    table = measure_pairs(dataset, progress, quality.near_duplicate_bits, earlier)
+    earlier = read_reusable(cache, dataset.card, input_px) if cache else None
+    table = measure_pairs(dataset, progress, quality.near_duplicate_bits, earlier, input_px=input_px)
     if cache:
-        write_table(cache, table, dataset.card)
-    verdict = judge(table, build_suite(quality, dataset.card), dataset.card, docs)
+        write_table(cache, table, dataset.card, input_px)
+    verdict = judge(table, build_suite(quality, dataset.card, input_px), dataset.card, docs)
     drift, compared_with = find_drift(table, reference, quality)
     digests = {
         dataset.files / file: sha256

@@ -12,6 +12,7 @@ from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.measure_file import MISSING, Kind, measure_file
 from naslora_core.quality.relations import add_relations
+from naslora_core.quality.split_checks import add_split_columns
 from naslora_core.quality.table import content_columns
 
 KINDS: tuple[Kind, ...] = ("image", "mask")
@@ -25,6 +26,7 @@ def measure_pairs(
     near_duplicate_bits: int = 0,
     earlier: pd.DataFrame | None = None,
     workers: int | None = None,
+    input_px: int | None = None,
 ) -> pd.DataFrame:
     """Measure every file of a dataset, in parallel where there are many.
 
@@ -32,9 +34,10 @@ def measure_pairs(
         dataset: the dataset.
         progress: called after each file.
         near_duplicate_bits: by how many bits the perceptual hashes of two copies may differ.
-        earlier: a table that the same code made with the same mask encoding; files whose bytes are in it are not
-            opened again.
+        earlier: a table that the same code made with the same mask encoding and `input_px`; files whose bytes are in it are
+            not opened again.
         workers: processes; None lets the number of files and of processors decide.
+        input_px: side of the model's input, at which objects may vanish; None does not look for those.
 
     Returns:
         One row a pair, sorted by name, with the columns that `quality.table` explains.
@@ -47,7 +50,7 @@ def measure_pairs(
         for row in parts[kind].index[parts[kind][f"{kind}_state"].isna()]
     ]
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    work = partial(measure_file, card=dataset.card)
+    work = partial(measure_file, card=dataset.card, input_px=input_px)
     workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
     with parallel_map(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
         measured = measure([(kind, path) for kind, path, _ in jobs])
@@ -56,8 +59,9 @@ def measure_pairs(
             progress(done, len(jobs), f"check {dataset.card.name}")
     for kind, rows in found.items():
         parts[kind] = _fill(parts[kind], rows)
-    return add_relations(
-        pd.concat([listed, *parts.values()], axis=1), near_duplicate_bits, dataset.card.accepted_copies
+    table = pd.concat([listed, *parts.values()], axis=1)
+    return add_split_columns(
+        add_relations(table, near_duplicate_bits, dataset.card.accepted_copies), dataset.card.classes
     )
 
 

@@ -11,6 +11,7 @@ from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.duplicates import image_signature
 from naslora_core.data.dataset.encoding import decode_picture
 from naslora_core.data.dataset.ignored import is_foreground
+from naslora_core.data.dataset.mask_looks import mask_look
 from naslora_core.data.dataset.pixels import (
     check_integrity,
     load_picture,
@@ -22,6 +23,7 @@ from naslora_core.data.dataset.pixels import (
     to_rgb,
 )
 from naslora_core.errors import DataError
+from naslora_core.geometry.square import resize_mask
 
 Kind = Literal["image", "mask"]
 OK, MISSING, UNREADABLE = "ok", "missing", "unreadable"
@@ -31,15 +33,16 @@ _PHOTOGRAPH_BITS, _COLOUR_PHOTOGRAPH_BITS = 5.0, 3.0
 _COLOURED_SHARE, _COLOUR_STEP = 0.1, 8
 
 
-def measure_file(job: tuple[Kind, Path], card: DatasetCard) -> dict[str, Any]:
+def measure_file(job: tuple[Kind, Path], card: DatasetCard, input_px: int | None = None) -> dict[str, Any]:
     """Measure one file: return the columns of `quality.table` that its bytes determine.
 
     Args:
         job: whether it is an image or a mask, and where it lies.
         card: how masks are encoded.
+        input_px: side of the model's input, at which objects may vanish; None does not look for those.
     """
     kind, path = job
-    return measure_image(path) if kind == "image" else measure_mask(path, card)
+    return measure_image(path) if kind == "image" else measure_mask(path, card, input_px)
 
 
 def measure_image(path: Path) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def measure_image(path: Path) -> dict[str, Any]:
     }
 
 
-def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
+def measure_mask(path: Path, card: DatasetCard, input_px: int | None = None) -> dict[str, Any]:
     """Measure a mask file by its dataset's encoding: return its columns of `quality.table`."""
     try:
         picture = load_picture(path)
@@ -93,7 +96,7 @@ def measure_mask(path: Path, card: DatasetCard) -> dict[str, Any]:
         found["grey_share"] = _grey_share(values, card)
     if decoded.unknown:
         found["unknown_values"] = ", ".join(decoded.unknown[:5]) + (", …" if len(decoded.unknown) > 5 else "")
-    return found | {"unknown_values": found.get("unknown_values", "")} | _shapes(decoded.ids, card)
+    return found | {"unknown_values": found.get("unknown_values", "")} | _shapes(decoded.ids, card, input_px)
 
 
 def _stored(picture: Image.Image, path: Path, card: DatasetCard, is_of_numbers: bool) -> np.ndarray:
@@ -121,6 +124,16 @@ def presence_column(name: str) -> str:
     return f"has_{name}"
 
 
+def objects_column(name: str) -> str:
+    """Return the column that counts the objects of a class in a mask: its connected regions."""
+    return f"objects_{name}"
+
+
+def vanished_column(name: str) -> str:
+    """Return the column that counts those of them that have no pixel left at the model's input size."""
+    return f"vanished_{name}"
+
+
 def _header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str, Any]:
     height, width = size
     return {
@@ -135,7 +148,7 @@ def _header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str,
     }
 
 
-def _shapes(ids: np.ndarray, card: DatasetCard) -> dict[str, Any]:
+def _shapes(ids: np.ndarray, card: DatasetCard, input_px: int | None) -> dict[str, Any]:
     histogram = _histogram(ids)
     counts, ignored = histogram[: len(card.classes) + 1], float(histogram[IGNORED_ID] / ids.size)
     if ignored == 1:
@@ -143,11 +156,17 @@ def _shapes(ids: np.ndarray, card: DatasetCard) -> dict[str, Any]:
     labelled = ids.size - histogram[IGNORED_ID]
     shares = {share_column(name): float(counts[k] / labelled) for k, name in enumerate(card.classes, start=1)}
     shares |= {presence_column(name): float(counts[k] > 0) for k, name in enumerate(card.classes, start=1)}
+    objects = dict.fromkeys(map(objects_column, card.classes), 0)
+    vanished = dict.fromkeys(map(vanished_column, card.classes), None if input_px is None else 0)
     components, smallest = 0, None
     for number in np.flatnonzero(counts[1:]) + 1:
-        count, _, stats, _ = cv2.connectedComponentsWithStats((ids == number).view(np.uint8), connectivity=8)
+        count, regions, stats, _ = cv2.connectedComponentsWithStats((ids == number).view(np.uint8), connectivity=8)
         least = int(stats[1:, cv2.CC_STAT_AREA].min())
         components, smallest = components + count - 1, least if smallest is None else min(smallest, least)
+        name = card.classes[number - 1]
+        objects[objects_column(name)] = count - 1
+        if input_px is not None:
+            vanished[vanished_column(name)] = _count_vanished(regions, count, input_px)
     foreground = float(1 - counts[0] / labelled)
     return {
         "ignored_share": ignored,
@@ -158,8 +177,28 @@ def _shapes(ids: np.ndarray, card: DatasetCard) -> dict[str, Any]:
         "components": components,
         "smallest_component_px": smallest,
         "touches_border": bool(is_foreground(ids[[0, -1]]).any() or is_foreground(ids[:, [0, -1]]).any()),
+        "covers_image": float(_covers(ids, card)),
+        "mask_look": mask_look(ids, len(card.classes)),
         **shares,
+        **objects,
+        **vanished,
     }
+
+
+def _count_vanished(regions: np.ndarray, count: int, input_px: int) -> int:
+    """Return how many of the regions 1 … `count` - 1 of (H, W) int32 have no pixel at the model's input size."""
+    if max(regions.shape) <= input_px:
+        return 0
+    left = np.zeros(count, dtype=bool)
+    left[resize_mask(regions, input_px)] = True
+    return int(np.count_nonzero(~left[1:]))
+
+
+def _covers(ids: np.ndarray, card: DatasetCard) -> bool:
+    """Return whether all that somebody labelled is of one class."""
+    counts = _histogram(ids)
+    labelled = ids.size - counts[IGNORED_ID]
+    return bool(labelled > 0 and counts[1 : len(card.classes) + 1].max() == labelled)
 
 
 def _count_values(values: np.ndarray) -> int:

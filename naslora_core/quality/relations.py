@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from naslora_core.data.dataset.duplicates import label_duplicates
+from naslora_core.data.dataset.mask_looks import label_by_masks
 
 
 def add_relations(table: pd.DataFrame, max_bits: int, accepted: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -37,7 +38,9 @@ def _duplicate_labels(table: pd.DataFrame, max_bits: int) -> np.ndarray:
         part = table[readable]
         hashes = np.array([int(text, 16) for text in part["perceptual_hash"]], dtype=np.uint64)
         thumbnails = np.frombuffer(b"".join(part["thumbnail"]), dtype=np.uint8).reshape(len(part), -1)
-        labels[readable] = label_duplicates(hashes, thumbnails, max_bits)
+        looks = part["mask_look"].astype(object).where(part["mask_look"].notna(), None)
+        alike = label_duplicates(hashes, thumbnails, max_bits)
+        labels[readable] = label_by_masks(alike, looks.to_list(), part["image_sha256"].to_list())
     return labels
 
 

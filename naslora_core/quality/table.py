@@ -17,10 +17,13 @@ values of one; grey_share: neither 0 nor the largest value, where a threshold di
 those that nobody labelled, which all that follows leaves out; nothing_labelled: they are all; share_<class>: of the
 pixels; has_<class>: 1 if above 0;
 foreground_share: of all classes; object_share: the same, missing where it is 0; is_empty; components,
-smallest_component_px: connected regions of one class; touches_border.
+smallest_component_px: connected regions of one class; touches_border; covers_image: 1 if all that is labelled is of
+one class; objects_<class>: connected regions; vanished_<class>: how many of them have no pixel left at the model's
+input size, missing if that was not given; mask_look: see `data.dataset.mask_looks`.
 
 Of both: copy_in_same_split, copy_in_other_split: another pair with the same or nearly the same image, "" if none;
-accepted_copy: the same for those the card accepts; group_in_other_split: a pair of the same group.
+accepted_copy: the same for those the card accepts; group_in_other_split: a pair of the same group. Of the split of a
+pair, or of all: see `quality.split_checks`.
 
 A value is missing where it could not be measured.
 """
@@ -37,11 +40,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from naslora_core.data.dataset import card as card_module
-from naslora_core.data.dataset import duplicates, encoding, ignored, pixels
+from naslora_core.data.dataset import duplicates, encoding, ignored, mask_looks, pixels
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
+from naslora_core.geometry import square
 from naslora_core.quality import measure_file
-from naslora_core.quality.measure_file import presence_column, share_column
+from naslora_core.quality.measure_file import objects_column, presence_column, share_column, vanished_column
 
 _HEADER = {
     "format": "string", "mode": "string", "channels": "Int64", "bits": "Int64", "orientation": "Int64",
@@ -57,7 +61,7 @@ _CONTENT = {
         "mask_values": "Int64", "unknown_values": "string", "mask_is_photograph": "boolean", "grey_share": "float64",
         "ignored_share": "float64", "nothing_labelled": "boolean",
         "foreground_share": "float64", "object_share": "float64", "is_empty": "float64", "components": "Int64",
-        "smallest_component_px": "Int64", "touches_border": "boolean",
+        "smallest_component_px": "Int64", "touches_border": "boolean", "covers_image": "float64", "mask_look": "object",
     },
 }  # fmt: skip
 _MADE_BY = b"naslora.measured_by"
@@ -67,15 +71,17 @@ _ENCODING = {"classes", "mask_threshold", "mask_values", "mask_ignore", "mask_re
 def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
     """Return the columns that the bytes of an "image" or "mask" determine, with their pandas types."""
     by_class = [column(name) for column in (share_column, presence_column) for name in card.classes]
-    shares = dict.fromkeys(by_class, "float64") if kind == "mask" else {}
+    counted = [column(name) for column in (objects_column, vanished_column) for name in card.classes]
+    numbers = dict.fromkeys(by_class, "float64") | dict.fromkeys(counted, "Int64") if kind == "mask" else {}
     header = {f"{kind}_{column}": dtype for column, dtype in _HEADER.items()}
-    return {f"{kind}_state": "string", f"{kind}_problem": "string", **header, **_CONTENT[kind], **shares}
+    return {f"{kind}_state": "string", f"{kind}_problem": "string", **header, **_CONTENT[kind], **numbers}
 
 
-def write_table(path: Path, table: pd.DataFrame, card: DatasetCard) -> None:
+def write_table(path: Path, table: pd.DataFrame, card: DatasetCard, input_px: int | None = None) -> None:
     """Write measurements as Parquet, atomically; the same table gives the same bytes."""
     content = pa.Table.from_pandas(table, preserve_index=False)
-    content = content.replace_schema_metadata({**(content.schema.metadata or {}), _MADE_BY: measured_by(card).encode()})
+    made_by = measured_by(card, input_px).encode()
+    content = content.replace_schema_metadata({**(content.schema.metadata or {}), _MADE_BY: made_by})
     with atomic_file(path) as temporary:
         pq.write_table(content, temporary, compression="zstd")
 
@@ -88,24 +94,24 @@ def read_table(path: Path) -> pd.DataFrame | None:
         return None
 
 
-def read_reusable(path: Path, card: DatasetCard) -> pd.DataFrame | None:
-    """Read measurements if the same code made them with the same mask encoding; None otherwise."""
+def read_reusable(path: Path, card: DatasetCard, input_px: int | None = None) -> pd.DataFrame | None:
+    """Read measurements if the same code made them with the same mask encoding and input size; None otherwise."""
     try:
         made_by = (pq.read_schema(path).metadata or {}).get(_MADE_BY, b"").decode()
     except (OSError, pa.ArrowException):
         return None
-    return read_table(path) if made_by == measured_by(card) else None
+    return read_table(path) if made_by == measured_by(card, input_px) else None
 
 
-def measured_by(card: DatasetCard) -> str:
-    """Return a hash of all that determines a measurement beside the file: mask encoding, code, libraries."""
+def measured_by(card: DatasetCard, input_px: int | None = None) -> str:
+    """Return a hash of all that determines a measurement beside the file: encoding, input size, code, libraries."""
     encoding_of = card.model_dump_json(include=_ENCODING)
-    return hashlib.sha256(f"{encoding_of} {_code()}".encode()).hexdigest()
+    return hashlib.sha256(f"{encoding_of} {input_px} {_code()}".encode()).hexdigest()
 
 
 @cache
 def _code() -> str:
     digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
-    for module in (card_module, duplicates, encoding, ignored, measure_file, pixels):
+    for module in (card_module, duplicates, encoding, ignored, mask_looks, measure_file, pixels, square):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

@@ -80,7 +80,7 @@ def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdi
     """Run the gate on the working data before DVC stores any of it; raises DataError if a domain fails."""
     from pipelines.run.gate import check_domains
 
-    return check_domains(request.root, params.quality, domains, request.say, request.progress)
+    return check_domains(request.root, params, domains, request.say, request.progress)
 
 
 def reproduce_domain(request: Request, params: Params, domain: str) -> None:

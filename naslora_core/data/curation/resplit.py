@@ -65,7 +65,8 @@ def _groups(dataset: Dataset, rule: SplitRule, progress: Progress) -> dict[str, 
         for pair in dataset.pairs
     }
     images = {pair.name: pair.image for pair in dataset.pairs if pair.image is not None}
-    return join_groups(declared, find_duplicates(images, progress))
+    masks = {pair.name: pair.mask for pair in dataset.pairs if pair.mask is not None}
+    return join_groups(declared, find_duplicates(images, progress, masks=masks, card=dataset.card))
 
 
 def _foreground(dataset: Dataset, progress: Progress) -> dict[str, float]:

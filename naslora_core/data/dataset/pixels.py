@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from naslora_core.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 # Nothing else is tried on a file, whatever it is called; JPEG includes MPO, which many phones write.
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 # What makes a picture upright, by its EXIF orientation; as ImageOps.exif_transpose, which also writes the notes anew.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from naslora_core.data.dataset.card import CARD_FILE, SplitRule, read_card
+from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, SplitRule, read_card
 from naslora_core.data.dataset.groups import find_duplicates, join_groups
 from naslora_core.data.dataset.splits import (
     SPLITS,
@@ -40,6 +40,8 @@ def assign_splits(
     target: Path,
     images: Mapping[str, Path],
     progress: Progress = silent,
+    masks: Mapping[str, Path] | None = None,
+    card: DatasetCard | None = None,
 ) -> SplitAssignment:
     """Assign every source a split and a group.
 
@@ -53,6 +55,8 @@ def assign_splits(
         target: the dataset that is there already, if there is one.
         images: files by name; duplicates are looked for among these.
         progress: called after each image that is read.
+        masks: files by name; copies are only what has masks that agree too.
+        card: says how they are encoded.
 
     Raises:
         DataError: if the shares leave nothing to train on, or the dataset in `target` cannot be read.
@@ -65,7 +69,8 @@ def assign_splits(
     before = read_splits(target) if kept else {}
     # Duplicates of published images stay in their published splits; the gate reports them.
     free = [source.name for source in sources if missing and published.get(source.name, TRAIN) == TRAIN]
-    duplicates = find_duplicates({name: images[name] for name in free if name in images}, progress)
+    looked_at = {name: images[name] for name in free if name in images}
+    duplicates = find_duplicates(looked_at, progress, masks=masks, card=card)
     groups = join_groups(_groups(sources, rule, target), duplicates)
     if not published:
         return SplitAssignment(rule, _draw(free, rule, groups, before), groups)

@@ -64,8 +64,8 @@ def import_dataset(
         wanted = [source for source in wanted if source.image is not None and source.mask is not None]
     found = replace(found, sources=tuple(wanted))
     _check_sources(found, request)
-    # Splits that cannot be drawn are an error before anything is copied.
-    assign_splits(found.sources, request, target, images={})
+    # Splits that cannot be drawn, and names that no card can hold, are an error before anything is copied.
+    card = make_card(found, assign_splits(found.sources, request, target, images={}).rule, target)
     with atomic_directory(target) as folder:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
@@ -73,8 +73,9 @@ def import_dataset(
             write_pixels(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
             write_pixels(_counted(source, report), folder / MASKS_FOLDER, source.name, is_mask=True)
             progress(done, len(found.sources), f"import {target.name}")
-        assigned = assign_splits(found.sources, request, target, list_images(folder / IMAGES_FOLDER), progress)
-        write_card(folder, make_card(found, assigned.rule, target))
+        images, masks = (list_images(folder / kind) for kind in (IMAGES_FOLDER, MASKS_FOLDER))
+        assigned = assign_splits(found.sources, request, target, images, progress, masks, card)
+        write_card(folder, card.model_copy(update={"split": assigned.rule}))
         write_splits(folder, assigned.splits, assigned.groups)
         if held:
             shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
-from naslora_core.geometry.square import fit_into_square, resize
+from naslora_core.geometry.square import fit_into_square, resize_mask
 from naslora_core.parallel import parallel_map
 
 # Starting a process and importing this file in it takes as long as decoding some thirty images.
@@ -55,5 +54,5 @@ def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
     square, (height, width) = fit_into_square(image, image_size)
     mask = np.zeros((image_size, image_size), dtype=np.uint8)
     # Nearest neighbour: ids are names, and a mean of two of them would be a third.
-    mask[:height, :width] = resize(ids, (height, width), Image.Resampling.NEAREST)
+    mask[:height, :width] = resize_mask(ids, image_size)
     return Square(square, mask, ((image.shape[0], image.shape[1]), (height, width)))

@@ -48,12 +48,16 @@ def judge(paths: "StagePaths", domain: str) -> "Verdict | DataError":
     from naslora_core.config import load_params
     from naslora_core.errors import DataError
     from naslora_core.quality.gate import check_dataset
+    from naslora_core.sam.specs import find_spec
     from stages.runner import ConsoleProgress
 
     try:
-        quality = load_params(paths.params).quality
+        params = load_params(paths.params)
+        input_px = find_spec(params.model.name, params.model.image_size).image_size
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        return check_dataset(paths.data(domain), quality, ConsoleProgress(), measured, reference)[0]
+        return check_dataset(
+            paths.data(domain), params.quality, ConsoleProgress(), measured, reference, input_px=input_px
+        )[0]
     except DataError as error:
         return error
 

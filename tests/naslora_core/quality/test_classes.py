@@ -54,6 +54,7 @@ def test_unknown_values_and_channels_are_critical_and_a_rare_class_is_a_warning(
         ("values_known", "critical", ["masks/pair_05.png"], ""),
         ("one_channel", "critical", ["masks/pair_07.png"], ""),
         ("enough_weed", "warning", [], "found in 1"),
+        ("classes_tested", "warning", [], "validation lacks weed; test lacks weed"),
     ]
     assert "masks/pair_05.png: has 7, 9, which no class has" in verdict.message()
     assert verdict.expectations_run == verdict.expectations_expected

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from naslora_core.config import load_params
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.progress import silent
 from naslora_core.quality.drift import find_drift
@@ -17,6 +18,7 @@ from tests.naslora_core.quality.corpus import draw, save
 from tests.naslora_core.quality.flawless import CARD, QUALITY, write_pairs
 
 STRICT = QUALITY.model_copy(update={"drift_p_value": 0.01, "drift_min_effect": 0.3})
+PARAMS = load_params(Path(__file__).parents[3] / "params.yaml").model_copy(update={"quality": STRICT})
 PLACE = "artifacts/validate/corpus/measurements.parquet"
 
 
@@ -90,6 +92,6 @@ def test_a_check_compares_with_the_measurements_of_the_model_in_service(root: Pa
     served.write_bytes((tmp_path / PLACE).read_bytes())
     brighten(root, 120)
     said: list[str] = []
-    check_domains(tmp_path, STRICT, ["corpus"], said.append, silent)
+    check_domains(tmp_path, PARAMS, ["corpus"], said.append, silent)
     assert "corpus passed" in said[-1]
     assert "warning: expected that the brightness is distributed as in the data of the model in service" in said[-1]

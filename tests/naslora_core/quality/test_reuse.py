@@ -110,6 +110,8 @@ def test_a_table_of_another_version_or_encoding_is_not_used(
     assert read_reusable(cache, CARD) is not None
     assert read_reusable(cache, CARD.model_copy(update={"mask_threshold": 7})) is None
     assert read_reusable(cache, CARD.model_copy(update={"title": "Another"})) is not None
+    assert read_reusable(cache, CARD.model_copy(update={"mask_ignore": (255,)})) is None
+    assert read_reusable(cache, CARD, input_px=64) is None, "at another input size other objects vanish"
     monkeypatch.setattr(table, "_code", lambda: "another version")
     assert read_reusable(cache, CARD) is None
 

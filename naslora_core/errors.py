@@ -1,5 +1,7 @@
 """Errors for users: each message says what was found, what was expected and what to do."""
 
+from collections.abc import Iterable
+
 # What torch says of an accelerator, and of the CPU.
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
@@ -56,6 +58,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     # By its text, which does not need torch to be loaded as its type would.
     said = isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY)
     return said or isinstance(error, MemoryError)
+
+
+def few(names: Iterable[object], most: int = 5) -> str:
+    """Return the first names of many, separated by commas, and "…" if there are more."""
+    listed = list(map(str, names))
+    return ", ".join(listed[:most]) + (", …" if len(listed) > most else "")
 
 
 def shorten(text: str, most: int = 120) -> str:

@@ -34,8 +34,8 @@ def measure_pairs(
         dataset: the dataset.
         progress: called after each file.
         near_duplicate_bits: by how many bits the perceptual hashes of two copies may differ.
-        earlier: a table that the same code made with the same mask encoding and `input_px`; files whose bytes are in it are
-            not opened again.
+        earlier: a table that the same code made with the same mask encoding and `input_px`; files whose bytes are in it
+            are not opened again.
         workers: processes; None lets the number of files and of processors decide.
         input_px: side of the model's input, at which objects may vanish; None does not look for those.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.data.dataset.card import DatasetCard, read_card
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
 from naslora_core.errors import DataError
@@ -109,10 +110,12 @@ def is_packed(root: Path) -> bool:
 def list_images(folder: Path) -> dict[str, Path]:
     """Map the names (stems) of the image files in `folder` to their paths; hidden files are left out.
 
-    What has the name of an image and is none, such as a folder or a dangling link, is listed too: opening it fails.
+    Names are in one Unicode form. What has the name of an image and is none, such as a folder or a dangling link, is
+    listed too: opening it fails.
 
     Raises:
-        DataError: if two files differ in their extension only, or a name cannot be written into a table.
+        DataError: if two files differ only in their extension or in the Unicode form of their names, or a name cannot
+            be written into a table.
     """
     found: dict[str, Path] = {}
     if not folder.is_dir():
@@ -124,12 +127,12 @@ def list_images(folder: Path) -> dict[str, Path]:
             raise DataError(
                 f"{folder} holds {path.name!r}, a name with a line break or letters outside UTF-8; rename the file"
             )
-        if path.stem in found:
+        if (name := one_form(path.stem)) in found:
             raise DataError(
-                f"{folder} holds both {found[path.stem].name} and {path.name}; images and masks "
+                f"{folder} holds both {found[name].name} and {path.name}; images and masks "
                 "are paired by their name without extension, so rename or remove one"
             )
-        found[path.stem] = path
+        found[name] = path
     return found
 
 

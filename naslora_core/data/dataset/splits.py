@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.card import SplitRule
+from naslora_core.data.dataset.names import one_form
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 
@@ -174,6 +175,7 @@ def _read_rows(root: Path) -> dict[str, dict[str, str]]:
                     f"{path} begins with {reader.fieldnames}; the first line must be name,split or name,split,group"
                 )
             for row in reader:
+                row["name"] = one_form(row["name"] or "")
                 _check(row, rows, f"{path} line {reader.line_num}")
                 rows[row["name"]] = row
     except (UnicodeDecodeError, csv.Error) as error:

@@ -5,6 +5,7 @@ Such a file holds a function from `ImportRequest` to `Found` and registers an `I
 importers need lies in `shared/`, which registers nothing.
 """
 
+from naslora_core.data.importers.add_dataset import add_dataset
 from naslora_core.data.importers.assign_splits import missing_splits
 from naslora_core.data.importers.base import IMPORTERS, Found, Importer, ImportRequest, Source
 from naslora_core.data.importers.drawn import cvat, cvat_masks, datumaro, label_studio, label_studio_png, labelme
@@ -21,6 +22,7 @@ from naslora_core.data.importers.labelled import (
     roboflow_masks,
     voc,
 )
+from naslora_core.data.importers.left_out import LeftOut, unused_files
 from naslora_core.data.importers.published import (
     camo,
     clinicdb,
@@ -34,9 +36,9 @@ from naslora_core.data.importers.published import (
 from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
-    "IMPORTERS", "Found", "ImportRequest", "Importer", "Source", "camo", "cellpose", "cityscapes", "clinicdb", "coco",
-    "coco_panoptic", "cvat", "cvat_masks", "datumaro", "folder", "imagej", "import_dataset", "isic2017", "kaggle_rle",
-    "kvasir", "label_arrays", "label_studio", "label_studio_png", "labelme", "leaf_disease", "missing_splits",
-    "nnunet", "object_masks", "qupath", "recognise", "roads", "roboflow_masks", "sa1b", "sbu", "trans10k", "voc",
-    "yolo",
+    "IMPORTERS", "Found", "ImportRequest", "Importer", "LeftOut", "Source", "add_dataset", "camo", "cellpose",
+    "cityscapes", "clinicdb", "coco", "coco_panoptic", "cvat", "cvat_masks", "datumaro", "folder", "imagej",
+    "import_dataset", "isic2017", "kaggle_rle", "kvasir", "label_arrays", "label_studio", "label_studio_png",
+    "labelme", "leaf_disease", "missing_splits", "nnunet", "object_masks", "qupath", "recognise", "roads",
+    "roboflow_masks", "sa1b", "sbu", "trans10k", "unused_files", "voc", "yolo",
 ]  # fmt: skip

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from naslora_core.data.dataset.card import MaskReading, MaskValues
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent
 from naslora_core.registry import Registry
 
@@ -42,6 +43,8 @@ class ImportRequest:
         reading: what the numbers of mask files are; None is found out.
         ignore: values or colours of masks that nobody labelled.
         progress: called after each file that is read to find that out.
+        bare_is_empty: an image without a mask shows no object.
+        left_out: takes the errors of single lines, objects and files, which stop the import unless it collects them.
     """
 
     folder: Path
@@ -59,6 +62,8 @@ class ImportRequest:
     reading: MaskReading | None = None
     ignore: MaskValues = ()
     progress: Progress = field(default=silent, compare=False)
+    bare_is_empty: bool = False
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,7 @@ class Importer:
             raise DataError(f"{request.folder} is not a folder; give the one that holds {self.expected}.{published}")
         roots = [] if request.images or request.pairs else self.roots(request.folder)
         if len(roots) > 1:
-            several = ", ".join(str(root.relative_to(request.folder)) for root in roots)
+            several = few(root.relative_to(request.folder) for root in roots)
             raise DataError(f"{request.folder} holds the layout {self.name} {len(roots)} times: {several}; name one")
         if not roots and not self.explains:
             raise DataError(
@@ -149,11 +154,14 @@ class Importer:
 
     def roots(self, folder: Path) -> list[Path]:
         """Return where the layout begins: `folder`, or else all folders of the least depth within it; may be none."""
-        level = [folder]
+        level, seen = [folder], {folder.resolve()}
         for _ in range(DEPTH + 1):
             if found := [path for path in level if self.is_root(path)]:
                 return found
-            level = [path for parent in level for path in subfolders(parent)]
+            # A link to a folder that was looked into already leads to nothing new.
+            inside = {path.resolve(): path for parent in level for path in subfolders(parent)[::-1]}
+            level = [path for place, path in sorted(inside.items()) if place not in seen]
+            seen |= inside.keys()
         return []
 
     def _check_options(self, request: ImportRequest) -> None:
@@ -172,7 +180,7 @@ def _adjusted(found: Found, request: ImportRequest) -> Found:
     if request.classes:
         if len(request.classes) > 1 or len(found.classes) > 1 or any(request.classes.values()):
             raise ConfigError(
-                f"--class does not fit: the data has its own classes, {', '.join(found.classes)}; "
+                f"--class does not fit: the data has its own classes, {few(found.classes)}; "
                 "one alone can be renamed: --class NAME"
             )
         values = found.mask_values and dict(zip(request.classes, found.mask_values.values(), strict=True))

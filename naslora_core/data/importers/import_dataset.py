@@ -5,7 +5,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
 from pydantic import ValidationError
 
 from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, read_quarantine
@@ -19,12 +18,12 @@ from naslora_core.data.dataset.card import (
     write_card,
 )
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, list_images, read_dataset
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.importers.assign_splits import assign_splits
-from naslora_core.data.importers.base import Found, ImportRequest, Pixels, Source
-from naslora_core.data.importers.shared.mask_files import write_ids
+from naslora_core.data.importers.base import Found, ImportRequest, Source
 from naslora_core.data.importers.shared.paint_report import PaintReport
-from naslora_core.data.importers.shared.painting import ObjectMask
+from naslora_core.data.importers.write_pair import write_pair
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory
 from naslora_core.progress import Progress, silent
@@ -59,30 +58,40 @@ def import_dataset(
     if target.exists() and not replace_existing:
         raise DataError(f"{target} exists already; choose another --name, or --replace it")
     held = {pair.name for pair in read_quarantine(target)}
-    wanted = [source for source in found.sources if source.name not in held]
-    if pairs_only:
-        wanted = [source for source in wanted if source.image is not None and source.mask is not None]
-    found = replace(found, sources=tuple(wanted))
-    _check_sources(found, request)
+    wanted = wanted_sources(found, request, pairs_only)
+    found = replace(found, sources=tuple(source for source in wanted if source.name not in held))
+    check_sources(found, request)
     # Splits that cannot be drawn, and names that no card can hold, are an error before anything is copied.
-    card = make_card(found, assign_splits(found.sources, request, target, images={}).rule, target)
+    card = card_of(found, assign_splits(found.sources, request, target, images={}).rule, target)
     with atomic_directory(target) as folder:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (folder / kind).mkdir()
+        written: list[Source] = []
         for done, source in enumerate(found.sources, start=1):
-            write_pixels(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
-            write_pixels(_counted(source, report), folder / MASKS_FOLDER, source.name, is_mask=True)
+            written += [source] * write_pair(source, folder, request, card, report=report)
             progress(done, len(found.sources), f"import {target.name}")
+        if not any(source.image for source in written):
+            raise DataError(f"{request.folder}: all {len(found.sources)} pairs were left out; nothing was imported")
         images, masks = (list_images(folder / kind) for kind in (IMAGES_FOLDER, MASKS_FOLDER))
-        assigned = assign_splits(found.sources, request, target, images, progress, masks, card)
-        write_card(folder, card.model_copy(update={"split": assigned.rule}))
+        assigned = assign_splits(written, request, target, images, progress, masks, card)
+        write_card(folder, card_of(replace(found, sources=tuple(written)), assigned.rule, target))
         write_splits(folder, assigned.splits, assigned.groups)
         if held:
             shutil.copytree(target / QUARANTINE_FOLDER, folder / QUARANTINE_FOLDER)
     return read_dataset(target)
 
 
-def _check_sources(found: Found, request: ImportRequest) -> None:
+def wanted_sources(found: Found, request: ImportRequest, pairs_only: bool) -> list[Source]:
+    """Return what was found, its names in one Unicode form; with `pairs_only` without files that have no partner."""
+    return [
+        replace(one, name=one_form(one.name))
+        for one in found.sources
+        if not pairs_only or (one.image is not None and (one.mask is not None or request.bare_is_empty))
+    ]
+
+
+def check_sources(found: Found, request: ImportRequest) -> None:
+    """Raise DataError if there is no image, two have one name, or a name cannot be that of a file."""
     if not any(source.image for source in found.sources):
         raise DataError(f"{request.folder} holds no image with a mask; nothing was imported")
     name, count = Counter(source.name for source in found.sources).most_common(1)[0]
@@ -93,36 +102,17 @@ def _check_sources(found: Found, request: ImportRequest) -> None:
             raise DataError(f"{request.folder} has an image called {name!r}, which cannot be a file's name; rename it")
 
 
-def _counted(source: Source, report: PaintReport | None) -> Pixels | None:
-    """Return the mask of a source, painted now and counted if it is made of objects."""
-    if not isinstance(source.mask, ObjectMask) or report is None:
-        return source.mask
-    painting = source.mask.paint()
-    report.add(source.name, painting)
-    return lambda: painting.ids
-
-
-def write_pixels(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
-    """Write an image or mask under its new name, a file byte for byte; None writes nothing."""
-    if isinstance(pixels, Path):
-        shutil.copyfile(pixels, folder / f"{name}{pixels.suffix.lower()}")
-    elif pixels is not None and is_mask:
-        write_ids(pixels(), folder / f"{name}.png")
-    elif pixels is not None:
-        Image.fromarray(pixels()).save(folder / f"{name}.png")
-
-
 def _reading_of(found: Found) -> MaskReading:
     if found.mask_values is None:
         return "grey"
     return "colours" if any(isinstance(v, str) for values in found.mask_values.values() for v in values) else "values"
 
 
-def make_card(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
+def card_of(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
     """Return the card of what was found; copies that the dataset in `target` accepts stay accepted.
 
     Raises:
-        DataError: if a name cannot be written down.
+        DataError: if a name or a value cannot be written down.
     """
     names = {source.name for source in found.sources}
     earlier = read_card(target).accepted_copies if (target / CARD_FILE).is_file() else ()

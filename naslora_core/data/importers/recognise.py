@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from naslora_core.data.importers.base import IMPORTERS, Importer, subfolders
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 
 def recognise(folder: Path) -> Importer:
@@ -25,7 +25,7 @@ def recognise(folder: Path) -> Importer:
     if fitting:
         names = ", ".join(importer.name for importer in fitting)
         raise DataError(f"{folder} could be any of {names}; say which: naslora data import {fitting[0].name} …")
-    inside = ", ".join(path.name for path in subfolders(folder)[:8]) or "no folder"
+    inside = few((path.name for path in subfolders(folder)), 8) or "no folder"
     raise DataError(
         f"{folder} has none of the layouts {', '.join(IMPORTERS)}; it holds {inside}. naslora data import --help says "
         "what each looks like in a line; with --images and --masks, or --pairs, layout folder takes any files"

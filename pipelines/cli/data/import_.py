@@ -107,6 +107,9 @@ Test = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Draws the split.", show_default=_KEPT.format(7))]
 PairsOnly = Annotated[bool, typer.Option("--pairs-only", help="Leave out files without a partner.")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave odd lines and files out, and list them.")]
+Bare = Annotated[bool, typer.Option("--no-mask-is-empty", help="An image without a mask shows no object.")]
+Add = Annotated[bool, typer.Option("--add", help="Add to a domain that exists, such as another export of one project.")]
 Enable = Annotated[bool, typer.Option(help="Add the domain to params.yaml.")]
 Output = Annotated[Path | None, typer.Option(help="Folder for the domains.", show_default="data/ of the project")]
 Replace = Annotated[bool, typer.Option("--replace", help="Take the place of a domain that exists already.")]
@@ -130,18 +133,23 @@ def import_(
     test: Test = None,
     seed: Seed = None,
     pairs_only: PairsOnly = False,
+    skip_bad: SkipBad = False,
+    no_mask_is_empty: Bare = False,
+    add: Add = False,
     enable: Enable = True,
     output: Output = None,
     replace: Replace = False,
     dry_run: DryRun = False,
 ) -> None:
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
-    from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
+    from naslora_core.data.importers import IMPORTERS, ImportRequest, LeftOut, add_dataset, import_dataset, recognise
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
     from naslora_core.data.importers.shared.paint_report import PaintReport
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
 
+    if add and replace:
+        raise ConfigError("--add keeps what the domain has, --replace takes its place; give one of them")
     importer = None if layout == AUTO else IMPORTERS[layout]
     place, given = _place(layout, source, images, masks, pairs)
     named = parse_class_options(classes or [])
@@ -165,6 +173,8 @@ def import_(
             reading=parse_reading(reading),
             ignore=parse_ignored(ignore or []),
             progress=ConsoleProgress(),
+            bare_is_empty=no_mask_is_empty,
+            left_out=LeftOut(skip_bad),
         )
         if layout == AUTO:
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
@@ -173,12 +183,22 @@ def import_(
             typer.echo("Nothing was imported: --dry-run")
             return
         report = PaintReport()
-        dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
+        # Before the temporary folder of an archive is gone.
+        beside = _unused(found, importer.name == "folder")
+        if add:
+            dataset, notes = add_dataset(found, request, target, _word(place), pairs_only, ConsoleProgress(), report)
+            found = dataclasses.replace(found, notes=(*found.notes, *notes))
+        else:
+            dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
     typer.echo(f"{target}: {counts(dataset)}")
     _print_notes(found)
-    _print_splits(dataset, found, place)
-    for line in report.lines():
-        typer.echo(f"Note: {line}")
+    _print_splits(dataset, found, place, added=add)
+    for line in (
+        *(f"Note: {one}" for one in report.lines()),
+        *[f"Note: {beside}"] * bool(beside),
+        *request.left_out.lines(),
+    ):
+        typer.echo(line)
     if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
         typer.echo(f"params.yaml: '{domain}' added to domains")
     typer.echo(f"Next: naslora data check {domain}, then naslora run --domain {domain}")
@@ -214,13 +234,25 @@ def _place(
     raise ConfigError(f"name the folder to bring in: naslora data import {layout} <folder>")
 
 
-def _domain_name(chosen: str, place: Path) -> str:
+def _word(place: Path) -> str:
+    """Return the name of a folder or an archive as a word of a-z, 0-9, dash and underscore."""
     from naslora_core.data.importers.archive import SUFFIXES
 
     own = place.resolve().name.lower()
     for suffix in SUFFIXES:
         own = own.removesuffix(suffix)
-    domain = chosen or re.sub(r"[^a-z0-9_-]+", "_", own).strip("_-")
+    return re.sub(r"[^a-z0-9_-]+", "_", own).strip("_-")
+
+
+def _unused(found: "Found", plain: bool) -> str:
+    from naslora_core.data.importers import unused_files
+
+    files = (path for source in found.sources for path in (source.image, source.mask) if isinstance(path, Path))
+    return unused_files(set(files), plain)
+
+
+def _domain_name(chosen: str, place: Path) -> str:
+    domain = chosen or _word(place)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", domain):
         raise ConfigError(f"'{domain}' cannot name a domain; use a-z, 0-9, dash and underscore: --name my_images")
     return domain
@@ -251,15 +283,19 @@ def _print_notes(found: "Found") -> None:
         typer.echo(f"Note: {note}")
 
 
-def _print_splits(dataset: "Dataset", found: "Found", place: Path) -> None:
+def _print_splits(dataset: "Dataset", found: "Found", place: Path, added: bool) -> None:
     """Print what was drawn, is held back or has no partner."""
     from naslora_core.data.curation.quarantine_record import read_quarantine
+    from naslora_core.data.dataset.empty_splits import explain_empty, explain_largest
     from naslora_core.data.dataset.splits import SPLITS
     from naslora_core.data.importers import missing_splits
 
-    if 0 < len(missing := missing_splits(found.sources)) < len(SPLITS):
+    if not added and 0 < len(missing := missing_splits(found.sources)) < len(SPLITS):
         drawn = " and ".join(f"{len(dataset.of_split(split))} for {split}" for split in missing)
         typer.echo(f"Note: {drawn} were drawn from the training images: that part of the split is not published")
+    splits, groups = ({pair.name: getattr(pair, field) for pair in dataset.pairs} for field in ("split", "group"))
+    if why := explain_empty(splits, groups) or explain_largest(splits, groups):
+        typer.echo(f"Note: {why}")
     if held := read_quarantine(dataset.root):
         typer.echo(
             f"Note: {len(held)} pairs stay in quarantine; naslora data restore {dataset.card.name} brings them back"

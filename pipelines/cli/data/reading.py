@@ -44,7 +44,8 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
     """
     from naslora_core.data.dataset.card import SplitRule
     from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, list_images
-    from naslora_core.data.importers.import_dataset import make_card, write_pixels
+    from naslora_core.data.importers.import_dataset import card_of
+    from naslora_core.data.importers.write_pair import write_pixels
     from naslora_core.pictures.contact_sheet import write_contact_sheet
 
     rule = SplitRule(kind="random", seed=0, train=1, validation=0, test=0)
@@ -58,7 +59,7 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
             write_pixels(source.mask, root / MASKS_FOLDER, source.name, is_mask=True)
         images, masks = list_images(root / IMAGES_FOLDER), list_images(root / MASKS_FOLDER)
         pairs = tuple(Pair(one.name, images[one.name], masks[one.name], one.split or "train") for one in chosen)
-        write_contact_sheet(path, Dataset(root, make_card(found, rule, root), pairs), len(pairs))
+        write_contact_sheet(path, Dataset(root, card_of(found, rule, root), pairs), len(pairs))
     return path
 
 

@@ -37,6 +37,7 @@ def split(
     from naslora_core.data.curation.resplit import resplit
     from naslora_core.data.dataset.card import read_card
     from naslora_core.data.dataset.dataset import read_dataset
+    from naslora_core.data.dataset.empty_splits import explain_empty, explain_largest
     from pipelines.cli.data.domains import counts, find_domain
     from pipelines.cli.data.show import class_lines
     from stages.runner import ConsoleProgress
@@ -48,6 +49,9 @@ def split(
     moved = sum(before[pair.name] != pair.split for pair in dataset.pairs)
     groups = len({pair.group for pair in dataset.pairs})
     typer.echo(f"{root}: {counts(dataset)}, {groups} groups; {moved} pairs changed their split")
+    drawn = {pair.name: pair.split for pair in dataset.pairs}, {pair.name: pair.group for pair in dataset.pairs}
+    if why := explain_empty(*drawn) or explain_largest(*drawn):
+        typer.echo(f"Note: {why}")
     shares = class_shares(dataset, measure_masks(dataset, ConsoleProgress()))
     for line in class_lines(shares, {one: len(dataset.of_split(one)) for one in next(iter(shares.values()))}):
         typer.echo(f"  {line}")

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.coco_file import (
     LEAST_COORDINATES,
@@ -32,7 +33,7 @@ from naslora_core.data.importers.shared.object_formats import build_found, choos
 from naslora_core.data.importers.shared.outline_choice import choose_outline
 from naslora_core.data.importers.shared.painting import ObjectMask
 from naslora_core.data.importers.shared.shapes import Outline
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 
 def find_coco(request: ImportRequest) -> Found:
@@ -47,9 +48,9 @@ def find_coco(request: ImportRequest) -> Found:
     files = _coco_files(root)
     splits = {file: split_from_path(file.relative_to(root)) for file in files}
     if len(files) > 1 and None in splits.values():
-        unclear = ", ".join(str(file.relative_to(root)) for file, split in splits.items() if split is None)
+        unclear = few(file.relative_to(root) for file, split in splits.items() if split is None)
         raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {unclear}")
-    contents = {file: read_coco(file) for file in files}
+    contents = {file: read_coco(file, request.left_out) for file in files}
     names = _category_names(contents)
     annotations = [entry for content in contents.values() for entry in content["annotations"]]
     choice = choose_outline(annotations, request.outline)
@@ -102,13 +103,13 @@ def _sources(
         objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline)
         mask = ObjectMask(file, checked_size(image), objects, "smaller_on_top")
         written = Path(image["file_name"].replace("\\", "/"))
-        yield written, Source(written.stem, locate_image(written, file, images, root), mask, split)
+        yield written, Source(one_form(written.stem), locate_image(written, file, images, root), mask, split)
 
 
 def _notes(
     drawn: list[dict[str, Any]], without: int, names: dict[int, str], used: set[int], outline: Outline
 ) -> tuple[str, ...]:
-    unused = ", ".join(name for number, name in names.items() if number not in used)
+    unused = few((name for number, name in names.items() if number not in used), 20)
     notes = [f"categories without any object were left out: {unused}"] if unused else []
     if without:
         notes.append(f"{without} objects have no outline and were left out")

@@ -45,7 +45,7 @@ def find_folder(request: ImportRequest) -> Found:
     if own := _own_card(request):
         return _found_again(request, own)
     if request.pairs:
-        sources = read_pairs(request.pairs, request.folder)
+        sources = read_pairs(request.pairs, request.folder, request.left_out)
     elif not (sources := _in_one_folder(request)):
         sources = _pair_folders(request)
     own_masks = all(source.image == source.mask for source in sources)

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from naslora_core.data.dataset.dataset import list_images
+from naslora_core.data.dataset.names import find_named
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found, choose_classes
@@ -34,7 +36,7 @@ _WRITTEN_PX = 0.05
 
 
 def labelled_objects(
-    image: Path, labels: Path, class_ids: Mapping[int, int], outline: Outline
+    image: Path, labels: Path, class_ids: Mapping[int, int], outline: Outline, left_out: LeftOut | None = None
 ) -> list[AnnotatedObject]:
     """Return the objects of a label file, a polygon a line; without a file there is none.
 
@@ -43,13 +45,14 @@ def labelled_objects(
         labels: the label file.
         class_ids: by number in the file; what is not there is background.
         outline: how to paint them.
+        left_out: takes the errors of single lines.
 
     Raises:
         DataError: if the image or a line cannot be read.
     """
     height, width = upright_size(image)
     objects = []
-    for place, number, polygon in read_polygons(labels):
+    for place, number, polygon in read_polygons(labels, left_out):
         if number in class_ids:
             corners = polygon * (width, height)
             if outline == "centres":
@@ -58,7 +61,7 @@ def labelled_objects(
     return objects
 
 
-def read_polygons(path: Path) -> list[tuple[int, int, np.ndarray]]:
+def read_polygons(path: Path, left_out: LeftOut | None = None) -> list[tuple[int, int, np.ndarray]]:
     """Return number of line, number of class, and (N, 2) corners as fractions of width and height; none without a file.
 
     Raises:
@@ -72,11 +75,18 @@ def read_polygons(path: Path) -> list[tuple[int, int, np.ndarray]]:
     for place, line in enumerate(lines, start=1):
         if words := line.split():
             try:
-                number, values = int(words[0]), [float(word) for word in words[1:]]
-            except ValueError as error:
-                raise DataError(f"{path} line {place}: {error}; expected a class and x y x y …") from error
-            polygons.append((place, number, _polygon(values, f"{path} line {place}")))
+                polygons.append((place, *_numbers(words, f"{path} line {place}")))
+            except DataError as error:
+                (left_out or LeftOut()).add(error)
     return polygons
+
+
+def _numbers(words: list[str], place: str) -> tuple[int, np.ndarray]:
+    try:
+        number, values = int(words[0]), [float(word) for word in words[1:]]
+    except ValueError as error:
+        raise DataError(f"{place}: {error}; expected a class and x y x y …") from error
+    return number, _polygon(values, place)
 
 
 def find_yolo(request: ImportRequest) -> Found:
@@ -100,16 +110,31 @@ def find_yolo(request: ImportRequest) -> Found:
     ]
     if not found:
         raise DataError(f"{root / YAML_FILE} leads to no image; expected {', '.join(PARTS)} to name folders of images")
+    unreadable: set[Path] = set()
     for *_, labels in found:
-        if wrong := {number for _, number, _ in read_polygons(labels)} - names.keys():
-            raise DataError(f"{labels}: class {min(wrong)} has no name in {YAML_FILE}, which has {len(names)}; add it")
+        try:
+            numbers = {number for _, number, _ in read_polygons(labels, request.left_out)}
+        except DataError as error:
+            request.left_out.add(error)
+            unreadable.add(labels)
+            continue
+        if wrong := numbers - names.keys():
+            request.left_out.add(
+                DataError(f"{labels}: class {min(wrong)} has no name in {YAML_FILE}, which has {len(names)}; add it")
+            )
+    found = [one for one in found if one[-1] not in unreadable]
     labels_missing = sum(not labels.is_file() for *_, labels in found)
     unique = unique_names([(str(image.parent.relative_to(root.resolve())), name) for _, name, image, _ in found])
     sources = [
         Source(
             name,
             image,
-            ObjectMask(labels, image, partial(labelled_objects, image, labels, class_ids, outline), "smaller_on_top"),
+            ObjectMask(
+                labels,
+                image,
+                partial(labelled_objects, image, labels, class_ids, outline, request.left_out),
+                "smaller_on_top",
+            ),
             SPLIT_WORDS[part],
         )
         for name, (part, _, image, labels) in zip(unique, found, strict=True)
@@ -170,7 +195,8 @@ def _labels_of(image: Path, root: Path) -> Path:
     parts = list(image.relative_to(root.resolve()).parts)
     if "images" in parts:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return root.resolve().joinpath(*parts).with_suffix(".txt")
+    path = root.resolve().joinpath(*parts).with_suffix(".txt")
+    return find_named(path, root.resolve()) or path
 
 
 register(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.painting import AnnotatedObject
 from naslora_core.data.importers.shared.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.errors import DataError
@@ -19,8 +20,12 @@ LEAST_COORDINATES: dict[Outline, int] = {"edges": 6, "centres": 2}
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
-def read_coco(file: Path) -> dict[str, Any]:
+def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
     """Read a COCO file, and check that its annotations refer to images and categories in it.
+
+    Args:
+        file: the JSON file.
+        left_out: takes the errors of single annotations, which are then missing in what is returned.
 
     Raises:
         DataError: if not, or it is not JSON with images, annotations and categories.
@@ -31,14 +36,28 @@ def read_coco(file: Path) -> dict[str, Any]:
         images = {image["id"] for image in content["images"] if checked_text(image["file_name"])}
         for image in content["images"]:
             checked_size(image)
-        for entry in content["annotations"]:
-            if entry["image_id"] not in images or entry["category_id"] not in categories:
-                raise ValueError(f"annotation {entry.get('id')} is of an image or a category that is not listed")
-            polygons_of(entry)
+        sound = []
+        for place, entry in enumerate(content["annotations"], start=1):
+            try:
+                _check_annotation(entry, images, categories)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                if left_out is None or not left_out.skip:
+                    raise
+                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                left_out.add(DataError(f"{file}: the annotation in place {place} is not sound: {reason}"))
+            else:
+                sound.append(entry)
+        content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not sound COCO JSON with {', '.join(KEYS)}: {reason}; export it again") from error
     return content
+
+
+def _check_annotation(entry: dict[str, Any], images: set[Any], categories: dict[Any, str]) -> None:
+    if entry["image_id"] not in images or entry["category_id"] not in categories:
+        raise ValueError(f"annotation {entry.get('id')} is of an image or a category that is not listed")
+    polygons_of(entry)
 
 
 def checked_size(image: Mapping[str, Any]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from naslora_core.data.dataset.names import one_form, walk_files
 from naslora_core.data.dataset.pixels import FORMATS, IMAGE_SUFFIXES, load_picture, orientation
 from naslora_core.errors import DataError
 
@@ -13,10 +14,10 @@ from naslora_core.errors import DataError
 _SIDEWAYS = 5
 
 
-def index_images(root: Path, key: Callable[[Path], str] = lambda path: path.name) -> dict[str, list[Path]]:
-    """Return all image files within a folder by their names, or what else `key` makes of them."""
+def index_images(root: Path, key: Callable[[Path], str] = lambda path: one_form(path.name)) -> dict[str, list[Path]]:
+    """Return all image files within a folder by their names in one Unicode form, or what else `key` makes of them."""
     images: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("[!.]*")):
+    for path in walk_files(root):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             images.setdefault(key(path), []).append(path)
     return images
@@ -32,11 +33,11 @@ def locate_image(written: Path, file: Path, images: Mapping[str, list[Path]], ro
     """
     folder = file.stem.split("_")[-1]
     for place in (file.parent, root, root / "images", root / folder, root / "images" / folder):
-        path = place / written
+        path = one_form(str(place / written))
         # Only what the search found is taken, which lies within the folder whatever the name says.
-        if path in images.get(written.name, ()):
-            return path
-    same = images.get(written.name, [])
+        if same := [found for found in images.get(one_form(written.name), ()) if one_form(str(found)) == path]:
+            return same[0]
+    same = images.get(one_form(written.name), [])
     if len(same) > 1:
         raise DataError(
             f"{file}: '{written}' could be {same[0]} or {same[1]}; give images folders as the file names them"

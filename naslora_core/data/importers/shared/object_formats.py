@@ -6,7 +6,7 @@ from pathlib import Path
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, MOST_CLASSES
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import Found, Source
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 
 SPLIT_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
                "test": TEST, "testing": TEST}  # fmt: skip
@@ -22,7 +22,7 @@ def choose_classes(wanted: Mapping[str, tuple[object, ...]], known: Sequence[str
     # Objects of a class with the name of the background count as background.
     known = [name for name in dict.fromkeys(known) if name != BACKGROUND]
     if wrong := [name for name in wanted if name not in known]:
-        raise ConfigError(f"--class {wrong[0]} is not in the data, which has {', '.join(known)}")
+        raise ConfigError(f"--class {wrong[0]} is not in the data, which has {few(known, 20)}")
     if valued := [name for name, values in wanted.items() if values]:
         raise ConfigError(f"--class {valued[0]}=… does not fit: the data numbers its classes; give --class {valued[0]}")
     classes = tuple(name for name in known if not wanted or name in wanted)

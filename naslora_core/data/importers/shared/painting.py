@@ -1,12 +1,13 @@
 """Paint the objects of an image into a mask of class ids, and count what the painting hides or loses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.shapes import Shape
 from naslora_core.errors import DataError
@@ -64,12 +65,14 @@ class ObjectMask:
         size: (H, W) of the image, or the image, whose size is then read when it is painted.
         objects: makes the objects when it is their turn.
         order: which object is seen where two overlap.
+        left_out: takes the errors of single objects.
     """
 
     file: Path
     size: tuple[int, int] | Path
     objects: Callable[[], Sequence[AnnotatedObject]]
     order: Order
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def __call__(self) -> np.ndarray:
         """Return (H, W) uint8 class ids.
@@ -91,7 +94,8 @@ class ObjectMask:
             try:
                 patch = one.shape.paint(height, width)
             except (ValueError, TypeError, KeyError, OverflowError) as error:
-                raise DataError(f"{self.file}: {one.name} is no outline: {error}; correct or remove it") from error
+                self.left_out.add(DataError(f"{self.file}: {one.name} is no outline: {error}; correct or remove it"))
+                continue
             painted.append((int(np.count_nonzero(patch.inside)), one, patch))
         if self.order == "smaller_on_top":
             painted.sort(key=lambda entry: -entry[0])

@@ -3,8 +3,10 @@
 import csv
 from pathlib import Path
 
+from naslora_core.data.dataset.names import find_named, one_form
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Source
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS
 from naslora_core.errors import DataError
@@ -14,12 +16,13 @@ MASK_COLUMNS = ("mask", "label")
 COLUMNS = {"image", *MASK_COLUMNS, "split", "group"}
 
 
-def read_pairs(file: Path, folder: Path) -> tuple[Source, ...]:
+def read_pairs(file: Path, folder: Path, left_out: LeftOut | None = None) -> tuple[Source, ...]:
     """Read the pairs of a CSV file with the columns image, mask (or label) and, if wanted, split and group.
 
     Args:
         file: the CSV file, in UTF-8.
         folder: where relative paths begin. An empty path is a missing partner.
+        left_out: takes the errors of single lines.
 
     Raises:
         DataError: for a wrong header, a file that is not there, an unknown split, or no line at all.
@@ -36,13 +39,16 @@ def read_pairs(file: Path, folder: Path) -> tuple[Source, ...]:
         raise DataError(f"{file} cannot be read as CSV in UTF-8: {error}; check --pairs") from error
     if not lines:
         raise DataError(f"{file} lists no pair")
-    files = [(_find(folder, row["image"], place), _find(folder, row[mask], place)) for place, row in lines]
-    places = [image or other or folder for image, other in files]
-    names = unique_names([(str(path.parent), path.stem) for path in places])
-    return tuple(
-        Source(name, image, label, _split(row, place), (row.get("group") or "").strip())
-        for name, (image, label), (place, row) in zip(names, files, lines, strict=True)
-    )
+    found: list[tuple[Path | None, Path | None, str | None, str]] = []
+    for place, row in lines:
+        try:
+            files = _find(folder, row["image"], place), _find(folder, row[mask], place)
+            found.append((*files, _split(row, place), (row.get("group") or "").strip()))
+        except DataError as error:
+            (left_out or LeftOut()).add(error)
+    places = [image or label or folder for image, label, *_ in found]
+    names = unique_names([(str(path.parent), one_form(path.stem)) for path in places])
+    return tuple(Source(name, *one) for name, one in zip(names, found, strict=True))
 
 
 def _find(folder: Path, written: str | None, place: str) -> Path | None:
@@ -51,9 +57,11 @@ def _find(folder: Path, written: str | None, place: str) -> Path | None:
     path = folder / written
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise DataError(f"{place}: {path} is no image file; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
-    if "\0" in written or not path.is_file():
+    # Where the list has another Unicode form of the name than the disk.
+    found = path if "\0" not in written and path.is_file() else find_named(path, folder)
+    if found is None or not found.is_file():
         raise DataError(f"{place}: {path} is not there; correct the path, or name the folder it begins in")
-    return path
+    return found
 
 
 def _split(row: dict[str, str], place: str) -> str | None:

@@ -1,0 +1,85 @@
+"""What an import leaves out instead of stopping: odd lines and files, and files that are no images."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from naslora_core.data.dataset.names import count_suffixes
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.errors import DataError
+
+# What a layout beside plain folders may hold beside its images.
+_NOTES = frozenset(
+    {
+        ".cfg",
+        ".csv",
+        ".geojson",
+        ".json",
+        ".md",
+        ".names",
+        ".npy",
+        ".npz",
+        ".roi",
+        ".txt",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".zip",
+    }
+)
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Takes the errors of single lines, objects and files: raises the first, or, with `skip`, collects all.
+
+    Attributes:
+        skip: leave odd ones out.
+        errors: the messages, each once, in the order in which they came.
+    """
+
+    skip: bool = False
+    errors: dict[str, None] = field(default_factory=dict)
+
+    def add(self, error: DataError) -> None:
+        """Take an error of one line, object or file, which is left out.
+
+        Raises:
+            DataError: the same, unless odd ones are to be left out.
+        """
+        if not self.skip:
+            raise error
+        self.errors.setdefault(str(error))
+
+    def lines(self) -> list[str]:
+        """Return how many were left out, and the first of them."""
+        if not self.errors:
+            return []
+        shown = list(self.errors)[:_NAMED]
+        rest = [f"… and {len(self.errors) - len(shown)} more"] * (len(self.errors) > len(shown))
+        return [
+            f"{len(self.errors)} odd lines and files were left out (--skip-bad):",
+            *map("  {}".format, shown + rest),
+        ]
+
+
+def unused_files(used: Collection[Path], plain: bool) -> str:
+    """Return how many files beside those that were found are left out, by suffix; "" if there are none.
+
+    Args:
+        used: the files that were found; looked at are the folders they lie in.
+        plain: the folders hold images and masks alone, so that anything else is odd.
+    """
+    beside = [path for folder in sorted({path.parent for path in used}) for path in _files(folder) if path not in used]
+    images = [path for path in beside if path.suffix.lower() in IMAGE_SUFFIXES]
+    others = [path for path in beside if path not in set(images) and (plain or path.suffix.lower() not in _NOTES)]
+    said = [f"no images that are read here ({count_suffixes(others)})"] if others else []
+    said += [f"images that belong to no pair ({count_suffixes(images)})"] if images else []
+    count = len(others) + len(images)
+    files = f"{count} file{'' if count == 1 else 's'}"
+    return f"{files} beside the others left out: {'; '.join(said)}" if said else ""
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.glob("[!.]*") if path.is_file())

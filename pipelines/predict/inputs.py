@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from naslora_core.data.dataset.names import count_suffixes, walk_files
 from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import ConfigError, DataError
 
@@ -49,7 +50,8 @@ def find_images(inputs: Sequence[str], recursive: bool, output: Path) -> list[In
 
     Args:
         inputs: files, folders, and patterns such as "photos/**/*.jpg", for which ** stands for any folders.
-        recursive: look into the folders of folders too; their outputs then lie in folders of the same names.
+        recursive: look into the folders of folders too, once each where links lead to them; their outputs then lie in
+            folders of the same names.
         output: folder whose files are never taken for images, so that it may lie among them.
 
     Raises:
@@ -75,7 +77,7 @@ def _expand(given: str, recursive: bool) -> Iterator[InputImage]:
         yield InputImage(path, path.stem)
         return
     if path.is_dir():
-        base, files = path, path.rglob("*") if recursive else path.iterdir()
+        base, files = path, walk_files(path) if recursive else path.iterdir()
     elif glob.has_magic(given):
         parts = path.parts
         fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
@@ -88,6 +90,31 @@ def _expand(given: str, recursive: bool) -> Iterator[InputImage]:
         hidden = any(part.startswith(".") for part in relative.parts)
         if file.suffix.lower() in IMAGE_SUFFIXES and not hidden and file.is_file():
             yield InputImage(file, relative.with_suffix("").as_posix())
+
+
+def count_left_out(inputs: Sequence[str], recursive: bool, output: Path) -> str:
+    """Return how many files of the folders among `inputs` are no images, by suffix, and how many folders are not seen.
+
+    Hidden files and what lies in `output` do not count; "" if nothing is left out.
+    """
+    others: list[Path] = []
+    folders = 0
+    for folder in (Path(given).expanduser() for given in inputs):
+        if not folder.is_dir():
+            continue
+        inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        folders += 0 if recursive else sum(path.is_dir() and path.resolve() != output.resolve() for path in inside)
+        files = walk_files(folder) if recursive else (path for path in inside if path.is_file())
+        others += [
+            file
+            for file in files
+            if file.suffix.lower() not in IMAGE_SUFFIXES and not file.resolve().is_relative_to(output.resolve())
+        ]
+    said = [f"{len(others)} file{'s' * (len(others) != 1)} that are no images ({count_suffixes(others)})"] * bool(
+        others
+    )
+    said += [f"{folders} folder{'s' * (folders != 1)} (--recursive looks into them)"] * bool(folders)
+    return f"left out: {', '.join(said)}" if said else ""
 
 
 def _nothing_in(given: str, recursive: bool) -> str:

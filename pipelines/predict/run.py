@@ -13,7 +13,7 @@ from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import file_sha256
 from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
-from pipelines.predict.inputs import find_images, serving_folder
+from pipelines.predict.inputs import count_left_out, find_images, serving_folder
 from pipelines.predict.mask_files import find_mask
 from pipelines.predict.outputs import OutputChoice
 from pipelines.predict.record import Row, RunSettings, begin, write_rows
@@ -56,6 +56,7 @@ class PredictOutcome:
     rows: Sequence[Row]
     coco: Path | None
     precision: str
+    left_out: str = ""
 
     @property
     def failed(self) -> list[Row]:
@@ -68,7 +69,7 @@ class PredictOutcome:
         seconds = sum(row.seconds or 0 for row in self.rows if row.status == "predicted")
         failed = [{"file": row.file, "message": row.message} for row in self.failed]
         files = {"out": str(self.folder), "coco": str(self.coco) if self.coco else None}
-        about = {"precision": self.precision, "seconds": round(seconds, 3)}
+        about = {"precision": self.precision, "seconds": round(seconds, 3), "left_out": self.left_out}
         return {**files, "images": len(self.rows), **counts, **about, "failed": failed}
 
     def lines(self) -> list[str]:
@@ -79,6 +80,7 @@ class PredictOutcome:
         computed = f"computed in {self.precision}"
         lines = [f"{len(done)} mask{'' if len(done) == 1 else 's'} in {self.folder}, {computed}"] if done else []
         lines += [f"  {', '.join(remarks)}"] if remarks else []
+        lines += [f"  {self.left_out}"] if self.left_out else []
         if self.failed:
             width = max(len(row.file) for row in self.failed)
             lines.append(f"{len(self.failed)} of {len(self.rows)} images failed:")
@@ -122,7 +124,8 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     finally:
         write_rows(request.out, rows)
     coco = write_coco(request.out, rows, choice.classes) if choice.has_coco else None
-    return PredictOutcome(request.out, rows, coco, predictor.precision)
+    left_out = count_left_out(request.images, request.recursive, request.out)
+    return PredictOutcome(request.out, rows, coco, predictor.precision, left_out)
 
 
 def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:

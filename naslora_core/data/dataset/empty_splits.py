@@ -24,7 +24,10 @@ def explain_empty(splits: Mapping[str, str], groups: Mapping[str, str]) -> str:
         return (
             f"{said}; the {pairs} make {_groups(len(sizes))}, three splits need three{_largest(sizes, splits, groups)}"
         )
-    return f"{said}; no pair was given to {'it' if len(empty) == 1 else 'them'}, though there are {_groups(len(sizes))}"
+    given = "it" if len(empty) == 1 else "them"
+    return (
+        f"{said}; no pair was given to {given}, though there are {_groups(len(sizes))}; naslora data split draws anew"
+    )
 
 
 def explain_largest(splits: Mapping[str, str], groups: Mapping[str, str]) -> str:

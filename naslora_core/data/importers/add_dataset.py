@@ -44,7 +44,7 @@ def add_dataset(
 
     Classes are matched by name; those that the dataset has not get the next free values. Masks of another encoding are
     converted to that of the dataset. If names repeat, `prefix` goes before every new one; an image that is there
-    already, the same file under the same name, is left out. Either all is written or nothing.
+    already, the same file, is left out. Either all is written or nothing.
 
     Args:
         found: what the importer of the layout returned for `request`.
@@ -81,7 +81,9 @@ def add_dataset(
     check_sources(replace(found, sources=tuple(wanted)), request)
     wanted, notes = _kept_apart(wanted, known, prefix)
     if there:
-        notes += (f"{there} images are in the domain already, the same files under the same names: left out",)
+        notes += (
+            f"{there} images are in the domain already, the same files: left out, the masks there stay as they are",
+        )
     own = card_of(found, before.card.split, target)
     card, added = joined_card(before.card, own)
     notes += (f"new classes: {', '.join(added)}",) * bool(added)
@@ -101,16 +103,9 @@ def add_dataset(
 
 
 def _without_known(sources: Sequence[Source], before: Dataset) -> tuple[list[Source], int]:
-    images = {pair.name: pair.image for pair in before.pairs if pair.image is not None}
-    new = [
-        one
-        for one in sources
-        if not (
-            isinstance(one.image, Path)
-            and one.name in images
-            and file_digest(one.image) == file_digest(images[one.name])
-        )
-    ]
+    """Return the sources whose image is no file of the dataset, and how many are."""
+    there = {file_digest(pair.image) for pair in before.pairs if pair.image is not None}
+    new = [one for one in sources if not (isinstance(one.image, Path) and file_digest(one.image) in there)]
     return new, len(sources) - len(new)
 
 

@@ -125,6 +125,58 @@ def palette_of_256(path: Path) -> None:
     picture.save(path)
 
 
+def cmyk_mask(path: Path) -> None:
+    path.unlink()
+    save(path.with_suffix(".jpg"), np.stack([draw(60)[..., channel] for channel in (0, 1, 2)], 2), "CMYK")
+
+
+def one_colour_with_alpha(path: Path) -> None:
+    pixels = np.full((*SIZE, 4), 200, np.uint8)
+    pixels[..., 3] = draw_mask()
+    save(path, pixels)
+
+
+def one_palette_index(path: Path) -> None:
+    picture = Image.fromarray(np.full(SIZE, 3, np.uint8))
+    picture.putpalette([0, 0, 0, 1, 1, 1, 2, 2, 2, 40, 90, 140])
+    picture.save(path)
+
+
+def of_one_grey(path: Path) -> None:
+    """Write two colours that are the same grey: the picture varies, and its grey levels do not."""
+    pixels = np.full((*SIZE, 3), (76, 76, 76), np.uint8)
+    pixels[::2] = (255, 0, 0)
+    save(path, pixels)
+
+
+def broken_jpeg_table(path: Path) -> None:
+    path.unlink()
+    jpeg = path.with_suffix(".jpg")
+    save(jpeg, draw(61))
+    content = bytearray(jpeg.read_bytes())
+    content[content.index(b"\xff\xc4") + 5 : content.index(b"\xff\xc4") + 25] = b"\xff" * 20
+    jpeg.write_bytes(content)
+
+
+def wrong_length(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    place = content.index(b"IDAT") - 4
+    content[place : place + 4] = struct.pack(">I", 0x7FFFFFFF)
+    path.write_bytes(content)
+
+
+def no_size(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[16:24] = bytes(8)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    path.write_bytes(content)
+
+
+def tiff_without_pixels(path: Path) -> None:
+    path.unlink()
+    path.with_suffix(".tif").write_bytes(b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+
+
 image, mask = on("image"), on("mask")
 IMAGE_OPENS, MASK_OPENS = "critical image_opens image", "critical mask_opens mask"
 GREY = "warning two_values mask"
@@ -181,5 +233,27 @@ ENTRIES = [
     Entry("grey", image(lambda p: save(p, draw(57), "L"))),
     Entry("palette", image(lambda p: save(p, draw(58), "P"))),
     Entry("cmyk", image(lambda p: (p.unlink(), save(p.with_suffix(".jpg"), draw(59), "CMYK")))),
+    Entry("jfif", image(lambda p: (p.unlink(), Image.fromarray(draw(62)).save(p.with_suffix(".jfif"), "JPEG")))),
+    Entry("web_page", image(lambda p: p.write_text("<!DOCTYPE html><title>404 Not Found</title>")), (IMAGE_OPENS,)),
+    Entry("pointer_of_git_lfs", image(lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")), (IMAGE_OPENS,)),
+    Entry("pointer_of_git_lfs_mask", mask(lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")), (MASK_OPENS,)),
+    Entry("pdf", image(lambda p: p.write_bytes(b"%PDF-1.7\n%%EOF")), (IMAGE_OPENS,)),
+    Entry("camera_raw", image(lambda p: p.write_bytes(b"II*\0\x10\0\0\0CR\x02\0" + bytes(99))), (IMAGE_OPENS,)),
+    Entry("array_of_numpy_mask", mask(lambda p: np.save(p.open("wb"), draw_mask())), (MASK_OPENS,)),
+    Entry("json_mask", mask(lambda p: p.write_text('{"shapes": []}')), (MASK_OPENS,)),
+    Entry("pages_mask", mask(lambda p: frames(p, "TIFF")), (MASK_OPENS,)),
+    Entry("folder_mask", mask(replace_by(Path.mkdir)), (MASK_OPENS,)),
+    Entry("named_pipe_mask", mask(replace_by(os.mkfifo)), (MASK_OPENS,)),
+    Entry("broken_jpeg_table", image(broken_jpeg_table), (IMAGE_OPENS,)),
+    Entry("wrong_length_of_a_chunk", image(wrong_length), (IMAGE_OPENS,)),
+    Entry("no_width_and_height", image(no_size), (IMAGE_OPENS,)),
+    Entry("tiff_without_pixels", image(tiff_without_pixels), (IMAGE_OPENS,)),
+    Entry("tiff_without_pixels_mask", mask(tiff_without_pixels), (MASK_OPENS,)),
+    Entry("one_colour_with_alpha", image(one_colour_with_alpha), ("critical image_varies image", "warning sharp image")),
+    Entry("one_palette_index", image(one_palette_index), ("critical image_varies image", "warning sharp image")),
+    Entry("two_colours_of_one_grey", image(of_one_grey), ("warning sharp image",)),
+    Entry("mask_turned", mask(lambda p: save(p, draw_mask().T)), ("critical same_size mask",)),
+    Entry("mask_is_the_image", lambda i, m: m.write_bytes(i.read_bytes()), ("critical mask_is_no_photograph mask", GREY)),
+    Entry("cmyk_mask", mask(cmyk_mask), ("critical mask_is_no_photograph mask", GREY)),
     Entry("upper_case", lambda i, m: (i.rename(i.with_suffix(".PNG")), m.rename(m.with_suffix(".PNG")))),
 ]  # fmt: skip

@@ -236,7 +236,8 @@ def test_another_class_at_the_same_place_is_another_mask(root: Path) -> None:
         (
             dict.fromkeys(NAMES, "train"),
             {},
-            "empty: validation, test; no pair was given to them, though there are 12 groups",
+            "empty: validation, test; no pair was given to them, though there are 12 groups; naslora data split draws "
+            "anew",
         ),
     ],
 )

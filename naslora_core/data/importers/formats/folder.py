@@ -11,7 +11,7 @@ from naslora_core.data.importers.reading.read_masks import read_masks, with_read
 from naslora_core.data.importers.reading.survey import survey_masks
 from naslora_core.data.importers.shared.one_folder import MASK_ENDINGS, images_with_alpha, pair_one_folder
 from naslora_core.data.importers.shared.pairs_file import read_pairs
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 from naslora_core.reading import parse_yaml
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "original_images", "photos", "JPEGImages")
@@ -141,7 +141,7 @@ def _look_for(folder: Path, names: tuple[str, ...], kind: str) -> Path:
         several = f"several folders that could hold {kind}: {', '.join(matches)}"
         problem = several if matches else f"no {kind} folder"
         raise DataError(
-            f"{folder} has {problem}; it holds: {', '.join(present) or 'no folder'}. "
+            f"{folder} has {problem}; it holds: {few(present) or 'no folder'}. "
             f"Name it with --{kind} (found by themselves: {', '.join(names)})"
         )
     return folder / matches[0]

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from naslora_core.adapted.saved import load_adapted
 from naslora_core.config import ModelConfig
-from naslora_core.geometry.square import resize, resized_shape
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
+from naslora_core.sam.square import resize, resized_shape
 
 
 class Predictor:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.errors import ExportError
-from naslora_core.geometry.square import PADDING_RGB
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.square import PADDING_RGB
 
 INPUT, OUTPUTS = "images", ("low_res_masks", "probabilities")
 LARGEST_DIFFERENCE = 1e-3

@@ -11,11 +11,11 @@ from naslora_core.data.dataset.dataset import Dataset
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.data.dataset.ignored import is_foreground, without_ignored
 from naslora_core.errors import DataError
-from naslora_core.geometry.square import fit_into_square
 from naslora_core.pretraining.evaluate import PromptScores, answer_both
 from naslora_core.pretraining.scenes import bounding_box, innermost_point
 from naslora_core.progress import Progress, silent, with_progress
 from naslora_core.sam.build import Sam
+from naslora_core.sam.square import fit_into_square
 
 
 @torch.no_grad()

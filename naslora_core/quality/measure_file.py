@@ -23,7 +23,7 @@ from naslora_core.data.dataset.pixels import (
     to_rgb,
 )
 from naslora_core.errors import DataError
-from naslora_core.geometry.square import resize_mask
+from naslora_core.sam.square import resize_mask
 
 Kind = Literal["image", "mask"]
 OK, MISSING, UNREADABLE = "ok", "missing", "unreadable"

@@ -43,9 +43,9 @@ from naslora_core.data.dataset import card as card_module
 from naslora_core.data.dataset import duplicates, encoding, ignored, mask_looks, pixels
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
-from naslora_core.geometry import square
 from naslora_core.quality import measure_file
 from naslora_core.quality.measure_file import objects_column, presence_column, share_column, vanished_column
+from naslora_core.sam import square
 
 _HEADER = {
     "format": "string", "mode": "string", "channels": "Int64", "bits": "Int64", "orientation": "Int64",

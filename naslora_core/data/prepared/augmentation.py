@@ -3,7 +3,7 @@
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from naslora_core.geometry.square import PADDING_RGB
+from naslora_core.sam.square import PADDING_RGB
 
 
 def augmentation() -> v2.Transform:

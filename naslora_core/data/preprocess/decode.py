@@ -10,8 +10,8 @@ import numpy as np
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
-from naslora_core.geometry.square import fit_into_square, resize_mask
 from naslora_core.parallel import parallel_map
+from naslora_core.sam.square import fit_into_square, resize_mask
 
 # Starting a process and importing this file in it takes as long as decoding some thirty images.
 WORTH_A_PROCESS = 32

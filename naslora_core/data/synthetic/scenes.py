@@ -12,7 +12,7 @@ from naslora_core.data.synthetic.palette import Palette
 from naslora_core.data.synthetic.relief import Light
 from naslora_core.data.synthetic.shapes import BoolArray, draw_kind, draw_shape
 from naslora_core.data.synthetic.textures import FloatArray, texture_bank
-from naslora_core.geometry.square import PADDING_RGB
+from naslora_core.sam.square import PADDING_RGB
 
 SCENE_GENERATOR_VERSION = 2
 

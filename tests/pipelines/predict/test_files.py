@@ -12,7 +12,7 @@ from naslora_core.errors import ConfigError, DataError
 from naslora_core.pictures.overlays import class_colour
 from naslora_core.progress import silent
 from pipelines.predict.files import TileChoice, predict_files
-from pipelines.predict.inputs import InputImage, find_images, serving_folder
+from pipelines.predict.inputs import InputImage, count_left_out, find_images, serving_folder
 from pipelines.predict.outputs import OutputChoice
 from pipelines.predict.record import Row, RunSettings, begin, read_rows, write_rows
 from pipelines.predict.run import PredictOutcome, choose_tiles
@@ -255,3 +255,27 @@ def test_the_model_is_named_by_domain_or_folder_but_not_both(tmp_path):
         serving_folder(tmp_path, "leaf", served)
     with pytest.raises(ConfigError, match="in service: leaf"):
         serving_folder(tmp_path, "polyps", None)
+
+
+def test_what_is_left_out_of_a_folder_is_counted_by_suffix(tmp_path):
+    out = tmp_path / "masks"
+    for name in ("a.png", "deep/b.png", "masks/a_mask.png"):
+        save(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    assert count_left_out([str(tmp_path / "a.png")], False, out) == ""
+    assert count_left_out([str(tmp_path)], True, out) == ""
+    for name in ("x.heic", "y.HEIC", "notes.txt", "Thumbs", ".hidden", "deep/z.raw", "masks/predictions.csv"):
+        (tmp_path / name).touch()
+    said = "left out: 4 files that are no images (2 .heic, 1 .txt, 1 without suffix)"
+    assert count_left_out([str(tmp_path)], False, out) == f"{said}, 1 folder (--recursive looks into them)"
+    said = "left out: 5 files that are no images (2 .heic, 1 .raw, 1 .txt, 1 without suffix)"
+    assert count_left_out([str(tmp_path)], True, out) == said
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for name in ("photos/a.png", "elsewhere/b.png", "elsewhere/more/c.jfif"):
+        save(tmp_path / name, np.zeros((4, 4, 3), np.uint8))
+    for link, target in (("far", "elsewhere"), ("far_again", "elsewhere"), ("loop", "photos"), ("itself", "itself")):
+        (tmp_path / "photos" / link).symlink_to(tmp_path / ("photos/itself" if target == "itself" else target))
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "photos")
+    found = find_images([str(tmp_path / "photos")], True, tmp_path / "out")
+    assert [image.name for image in found] == ["a", "far/b", "far/more/c"]

@@ -18,7 +18,7 @@ from naslora_core.data.prepared.shards import ShardedRows, shard_count, shard_na
 from naslora_core.data.preprocess import decode
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.errors import DataError
-from naslora_core.geometry.square import PADDING_RGB, resized_shape
+from naslora_core.sam.square import PADDING_RGB, resized_shape
 
 Write = Callable[..., Path]
 

@@ -9,7 +9,7 @@ from naslora_core.data.synthetic.palette import Palette
 from naslora_core.data.synthetic.relief import Light, dome
 from naslora_core.data.synthetic.scenes import Scene, SceneGenerator, _keep_visible
 from naslora_core.data.synthetic.shapes import KIND_SHARES, draw_shape
-from naslora_core.geometry.square import PADDING_RGB
+from naslora_core.sam.square import PADDING_RGB
 
 
 @pytest.fixture(scope="module")

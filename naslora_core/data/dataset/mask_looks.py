@@ -25,9 +25,11 @@ def mask_look(ids: np.ndarray, classes: int) -> bytes:
     Returns:
         GRID_SIDE² + `classes` numbers, float32: the foreground share of each cell, and that of each class.
     """
-    marked = ((ids > 0) & (ids != IGNORED_ID)).astype(np.float32)
-    grid = cv2.resize(marked, (GRID_SIDE, GRID_SIDE), interpolation=cv2.INTER_AREA)
-    shares = np.bincount(ids.ravel(), minlength=classes + 1)[1 : classes + 1] / ids.size
+    is_object = np.ones(256, np.float32)
+    is_object[[0, IGNORED_ID]] = 0
+    grid = cv2.resize(cv2.LUT(ids, is_object), (GRID_SIDE, GRID_SIDE), interpolation=cv2.INTER_AREA)
+    # Several times as fast as counting with numpy; beyond 2**24 pixels of a class it stops, for all masks alike.
+    shares = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()[1 : classes + 1] / ids.size
     return np.concatenate([grid.ravel(), shares]).astype(np.float32).tobytes()
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.coco_file import (
     LEAST_COORDINATES,
     checked_size,
@@ -64,7 +65,9 @@ def find_coco(request: ImportRequest) -> Found:
     found = [
         (str(Path(splits[file] or "", written).parent), source)
         for file in files
-        for written, source in _sources(file, contents[file], class_ids, choice.outline, images, root, splits[file])
+        for written, source in _sources(
+            file, contents[file], class_ids, choice.outline, images, root, splits[file], request.left_out
+        )
     ]
     labels = unique_names([(place, source.name) for place, source in found])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
@@ -95,12 +98,13 @@ def _sources(
     images: dict[str, list[Path]],
     root: Path,
     split: str | None,
+    left_out: LeftOut,
 ) -> Iterable[tuple[Path, Source]]:
     of_image: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         of_image[annotation["image_id"]].append(annotation)
     for image in content["images"]:
-        objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline)
+        objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline, left_out)
         mask = ObjectMask(file, checked_size(image), objects, "smaller_on_top")
         written = Path(image["file_name"].replace("\\", "/"))
         yield written, Source(one_form(written.stem), locate_image(written, file, images, root), mask, split)

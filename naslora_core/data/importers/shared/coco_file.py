@@ -118,9 +118,15 @@ def shape_of(segmentation: Any, outline: Outline) -> Shape:
 
 
 def objects_of(
-    file: Path, annotations: Sequence[Mapping[str, Any]], class_ids: Mapping[Any, int], outline: Outline
+    file: Path,
+    annotations: Sequence[Mapping[str, Any]],
+    class_ids: Mapping[Any, int],
+    outline: Outline,
+    left_out: LeftOut | None = None,
 ) -> list[AnnotatedObject]:
     """Return the objects of the categories in `class_ids`, by category id, that have an outline.
+
+    Errors of single annotations go to `left_out`.
 
     Raises:
         DataError: if an outline is none.
@@ -134,7 +140,8 @@ def objects_of(
         try:
             shape = shape_of(annotation["segmentation"], outline)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise DataError(f"{file}: {name} is no outline: {error}; correct or remove it") from error
+            (left_out or LeftOut()).add(DataError(f"{file}: {name} is no outline: {error}; correct or remove it"))
+            continue
         if not isinstance(shape, Polygons) or shape.rings:
             objects.append(AnnotatedObject(name, class_id, shape, stated_area(annotation)))
     return objects

@@ -10,7 +10,7 @@ from naslora_core.adapted.saved import continue_from, save_adapted
 from naslora_core.adapted.warm_start import WarmStart, find_warm_start
 from naslora_core.config import Params
 from naslora_core.data.prepared.clearance import clearance, dataset_sha256
-from naslora_core.data.prepared.prepared import load_prepared
+from naslora_core.data.prepared.prepared import describe_reading, load_prepared
 from naslora_core.errors import DataError, PipelineError
 from naslora_core.files import atomic_directory, file_sha256, write_json
 from naslora_core.progress import Progress, silent
@@ -71,7 +71,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     processes.wait()
     if not processes.is_main:
         return
-    about = provenance | describe_determinism(sam.device, processes.count)
+    about = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
         write_json(folder / "genotype.json", describe_genotype(sam, adapters))

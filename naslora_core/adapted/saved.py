@@ -43,7 +43,12 @@ class BaseNotes(BaseModel):
 
 
 class AdapterNotes(BaseModel):
-    """The required fields of adapter.json; it may hold notes on the data beside them."""
+    """The fields of adapter.json; it may hold notes on the data beside them.
+
+    Attributes:
+        image: how stored values of the training images became grey levels, see `ImageReading`; None for plain images
+            of 8 bits.
+    """
 
     method: str
     adapter: AdapterConfig
@@ -52,6 +57,7 @@ class AdapterNotes(BaseModel):
     classes: ClassCount
     layers: list[str]
     seed: int
+    image: dict[str, Any] | None = None
 
 
 # The name, SHA-256 and image size of a base model, as adapter.json holds them.

@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from naslora_core.data.dataset.image_reading import parse_reading
 from naslora_core.errors import ExportError
 from naslora_core.merge.merged import load_merged, read_merged_notes
+from naslora_core.merge.training_images import stored_reading
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.square import PADDING_RGB
 
@@ -99,6 +101,8 @@ def read_source(folder: Path) -> Source:
         "normalisation": "inside the graph",
         "base_sha256": notes.origin["base"]["sha256"],
     }
+    if (reading := parse_reading(stored_reading(folder), folder)) is not None:
+        about["image_reading"] = f"of stored values, before they are resized: {reading}"
     return Source(SegmentationGraph(segmenter), about)
 
 

@@ -64,7 +64,8 @@ def export_peft_folder(merged: Path, output: Path) -> str:
             "adapt with adapter.method lora, conv_lora, nas_lora or nas_pc_lora and merge with merge.mode exact or "
             "calibrated, or export a SAM checkpoint"
         )
-    load = _LINES.format(folder=output)
+    remark = f"# {plain.reading}\n" if plain.reading else ""
+    load = remark + _LINES.format(folder=output)
     with atomic_directory(output) as folder:
         save_weights(folder / WEIGHTS_FILE, _tensors(plain, lora), {"format": "pt"})
         write_json(folder / CONFIG_FILE, _config(lora))

@@ -6,8 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from naslora_core.data.dataset.image_reading import parse_reading
 from naslora_core.errors import MergeError
 from naslora_core.merge.merged import load_merged, read_merged_notes
+from naslora_core.merge.training_images import stored_reading
 from naslora_core.sam.build import build_sam
 
 
@@ -19,11 +21,13 @@ class PlainSam:
         name: as in `sam_model_registry`, or sam_tiny.
         weights: its state dict.
         base_sha256: of the checkpoint it was adapted from.
+        reading: how the training images became RGB, a sentence for its user; "" for plain images of 8 bits.
     """
 
     name: str
     weights: dict[str, Tensor]
     base_sha256: str
+    reading: str = ""
 
 
 def read_plain_sam(folder: Path) -> PlainSam:
@@ -54,4 +58,6 @@ def read_plain_sam(folder: Path) -> PlainSam:
             f"layers ({folded[0]}) that SAM does not have; merge with merge.mode calibrated, or train with "
             "search.pointwise_pressure above 0 and merge with exact"
         )
-    return PlainSam(name, dict(weights), notes.origin["base"]["sha256"])
+    reading = parse_reading(stored_reading(folder), folder)
+    said = f"Images were converted to 8 bits by: {reading}" if reading else ""
+    return PlainSam(name, dict(weights), notes.origin["base"]["sha256"], said)

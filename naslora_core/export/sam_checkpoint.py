@@ -29,12 +29,13 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     plain = read_plain_sam(merged)
     with atomic_file(output) as temporary, temporary.open("wb") as file:
         torch.save(plain.weights, file)
+    remark = f"# {plain.reading}\n" if plain.reading else ""
     if MODEL_SPECS[plain.name].file_prefix:
         return (
-            "from segment_anything import SamPredictor, sam_model_registry\n"
+            f"{remark}from segment_anything import SamPredictor, sam_model_registry\n"
             f'predictor = SamPredictor(sam_model_registry["{plain.name}"](checkpoint="{output}"))'
         )
     return (
-        f'sam = naslora_core.sam.build.build_sam("{plain.name}")\n'
+        f'{remark}sam = naslora_core.sam.build.build_sam("{plain.name}")\n'
         f'sam.load_state_dict(torch.load("{output}", weights_only=True))'
     )

@@ -21,11 +21,13 @@ class TrainingImages(Section):
         median_side_px: of their longer sides.
         largest_side_px: the longest of these.
         classes: names of the class ids from 1 on.
+        image: how stored values became grey levels, see `ImageReading`; None for plain images of 8 bits.
     """
 
     median_side_px: PositiveInt
     largest_side_px: PositiveInt
     classes: tuple[str, ...]
+    image: dict[str, Any] | None = None
 
     def tile_side(self, shape: tuple[int, int]) -> int | None:
         """Return the side of the tiles in which an image should be predicted; None means without tiles.
@@ -41,8 +43,10 @@ class TrainingImages(Section):
 def describe_training(images: PreparedData) -> dict[str, Any]:
     """Return the facts on the training images that model.json holds under origin."""
     sides = [max(size) for size in images.original_sizes]
-    about = TrainingImages(median_side_px=median_low(sides), largest_side_px=max(sides), classes=images.classes)
-    return {"training_images": about.model_dump(mode="json")}
+    about = TrainingImages(
+        median_side_px=median_low(sides), largest_side_px=max(sides), classes=images.classes, image=images.reading
+    )
+    return {"training_images": about.model_dump(mode="json", exclude_none=True)}
 
 
 def read_training(folder: Path) -> TrainingImages | None:
@@ -57,3 +61,9 @@ def class_names(folder: Path) -> tuple[str, ...]:
         return training.classes
     count = read_merged_notes(folder).classes
     return ("foreground",) if count == 1 else tuple(f"class_{number}" for number in range(1, count + 1))
+
+
+def stored_reading(folder: Path) -> dict[str, Any] | None:
+    """Return how a merged model's training images were read, for `parse_reading`; None for plain images of 8 bits."""
+    training = read_training(folder)
+    return None if training is None else training.image

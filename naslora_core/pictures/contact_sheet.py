@@ -8,7 +8,7 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.ignored import without_ignored
-from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.images import read_image
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import evenly_spaced
 from naslora_core.errors import DataError
@@ -69,7 +69,7 @@ def _picture(pair: Pair, card: DatasetCard) -> Image.Image:
     try:
         if pair.image is None or pair.mask is None:
             raise DataError(f"has no {'image' if pair.image is None else 'mask'}")
-        image, ids = read_image(pair.image), decode_mask(pair.mask, card).ids
+        image, ids = read_image(pair.image, card.image), decode_mask(pair.mask, card).ids
         if image.shape[:2] != ids.shape:
             raise DataError("image and mask differ in size")
     except DataError as error:

@@ -11,6 +11,7 @@ from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.duplicates import image_signature
 from naslora_core.data.dataset.encoding import decode_picture
 from naslora_core.data.dataset.ignored import is_foreground
+from naslora_core.data.dataset.images import open_image
 from naslora_core.data.dataset.mask_looks import mask_look
 from naslora_core.data.dataset.pixels import (
     check_integrity,
@@ -20,7 +21,6 @@ from naslora_core.data.dataset.pixels import (
     to_colours,
     to_indices,
     to_mask_values,
-    to_rgb,
 )
 from naslora_core.errors import DataError
 from naslora_core.sam.square import resize_mask
@@ -42,17 +42,16 @@ def measure_file(job: tuple[Kind, Path], card: DatasetCard, input_px: int | None
         input_px: side of the model's input, at which objects may vanish; None does not look for those.
     """
     kind, path = job
-    return measure_image(path) if kind == "image" else measure_mask(path, card, input_px)
+    return measure_image(path, card) if kind == "image" else measure_mask(path, card, input_px)
 
 
-def measure_image(path: Path) -> dict[str, Any]:
-    """Measure an image file: return its columns of `quality.table`."""
+def measure_image(path: Path, card: DatasetCard) -> dict[str, Any]:
+    """Measure an image file as its dataset reads it: return its columns of `quality.table`."""
     try:
-        picture = load_picture(path)
-        check_integrity(picture, path)
-        rgb = to_rgb(picture, path)
+        image = open_image(path, card.image, is_checked=True)
     except DataError as error:
         return {"image_state": UNREADABLE, "image_problem": _reason(error, path)}
+    rgb, facts = image.rgb, image.facts
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     histogram = _histogram(gray) / gray.size
     brightness, contrast = cv2.meanStdDev(gray)
@@ -60,7 +59,7 @@ def measure_image(path: Path) -> dict[str, Any]:
     return {
         "image_state": OK,
         "image_problem": "",
-        **_header("image", picture, rgb.shape[:2]),
+        **_header("image", facts.format, facts.mode, facts.bands, facts.bits, facts.orientation, rgb.shape[:2]),
         "shorter_side_px": min(gray.shape),
         "brightness": float(brightness[0, 0]),
         "contrast": float(contrast[0, 0]),
@@ -83,7 +82,7 @@ def measure_mask(path: Path, card: DatasetCard, input_px: int | None = None) -> 
         channels = len(picture.getbands())
         is_of_numbers = card.reading in ("values", "instances")
         values = _stored(picture, path, card, is_of_numbers and channels == 1)
-        found = {"mask_state": OK, "mask_problem": "", **_header("mask", picture, values.shape)}
+        found = {"mask_state": OK, "mask_problem": "", **_picture_header("mask", picture, values.shape)}
         # An alpha channel is that of the photograph itself, and numbers of objects are as many as its levels.
         as_usual = card.reading not in ("alpha", "instances")
         found |= {"mask_is_photograph": as_usual and _is_photograph(picture), "mask_values": _count_values(values)}
@@ -134,14 +133,21 @@ def vanished_column(name: str) -> str:
     return f"vanished_{name}"
 
 
-def _header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str, Any]:
+def _picture_header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str, Any]:
+    bits = 16 if "16" in picture.mode else {"1": 1, "I": 32, "F": 32}.get(picture.mode, 8)
+    return _header(kind, picture.format, picture.mode, len(picture.getbands()), bits, orientation(picture), size)
+
+
+def _header(
+    kind: str, name: str | None, mode: str, channels: int, bits: int, turn: int, size: tuple[int, ...]
+) -> dict[str, Any]:
     height, width = size
     return {
-        f"{kind}_format": picture.format,
-        f"{kind}_mode": picture.mode,
-        f"{kind}_channels": len(picture.getbands()),
-        f"{kind}_bits": 16 if "16" in picture.mode else {"1": 1, "I": 32, "F": 32}.get(picture.mode, 8),
-        f"{kind}_orientation": orientation(picture),
+        f"{kind}_format": name,
+        f"{kind}_mode": mode,
+        f"{kind}_channels": channels,
+        f"{kind}_bits": bits,
+        f"{kind}_orientation": turn,
         f"{kind}_width": width,
         f"{kind}_height": height,
         f"{kind}_size": f"{width}x{height}",

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.ignored import is_foreground, without_ignored
-from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.images import read_image
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.quality.verdict import Verdict
@@ -74,7 +74,7 @@ def _tile(pair: Pair | None, caption: str, dataset: Dataset) -> Image.Image:
 
 def _picture(pair: Pair | None, dataset: Dataset) -> Image.Image | None:
     try:
-        pixels = read_image(pair.image) if pair and pair.image else None
+        pixels = read_image(pair.image, dataset.card.image) if pair and pair.image else None
     except DataError:
         return None
     if pixels is None or pair is None or pair.mask is None:

@@ -40,7 +40,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from naslora_core.data.dataset import card as card_module
-from naslora_core.data.dataset import duplicates, encoding, ignored, mask_looks, pixels
+from naslora_core.data.dataset import (
+    duplicates,
+    encoding,
+    ignored,
+    image_facts,
+    image_reading,
+    images,
+    mask_looks,
+    pixels,
+)
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.files import atomic_file
 from naslora_core.quality import measure_file
@@ -65,7 +74,7 @@ _CONTENT = {
     },
 }  # fmt: skip
 _MADE_BY = b"naslora.measured_by"
-_ENCODING = {"classes", "mask_threshold", "mask_values", "mask_ignore", "mask_reading"}
+_ENCODING = {"classes", "mask_threshold", "mask_values", "mask_ignore", "mask_reading", "image"}
 
 
 def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
@@ -112,6 +121,18 @@ def measured_by(card: DatasetCard, input_px: int | None = None) -> str:
 @cache
 def _code() -> str:
     digest = hashlib.sha256(f"{PIL.__version__} {cv2.__version__} {imagehash.__version__}".encode())
-    for module in (card_module, duplicates, encoding, ignored, mask_looks, measure_file, pixels, square):
+    for module in (
+        card_module,
+        duplicates,
+        encoding,
+        ignored,
+        image_facts,
+        image_reading,
+        images,
+        mask_looks,
+        measure_file,
+        pixels,
+        square,
+    ):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

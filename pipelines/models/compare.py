@@ -109,13 +109,17 @@ def _stored_scores(files: Path) -> pd.DataFrame:
 def measure(root: Path, params: Params, domain: str, model: Path, progress: Progress) -> pd.DataFrame:
     """Score the merged model in a folder on the current test images; return one row of metrics per image name."""
     # They load torch, which comparing stored scores does not need.
+    from naslora_core.data.dataset.image_reading import parse_reading
     from naslora_core.evaluation.evaluate import evaluate_model
+    from naslora_core.merge.training_images import stored_reading
     from naslora_core.predict import Predictor
 
     dataset = test_split(root, domain)
     predictor = Predictor.merged(model, params.model.precision)
+    # A model is measured on images as it was trained to see them.
+    card = dataset.card.model_copy(update={"image": parse_reading(stored_reading(model), model) or dataset.card.image})
     threshold = params.evaluate.threshold
-    scored = evaluate_model(predictor, dataset.pairs, dataset.card, threshold, progress, "in service")
+    scored = evaluate_model(predictor, dataset.pairs, card, threshold, progress, "in service")
     return scored.table.set_index("name")
 
 

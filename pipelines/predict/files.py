@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from naslora_core.data.dataset.geotiff import georeference, read_geotiff
-from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.image_reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.progress import Progress
 from pipelines.predict.inputs import InputImage
 from pipelines.predict.outputs import ImageOutput, OutputChoice
+from pipelines.predict.pixels import read_for_model
 from pipelines.predict.record import Row
 from pipelines.predict.scores import to_text
 
@@ -43,6 +43,7 @@ def predict_files(
     batch_size: int,
     progress: Progress,
     rows: list[Row],
+    reading: ImageReading | None = None,
 ) -> None:
     """Write the files of every image that can be read.
 
@@ -55,6 +56,7 @@ def predict_files(
         batch_size: how many tiles or images are predicted at once.
         progress: called after each image, and during one with several tiles.
         rows: gets one for each image as soon as it is done, so that an interrupted run knows how far it came.
+        reading: how the model's training images were read; None for plain ones of 8 bits.
     """
     before = len(rows)
 
@@ -62,7 +64,7 @@ def predict_files(
         rows.append(row)
         progress(len(rows) - before, len(images), "predicted")
 
-    for batch in _batches(_pieces(images, tiles, choice, finish), batch_size):
+    for batch in _batches(_pieces(images, tiles, choice, reading, finish), batch_size):
         started = time.perf_counter()
         probabilities = predict([pixels for _, pixels in batch])
         seconds = (time.perf_counter() - started) / len(batch)
@@ -80,10 +82,12 @@ class _OpenImage:
         DataError: if it cannot be read.
     """
 
-    def __init__(self, image: InputImage, tiles: TileChoice, choice: OutputChoice) -> None:
+    def __init__(
+        self, image: InputImage, tiles: TileChoice, choice: OutputChoice, reading: ImageReading | None
+    ) -> None:
         started = time.perf_counter()
         self._image = image
-        self._pixels = read_geotiff(image.path) if georeference(image.path) else read_image(image.path)
+        self._pixels = read_for_model(image.path, reading)
         shape = (self._pixels.shape[0], self._pixels.shape[1])
         self._tiling = Tiling(shape, tiles.side(shape), tiles.overlap)
         self._stitcher, self._output = Stitcher(self._tiling), ImageOutput(choice, image, self._pixels)
@@ -122,11 +126,15 @@ _Piece = tuple[_OpenImage, np.ndarray]
 
 
 def _pieces(
-    images: Sequence[InputImage], tiles: TileChoice, choice: OutputChoice, finish: Callable[[Row], None]
+    images: Sequence[InputImage],
+    tiles: TileChoice,
+    choice: OutputChoice,
+    reading: ImageReading | None,
+    finish: Callable[[Row], None],
 ) -> Iterator[_Piece]:
     for image in images:
         try:
-            opened = _OpenImage(image, tiles, choice)
+            opened = _OpenImage(image, tiles, choice, reading)
         except DataError as error:
             finish(Row(file=str(image.path), name=image.name, status="failed", message=str(error)))
             continue

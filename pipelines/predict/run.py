@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.config import load_params
+from naslora_core.data.dataset.image_reading import parse_reading
 from naslora_core.errors import ConfigError
-from naslora_core.merge.training_images import TrainingImages, class_names, read_training
+from naslora_core.merge.training_images import TrainingImages, class_names, read_training, stored_reading
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import file_sha256
@@ -120,7 +121,16 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     )  # fmt: skip
     rows, left = begin(images, choice, settings, request.resume, request.force)
     try:
-        predict_files(predictor, left, tiles, choice, request.batch_size, progress, rows)
+        predict_files(
+            predictor,
+            left,
+            tiles,
+            choice,
+            request.batch_size,
+            progress,
+            rows,
+            parse_reading(stored_reading(folder), folder),
+        )
     finally:
         write_rows(request.out, rows)
     coco = write_coco(request.out, rows, choice.classes) if choice.has_coco else None

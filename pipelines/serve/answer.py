@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from naslora_core.data.dataset.pixels import load_picture, to_rgb
+from naslora_core.data.dataset.image_reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.evaluation.segmented import decide
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css
@@ -18,6 +18,7 @@ from naslora_core.predict import Predictor
 from pipelines.json_document import to_json
 from pipelines.predict.mask_files import mask_picture
 from pipelines.predict.outputs import overlay_picture
+from pipelines.predict.pixels import read_for_model
 from pipelines.predict.scores import ScoreSum
 from pipelines.serve.refusal import Refusal
 
@@ -62,16 +63,24 @@ class Answer:
     media_type: str
 
 
-def predict_upload(predictor: Predictor, data: bytes, model: str, threshold: float, has_palette: bool) -> Prediction:
-    """Decode an image and predict it.
+def predict_upload(
+    predictor: Predictor,
+    data: bytes,
+    model: str,
+    threshold: float,
+    has_palette: bool,
+    reading: ImageReading | None = None,
+) -> Prediction:
+    """Decode an image as the model's training images were, and predict it.
 
     Raises:
-        Refusal: 415 if the bytes are no image of a known format, 400 if it is broken or of too many pixels.
+        Refusal: 415 if the bytes are no image of a known format, 400 if it is broken, of too many pixels, or of another
+            kind than the training images.
     """
     started = time.perf_counter()
     name = Path("the image")
     try:
-        image = to_rgb(load_picture(name, io.BytesIO(data)), name)
+        image = read_for_model(name, reading, data)
     except DataError as error:
         raise Refusal(415 if isinstance(error.__cause__, UnidentifiedImageError) else 400, str(error)) from error
     probability = predictor([image])[0]

@@ -88,8 +88,9 @@ def create_app(settings: Settings) -> FastAPI:
 
             def work() -> Answer:
                 with cache.predictor(offer) as predictor:
-                    has_palette = palette == "classes"
-                    return OUTPUTS[output](predict_upload(predictor, upload.image, offer.name, threshold, has_palette))
+                    has_palette, reading = palette == "classes", offer.reading()
+                    answer = predict_upload(predictor, upload.image, offer.name, threshold, has_palette, reading)
+                    return OUTPUTS[output](answer)
 
             answer = await worker.run(work)
         return Response(answer.content, media_type=answer.media_type)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from naslora_core.adapted.saved import CONFIG_FILE
+from naslora_core.adapted.saved import CONFIG_FILE, read_adapter_config
 from naslora_core.config import ModelConfig
+from naslora_core.data.dataset.image_reading import ImageReading, parse_reading
 from naslora_core.merge.merged import WEIGHTS_FILE
+from naslora_core.merge.training_images import stored_reading
 
 Kind = Literal["base", "merged", "adapter"]
 
@@ -31,6 +33,17 @@ class Offer:
     def folder(self) -> Path:
         """The folder in which stage merge or search_train, or a promotion, wrote it."""
         return self.file.parent
+
+    def reading(self) -> ImageReading | None:
+        """Return how the model's training images were read; None for plain images of 8 bits, as of the base.
+
+        Raises:
+            CheckpointError: if the description of the model is missing, damaged or of another version.
+        """
+        if self.kind == "merged":
+            return parse_reading(stored_reading(self.folder), self.folder)
+        content = read_adapter_config(self.folder).image if self.kind == "adapter" else None
+        return parse_reading(content, self.folder)
 
     def version(self) -> tuple[int, int]:
         """Return a version that changes when the model's file is replaced."""

@@ -71,7 +71,7 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "training": ("adapted", "adapters", "cell", "data/prepared", "ops", "sam", "validation"),
     "merge": ("adapted", "adapters", "cell", "data/prepared", "sam", "validation"),
     "predict": ("adapted", "geometry", "merge", "sam"),
-    "export": ("adapted", "geometry", "merge", "sam"),
+    "export": ("adapted", "data/dataset", "geometry", "merge", "sam"),
     "evaluation": ("data/dataset",),
     "pictures": ("data/dataset", "data/prepared", "data/preprocess", "evaluation", "geometry", "sam"),
     "report": ("adapted", "pictures", "quality"),

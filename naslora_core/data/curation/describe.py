@@ -56,6 +56,7 @@ class Description:
         distinct_sizes: how many different ones there are.
         classes: by class name and split.
         ignored: the mean share of an image's pixels that nobody labelled, 0 to 1.
+        image_reading: how stored values become grey levels; "" for plain images of 8 bits.
         unmeasured: names of pairs without a mask that can be read.
     """
 
@@ -68,6 +69,7 @@ class Description:
     classes: dict[str, dict[str, ClassShare]]
     ignored: float
     encoding: str
+    image_reading: str
     licence: str
     citation: str
     source: str
@@ -116,6 +118,7 @@ def describe(dataset: Dataset, measures: Mapping[str, MaskMeasure]) -> Descripti
         classes=class_shares(dataset, measures),
         ignored=sum(one.ignored for one in measures.values()) / max(len(measures), 1),
         encoding=describe_encoding(card),
+        image_reading="" if card.image is None else f"read by {card.image}",
         licence=card.licence,
         citation=card.citation,
         source=card.source,

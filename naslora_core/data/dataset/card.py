@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 
 from naslora_core.config import DomainName, Share
+from naslora_core.data.dataset.image_reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.reading import parse_yaml
@@ -111,6 +112,7 @@ class DatasetCard(BaseModel):
             that mean it; 0 or black is the background, and so is what is listed as "background".
         mask_ignore: stored values or colours of pixels that nobody labelled, such as the border of 255 in PASCAL VOC.
         mask_reading: what the numbers of a mask file are; None leaves it to the two fields before.
+        image: how stored values become grey levels; None for plain images of 8 bits.
         accepted_copies: pairs of names whose images are alike although they are in two splits, as some published
             splits have it; the gate only reports them, where it would reject the data.
     """
@@ -124,6 +126,7 @@ class DatasetCard(BaseModel):
     mask_values: dict[str, MaskValues] | None = None
     mask_ignore: MaskValues | None = None
     mask_reading: MaskReading | None = None
+    image: ImageReading | None = None
     split: SplitRule
     accepted_copies: tuple[tuple[str, str], ...] = ()
     licence: Text

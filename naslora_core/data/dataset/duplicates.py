@@ -14,7 +14,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.images import read_image
 from naslora_core.errors import DataError
 
 THUMBNAIL_SIDE = 16
@@ -45,10 +46,10 @@ def image_signature(gray: np.ndarray) -> tuple[int, bytes]:
     return int.from_bytes(np.packbits(bits).tobytes(), "big"), thumbnail.tobytes()
 
 
-def file_signature(path: Path) -> tuple[int, bytes] | None:
-    """Return `image_signature` of an image file; None if it cannot be read."""
+def file_signature(path: Path, reading: ImageReading | None = None) -> tuple[int, bytes] | None:
+    """Return `image_signature` of an image file, see `read_image`; None if it cannot be read."""
     try:
-        return image_signature(cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY))
+        return image_signature(cv2.cvtColor(read_image(path, reading), cv2.COLOR_RGB2GRAY))
     except DataError:
         return None
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.dataset import Pair
+from naslora_core.data.dataset.images import read_image
 from naslora_core.data.dataset.pixels import (
     ALPHA_THRESHOLD,
     load_picture,
-    read_image,
     to_alpha,
     to_colours,
     to_indices,
@@ -33,7 +33,7 @@ def read_pair(pair: Pair, card: DatasetCard) -> tuple[np.ndarray, np.ndarray]:
     if pair.image is None or pair.mask is None:
         missing = "image" if pair.image is None else "mask"
         raise DataError(f"'{pair.name}' has no {missing} file; add it, then run naslora data check")
-    image = read_image(pair.image)
+    image = read_image(pair.image, card.image)
     mask = read_class_ids(pair.mask, card)
     if image.shape[:2] != mask.shape:
         raise DataError(

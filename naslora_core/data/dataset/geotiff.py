@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from naslora_core.data.dataset.pixels import read_image
+from naslora_core.data.dataset.image_facts import BITS_OF_PLAIN, read_facts
+from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.images import ReadingMissingError, read_image, require_fit
 from naslora_core.errors import DataError
 
 INSTALL = "pip install 'naslora[geotiff]'"
@@ -37,27 +39,32 @@ def georeference(path: Path) -> Tags:
         return []
 
 
-def read_geotiff(path: Path) -> np.ndarray:
+def read_geotiff(path: Path, reading: ImageReading | None = None) -> np.ndarray:
     """Return a GeoTIFF of any size and number of bands as RGB.
 
-    Red, green and blue are the bands that say so, else the first three; one or two bands are grey, the first of them.
-    Without rasterio what `read_image` makes of it: that has a limit to the size, and knows fewer kinds.
+    With a reading it is read by the bands and the range that are named there. Without one red, green and blue are the
+    bands that say so, else the first three; one or two bands are grey, the first of them. Where rasterio is missing it
+    is what `read_image` makes of it: that has a limit to the size, and knows fewer kinds.
 
     Returns:
         (H, W, 3) uint8.
 
     Raises:
-        DataError: if it cannot be read, or has more than 8 bits a band.
+        DataError: if it cannot be read, does not fit the reading, or has more than 8 bits a band without one.
     """
     try:
         import rasterio
     except ImportError:
         try:
-            return read_image(path)
+            return read_image(path, reading)
         except DataError as error:
+            if isinstance(error, ReadingMissingError) and read_facts(path).bits > BITS_OF_PLAIN:
+                raise
             raise DataError(f"{error}; or let rasterio read it: {INSTALL}") from error
     try:
         with rasterio.open(path, driver="GTiff") as file:
+            if reading is not None:
+                return _as_declared(file, path, reading)
             if set(file.dtypes) != {"uint8"}:
                 raise DataError(
                     f"{path} has bands of {', '.join(sorted(set(file.dtypes)))}; convert it to 8 bits as the training "
@@ -97,6 +104,13 @@ def to_longitude_latitude(path: Path) -> Callable[[np.ndarray], np.ndarray] | No
         return np.stack([longitude, latitude], axis=1)
 
     return project
+
+
+def _as_declared(file: Any, path: Path, reading: ImageReading) -> np.ndarray:
+    require_fit(path, file.count, file.dtypes[0] == "uint8", reading)
+    if any(name.startswith("complex") for name in file.dtypes):
+        raise DataError(f"{path} has complex numbers, of which no picture can be made; write their magnitude")
+    return reading.convert([file.read(band) for band in reading.bands])
 
 
 def _bands(file: Any) -> list[int]:

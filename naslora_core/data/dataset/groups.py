@@ -1,6 +1,7 @@
 """Groups of images that must stay in one split: duplicates of one image, images of one patient or one video."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def find_duplicates(
         progress: called after each image.
         workers: processes; None is as many as pay off. The result does not depend on it.
         masks: by name; images alone decide for names without one.
-        card: says how the masks are encoded; without it images alone decide.
+        card: says how masks are encoded and images are read; without it images alone decide, of 8 bits.
 
     Returns:
         By name, the first of the names that show this image; names without a copy are left out.
@@ -44,7 +45,10 @@ def find_duplicates(
     names = sorted(paths)
     looks: dict[str, tuple[int, bytes]] = {}
     with parallel_map(
-        file_signature, workers or worker_count(len(names), _WORTH_A_PROCESS), "compares images", use_one_thread
+        partial(file_signature, reading=card.image if card else None),
+        workers or worker_count(len(names), _WORTH_A_PROCESS),
+        "compares images",
+        use_one_thread,
     ) as describe:
         for done, look in enumerate(describe([paths[name] for name in names]), start=1):
             if look is not None:

@@ -1,7 +1,8 @@
-"""Read image files as RGB and mask files as values, with clear errors for damaged files."""
+"""Decode plain image files as RGB and mask files as values, with clear errors for damaged files."""
 
 import stat
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,23 +25,12 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LYING = tuple(_TURNS[number] for number in (5, 6, 7, 8))
 # Opaque by half or more.
 ALPHA_THRESHOLD = 128
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 # TIFF 6.0, tags 262 and 259: fax machines send ink as 1, so that their compressions invert what was drawn.
 _PHOTOMETRIC, _COMPRESSION, _WHITE_IS_ZERO, _OF_FAX = 262, 259, 0, (2, 3, 4)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Return an image as RGB, rotated by its EXIF orientation.
-
-    Returns:
-        (H, W, 3) uint8 RGB, EXIF orientation applied, transparency dropped.
-
-    Raises:
-        DataError: if the file is missing, cut short, not an image, or has more than 8 bits a channel.
-    """
-    return to_rgb(load_picture(path), path)
 
 
 def read_mask(path: Path, threshold: int) -> np.ndarray:
@@ -90,17 +80,39 @@ def load_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
             # MPO holds further views of the same scene.
             if picture.format != "MPO" and (frames := getattr(picture, "n_frames", 1)) > 1:
                 raise DataError(f"{path} cannot be read: it holds {frames} pictures, not one; replace the file")
+            turn = _TURNS[orientation(picture)]
+            if picture.format == "TIFF" and turn is not None and turn in _LYING:
+                # Pillow 13 mixes up the rows of uncompressed files whose sides it exchanges.
+                turned = _load_as_stored(path, content).transpose(turn)
+                turned.format = "TIFF"
+                return turned
             picture.load()
             return picture
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"{path} not found; put it back, or remove its partner") from error
     except Exception as error:  # Damaged files make decoders raise almost anything.
-        raise DataError(f"{path} cannot be read: {_reason(error, path)}; replace the file") from error
+        raise cannot_be_read(path, error) from error
 
 
-def check_integrity(picture: Image.Image, path: Path) -> None:
+def _load_as_stored(path: Path, content: BinaryIO | None) -> Image.Image:
+    from naslora_core.data.dataset.tiff import without_orientation
+
+    if content is not None:
+        content.seek(0)
+    data = path.read_bytes() if content is None else content.read()
+    with Image.open(BytesIO(without_orientation(data)), formats=FORMATS) as picture:
+        picture.load()
+        return picture
+
+
+def cannot_be_read(path: Path, error: Exception) -> DataError:
+    """Return what to raise for a file that a decoder has refused with `error`."""
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path} not found; put it back, or remove its partner")
+    return DataError(f"{path} cannot be read: {_reason(error, path)}; replace the file")
+
+
+def check_integrity(picture: Image.Image, path: Path, content: bytes | None = None) -> None:
     """Check what decoding leaves unchecked: the checksums of a PNG file.
 
     Raises:
@@ -109,7 +121,7 @@ def check_integrity(picture: Image.Image, path: Path) -> None:
     if picture.format != "PNG":
         return
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(path if content is None else BytesIO(content), formats=FORMATS) as opened:
             opened.verify()
     except Exception as error:
         raise DataError(f"{path} cannot be read: {_reason(error, path)}; replace the file") from error

@@ -22,6 +22,7 @@ from naslora_core.data.dataset.encoding import read_class_ids
 from naslora_core.data.dataset.groups import find_duplicates, join_groups
 from naslora_core.data.dataset.splits import SPLITS_FILE, complete_splits, write_splits
 from naslora_core.data.importers.base import Found, ImportRequest, Pixels, Source
+from naslora_core.data.importers.image_range import with_image_reading
 from naslora_core.data.importers.import_dataset import card_of, check_sources, wanted_sources
 from naslora_core.data.importers.joined_classes import joined_card
 from naslora_core.data.importers.shared.paint_report import PaintReport
@@ -83,6 +84,12 @@ def add_dataset(
     if there:
         notes += (
             f"{there} images are in the domain already, the same files: left out, the masks there stay as they are",
+        )
+    found = with_image_reading(replace(found, sources=tuple(wanted)), request, target, progress)
+    if found.image != before.card.image:
+        raise DataError(
+            f"{target} reads its images by {before.card.image or '8 bits as they are'}, those to add need "
+            f"{found.image or '8 bits as they are'}; bring them in as a domain of their own: --name"
         )
     own = card_of(found, before.card.split, target)
     card, added = joined_card(before.card, own)

@@ -56,7 +56,7 @@ def assign_splits(
         images: files by name; duplicates are looked for among these.
         progress: called after each image that is read.
         masks: files by name; copies are only what has masks that agree too.
-        card: says how they are encoded.
+        card: says how these are encoded, and images are read.
 
     Raises:
         DataError: if the shares leave nothing to train on, or the dataset in `target` cannot be read.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from naslora_core.data.dataset.card import MaskReading, MaskValues
+from naslora_core.data.dataset.image_reading import ImageReading
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent
@@ -34,6 +35,8 @@ class ImportRequest:
         pairs: CSV file that says which image belongs to which mask.
         threshold: least mask value that is foreground.
         classes: by name of a class, the mask values or colours that mean it; none where the name says it all.
+        bands: numbers of the bands that are shown, from 1 on; none leaves them to the files.
+        value_range: which stored values become black and white, as `parse_range` reads it, or "auto".
         tile_px: side of the square pieces that large images are cut into.
         seed: draws the split of what comes without one.
         validation: share of the images that is drawn for validation.
@@ -53,6 +56,8 @@ class ImportRequest:
     pairs: Path | None = None
     threshold: int | None = None
     classes: Mapping[str, tuple[int, ...] | tuple[str, ...]] = field(default_factory=dict)
+    bands: tuple[int, ...] = ()
+    value_range: str | None = None
     tile_px: int | None = None
     seed: int | None = None
     validation: float | None = None
@@ -97,6 +102,7 @@ class Found:
     mask_values: Mapping[str, tuple[int, ...] | tuple[str, ...]] | None = None
     mask_ignore: tuple[int, ...] | tuple[str, ...] | None = None
     mask_reading: MaskReading | None = None
+    image: ImageReading | None = None
     understood: "Understood | None" = None
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()

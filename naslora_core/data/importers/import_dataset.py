@@ -22,6 +22,7 @@ from naslora_core.data.dataset.names import one_form
 from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.importers.assign_splits import assign_splits
 from naslora_core.data.importers.base import Found, ImportRequest, Source
+from naslora_core.data.importers.image_range import with_image_reading
 from naslora_core.data.importers.shared.paint_report import PaintReport
 from naslora_core.data.importers.write_pair import write_pair
 from naslora_core.errors import DataError
@@ -53,7 +54,8 @@ def import_dataset(
         report: counts what becomes of the objects that masks are painted from.
 
     Raises:
-        DataError: if `target` exists, there is nothing to import, or two pairs have one name.
+        DataError: if `target` exists, there is nothing to import, two pairs have one name, or nothing says how
+            images of more than 8 bits, or of other bands than colours, are to be read.
     """
     if target.exists() and not replace_existing:
         raise DataError(f"{target} exists already; choose another --name, or --replace it")
@@ -61,6 +63,7 @@ def import_dataset(
     wanted = wanted_sources(found, request, pairs_only)
     found = replace(found, sources=tuple(source for source in wanted if source.name not in held))
     check_sources(found, request)
+    found = found if found.image else with_image_reading(found, request, target, progress)
     # Splits that cannot be drawn, and names that no card can hold, are an error before anything is copied.
     card = card_of(found, assign_splits(found.sources, request, target, images={}).rule, target)
     with atomic_directory(target) as folder:
@@ -125,6 +128,7 @@ def card_of(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
             mask_values=dict(found.mask_values) if found.mask_values else None,
             mask_ignore=found.mask_ignore or None,
             mask_reading=found.mask_reading or _reading_of(found),
+            image=found.image,
             split=rule,
             accepted_copies=tuple(
                 pair for pair in dict.fromkeys((*found.accepted_copies, *earlier)) if names.issuperset(pair)

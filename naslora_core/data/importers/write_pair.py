@@ -10,7 +10,7 @@ from PIL import Image
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER
 from naslora_core.data.dataset.encoding import decode_mask
-from naslora_core.data.dataset.pixels import check_integrity, load_picture, orientation
+from naslora_core.data.dataset.images import open_image
 from naslora_core.data.importers.base import ImportRequest, Pixels, Source
 from naslora_core.data.importers.shared.encode_masks import write_encoded
 from naslora_core.data.importers.shared.mask_files import write_ids
@@ -50,7 +50,7 @@ def write_pair(
             _check(source, card)
         write_pixels(source.image, folder / IMAGES_FOLDER, source.name, is_mask=False)
         if source.mask is None and source.image is not None and request.bare_is_empty:
-            write_encoded(np.zeros(_size(source.image), np.uint8), card, mask_file)
+            write_encoded(np.zeros(_size(source.image, card), np.uint8), card, mask_file)
         elif encode and callable(source.mask):
             write_encoded(source.mask(), card, mask_file)
         else:
@@ -78,7 +78,7 @@ def painted(source: Source, request: ImportRequest, report: PaintReport | None) 
 
 def _check(source: Source, card: DatasetCard) -> None:
     """Raise DataError if a file cannot be read, a mask has an unknown value, or both differ in size."""
-    image = _size(source.image) if source.image is not None else None
+    image = _size(source.image, card) if source.image is not None else None
     if image is None or not isinstance(source.mask, Path):
         return
     decoded = decode_mask(source.mask, card)
@@ -89,15 +89,11 @@ def _check(source: Source, card: DatasetCard) -> None:
         raise DataError(f"{source.mask} is {width}x{height} px, its image is {image[1]}x{image[0]} px")
 
 
-def _size(image: Pixels) -> tuple[int, int]:
+def _size(image: Pixels, card: DatasetCard) -> tuple[int, int]:
     """Return (H, W) of an image, upright, after decoding all of it."""
-    if not isinstance(image, Path):
-        height, width = image().shape[:2]
-        return height, width
-    picture = load_picture(image)
-    check_integrity(picture, image)
-    width, height = picture.size
-    return (width, height) if orientation(picture) >= 5 else (height, width)
+    pixels = open_image(image, card.image, is_checked=True).rgb if isinstance(image, Path) else image()
+    height, width = pixels.shape[:2]
+    return height, width
 
 
 def write_pixels(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:

@@ -33,6 +33,7 @@ class _Item(BaseModel):
 
 class _Recipe(BaseModel):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    image: dict[str, Any] | None = None
 
 
 class _Manifest(BaseModel):
@@ -48,7 +49,8 @@ class PreparedData:
     0 is the background, and one above the last class marks pixels that nobody labelled; of both one row is read
     at a time. `input_sizes`: (H, W) of the image within the square, from its upper left corner; `original_sizes`:
     (H, W) of the file; `groups`: which images belong together, by default each to itself; `classes`: names of the
-    ids from 1 on.
+    ids from 1 on; `reading`: how stored values became the grey levels of `images`, as the card says it; None for
+    plain images of 8 bits.
     """
 
     images: np.ndarray | ShardedRows
@@ -58,6 +60,7 @@ class PreparedData:
     names: list[str]
     groups: list[str] = field(default_factory=list)
     classes: tuple[str, ...] = ("foreground",)
+    reading: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
@@ -95,7 +98,13 @@ def load_prepared(folder: Path, split: str) -> PreparedData:
         names=[item.name for item in items],
         groups=[item.group for item in items],
         classes=manifest.recipe.classes,
+        reading=manifest.recipe.image,
     )
+
+
+def describe_reading(images: PreparedData) -> dict[str, Any]:
+    """Return how stored values became grey levels, as adapter.json holds it; nothing for plain images of 8 bits."""
+    return {} if images.reading is None else {"image": images.reading}
 
 
 def shard_file(shard: str, kind: str) -> str:

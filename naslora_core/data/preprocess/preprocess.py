@@ -90,6 +90,8 @@ def _recipe(card: DatasetCard, image_size: int) -> dict[str, Any]:
     encoding = card.model_dump(mode="json", include={"classes", "mask_threshold", "mask_values"})
     # Absent where they are not given, so that rows made before these existed are used again.
     encoding |= card.model_dump(mode="json", include={"mask_ignore", "mask_reading"}, exclude_none=True)
+    if card.image is not None:
+        encoding["image"] = card.image.model_dump(mode="json", exclude_none=True)
     # Another version may bring another JPEG decoder, and other pixels.
     return {"format": FORMAT, "image_size": image_size, "pillow": PIL.__version__, **encoding}
 

@@ -97,6 +97,18 @@ Void = Annotated[
         show_default="ignore, if they are few",
     ),
 ]
+Bands = Annotated[
+    str | None,
+    typer.Option(help="Which bands are shown: 4,3,2 as red, green and blue, or one in grey.", show_default="found out"),
+]
+Range = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        help="Which values of images of more than 8 bits are black and white: auto, LOW:HIGH, or 0.1%:99.9% of each.",
+        show_default="proposed",
+    ),
+]
 _KEPT = "as before, or {}"
 Validation = Annotated[
     float | None,
@@ -129,6 +141,8 @@ def import_(
     reading: Reading = None,
     ignore: Ignore = None,
     tile: Tile = None,
+    bands: Bands = None,
+    value_range: Range = None,
     validation: Validation = None,
     test: Test = None,
     seed: Seed = None,
@@ -143,6 +157,7 @@ def import_(
 ) -> None:
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, LeftOut, add_dataset, import_dataset, recognise
+    from naslora_core.data.importers.image_range import with_image_reading
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
     from naslora_core.data.importers.shared.paint_report import PaintReport
     from pipelines.run.enable_domain import enable_domain
@@ -164,7 +179,9 @@ def import_(
             pairs,
             threshold,
             named,
-            tile,
+            bands=_band_numbers(bands),
+            value_range=value_range,
+            tile_px=tile,
             seed=seed,
             validation=validation,
             test=test,
@@ -178,7 +195,8 @@ def import_(
         )
         if layout == AUTO:
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
-        found = _show_reading(importer(request), target, dry_run)
+        found = with_image_reading(importer(request), request, target, ConsoleProgress())
+        found = _show_reading(found, target, dry_run)
         if dry_run:
             typer.echo("Nothing was imported: --dry-run")
             return
@@ -191,6 +209,8 @@ def import_(
         else:
             dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
     typer.echo(f"{target}: {counts(dataset)}")
+    if dataset.card.image is not None:
+        typer.echo(f"Images are read by {dataset.card.image} in dataset.yaml")
     _print_notes(found)
     _print_splits(dataset, found, place, added=add)
     for line in (
@@ -202,6 +222,13 @@ def import_(
     if output is None and enable and enable_domain(target.parent.parent / "params.yaml", domain):
         typer.echo(f"params.yaml: '{domain}' added to domains")
     typer.echo(f"Next: naslora data check {domain}, then naslora run --domain {domain}")
+
+
+def _band_numbers(given: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in given.split(",")) if given else ()
+    except ValueError as error:
+        raise ConfigError(f"--bands is '{(given or '')[:40]}'; give numbers from 1 on, as 4,3,2") from error
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def _lines(description: "Description") -> list[str]:
         lines.append(f"  ignored    {description.ignored:.2%} of an image are not labelled, and left out everywhere")
     lines += [
         f"  masks      {description.encoding}",
+        *([f"  images     {description.image_reading}"] if description.image_reading else []),
         f"  split      {description.split_rule}",
         f"  licence    {description.licence}",
         f"  source     {description.source}",

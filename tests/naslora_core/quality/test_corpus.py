@@ -15,8 +15,12 @@ from naslora_core.quality.gate import check_dataset
 from naslora_core.quality.measure import KINDS
 from naslora_core.quality.measure_file import measure_file
 from naslora_core.quality.verdict import Verdict
-from tests.naslora_core.quality.corpus import ENTRIES, Entry, draw, save
+from tests.naslora_core.quality.band_corpus import BAND_ENTRIES
+from tests.naslora_core.quality.corpus import ENTRIES as PLAIN_ENTRIES
+from tests.naslora_core.quality.corpus import Entry, draw, save
 from tests.naslora_core.quality.flawless import CARD, QUALITY, write_pairs
+
+ENTRIES = (*PLAIN_ENTRIES, *BAND_ENTRIES)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,10 +27,16 @@ def root(tmp_path: Path) -> Path:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the name of every file that is decoded."""
     names: list[str] = []
-    load = measure_file.load_picture
-    monkeypatch.setattr(
-        measure_file, "load_picture", lambda path: (names.append(f"{path.parent.name}/{path.name}"), load(path))[1]
-    )
+
+    def recorded(decode: Callable[..., Any]) -> Callable[..., Any]:
+        def run(path: Path, *rest: Any, **settings: Any) -> Any:
+            names.append(f"{path.parent.name}/{path.name}")
+            return decode(path, *rest, **settings)
+
+        return run
+
+    for name in ("load_picture", "open_image"):
+        monkeypatch.setattr(measure_file, name, recorded(getattr(measure_file, name)))
     return names
 
 

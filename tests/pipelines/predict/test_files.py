@@ -103,7 +103,7 @@ def test_what_cannot_be_read_is_reported_and_the_rest_goes_on(tmp_path):
     outcome = PredictOutcome(tmp_path / "out", rows, None, "float32")
     text = "\n".join(outcome.lines())
     assert "2 of 4 images failed" in text
-    assert "more than 8 bits" in text
+    assert "has 1 band of 16 bits, and the model was trained on images of 8 bits a channel" in text
     assert [failed["file"] for failed in outcome.summary()["failed"]] == [str(broken), str(deep)]
 
 

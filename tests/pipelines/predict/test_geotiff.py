@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from naslora_core.data.dataset.geotiff import georeference, read_geotiff
+from naslora_core.data.dataset.image_reading import ImageReading, ValueRange
 from naslora_core.errors import DataError
 from naslora_core.progress import silent
 from pipelines.predict.files import TileChoice, predict_files
@@ -90,6 +91,21 @@ def test_bands_become_rgb_as_they_are_named_and_deep_ones_are_refused(tmp_path, 
     np.testing.assert_array_equal(read_geotiff(turned), bands[[2, 1, 0]].transpose(1, 2, 0))
     with pytest.raises(DataError, match="bands of uint16; convert it to 8 bits"):
         read_geotiff(write(tmp_path / "deep.tif", bands[:3].astype(np.uint16)))
+
+
+@pytest.mark.parametrize("has_rasterio", [True, False])
+def test_a_model_of_declared_bands_reads_those_of_a_geotiff(tmp_path, bands, monkeypatch, has_rasterio):
+    deep = write(tmp_path / "deep.tif", bands.astype(np.uint16) * 16)
+    if not has_rasterio:
+        monkeypatch.setitem(sys.modules, "rasterio", None)
+    reading = ImageReading(bands=(4, 2, 1), range=ValueRange(low=0, high=255 * 16))
+    np.testing.assert_array_equal(read_geotiff(deep, reading), bands[[3, 1, 0]].transpose(1, 2, 0))
+    each = ImageReading(bands=(2,), range=ValueRange(percentiles=(0, 100)))
+    low, high = bands[1].min(), bands[1].max()
+    expected = np.rint((bands[1].astype(float) - low) / (high - low) * 255)
+    np.testing.assert_array_equal(read_geotiff(deep, each)[..., 2], expected)
+    with pytest.raises(DataError, match="has 4 bands, and band 5 is asked for"):
+        read_geotiff(deep, ImageReading(bands=(5,), range=ValueRange(low=0, high=9)))
 
 
 def test_without_rasterio_masks_keep_their_place_and_polygons_say_what_is_missing(tmp_path, bands, monkeypatch):

@@ -1,17 +1,12 @@
 """Find the images that a file of annotations names, and read their sizes without decoding their pixels."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from PIL import Image
-
+from naslora_core.data.dataset.image_facts import read_facts
 from naslora_core.data.dataset.names import one_form, walk_files
-from naslora_core.data.dataset.pixels import FORMATS, IMAGE_SUFFIXES, load_picture, orientation
+from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import DataError
-
-# EXIF orientations that lay a picture on its side.
-_SIDEWAYS = 5
 
 
 def index_images(root: Path, key: Callable[[Path], str] = lambda path: one_form(path.name)) -> dict[str, list[Path]]:
@@ -49,21 +44,6 @@ def upright_size(path: Path) -> tuple[int, int]:
     """Return (H, W) of an image file as it is shown, its EXIF orientation applied.
 
     Raises:
-        DataError: if it is missing, not an image, or too large to be opened.
+        DataError: if it is missing, or not an image.
     """
-    picture: Image.Image
-    try:
-        # Opening a named pipe would wait for ever.
-        if not path.is_file():
-            raise FileNotFoundError
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
-                width, height = picture.size
-                sideways = orientation(picture) >= _SIDEWAYS
-    # Damaged files make decoders raise almost anything; decoding says why.
-    except Exception:
-        picture = load_picture(path)
-        width, height = picture.size
-        sideways = orientation(picture) >= _SIDEWAYS
-    return (width, height) if sideways else (height, width)
+    return read_facts(path).size

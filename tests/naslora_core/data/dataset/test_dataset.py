@@ -7,7 +7,8 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import read_card, write_card
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
-from naslora_core.data.dataset.pixels import read_image, read_mask
+from naslora_core.data.dataset.images import read_image
+from naslora_core.data.dataset.pixels import read_mask
 from naslora_core.errors import DataError
 
 Write = Callable[..., Path]
@@ -121,7 +122,7 @@ def test_a_file_that_is_no_image_is_refused_by_name(tmp_path: Path, content: byt
 
 def test_an_image_of_sixteen_bits_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((9, 9), 40000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match="more than 8 bits"):
+    with pytest.raises(DataError, match="1 band of 16 bits; say in dataset.yaml which bands"):
         read_image(tmp_path / "deep.png")
 
 

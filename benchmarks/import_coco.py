@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
-from naslora_core.data.importers.shared.paint_report import PaintReport
+from naslora_core.data.importers.painting.paint_report import PaintReport
 
 WIDTH, HEIGHT, BLOCK = 640, 480, 16
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from naslora_core.data.dataset.image_reading import parse_reading
+from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import MergeError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.merge.training_images import stored_reading

@@ -8,7 +8,7 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.ignored import without_ignored
-from naslora_core.data.dataset.images import read_image
+from naslora_core.data.dataset.image_files.images import read_image
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import evenly_spaced
 from naslora_core.errors import DataError

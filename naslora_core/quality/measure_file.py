@@ -11,9 +11,8 @@ from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.duplicates import image_signature
 from naslora_core.data.dataset.encoding import decode_picture
 from naslora_core.data.dataset.ignored import is_foreground
-from naslora_core.data.dataset.images import open_image
-from naslora_core.data.dataset.mask_looks import mask_look
-from naslora_core.data.dataset.pixels import (
+from naslora_core.data.dataset.image_files.images import open_image
+from naslora_core.data.dataset.image_files.pixels import (
     check_integrity,
     load_picture,
     orientation,
@@ -22,6 +21,7 @@ from naslora_core.data.dataset.pixels import (
     to_indices,
     to_mask_values,
 )
+from naslora_core.data.dataset.mask_looks import mask_look
 from naslora_core.errors import DataError
 from naslora_core.sam.square import resize_mask
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from naslora_core.data.dataset.dataset import Dataset, Pair
 from naslora_core.data.dataset.encoding import decode_mask
 from naslora_core.data.dataset.ignored import is_foreground, without_ignored
-from naslora_core.data.dataset.images import read_image
+from naslora_core.data.dataset.image_files.images import read_image
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.quality.verdict import Verdict

@@ -40,17 +40,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from naslora_core.data.dataset import card as card_module
-from naslora_core.data.dataset import (
-    duplicates,
-    encoding,
-    ignored,
-    image_facts,
-    image_reading,
-    images,
-    mask_looks,
-    pixels,
-)
+from naslora_core.data.dataset import duplicates, encoding, ignored, mask_looks
 from naslora_core.data.dataset.card import DatasetCard
+from naslora_core.data.dataset.image_files import facts, images, pixels
+from naslora_core.data.dataset.image_files import reading as image_reading
 from naslora_core.files import atomic_file
 from naslora_core.quality import measure_file
 from naslora_core.quality.measure_file import objects_column, presence_column, share_column, vanished_column
@@ -126,7 +119,7 @@ def _code() -> str:
         duplicates,
         encoding,
         ignored,
-        image_facts,
+        facts,
         image_reading,
         images,
         mask_looks,

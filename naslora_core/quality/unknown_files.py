@@ -1,7 +1,7 @@
 """Warn of files in images/ and masks/ that are not images and are ignored."""
 
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.quality.verdict import Failure, FileProblem
 
 

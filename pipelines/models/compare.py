@@ -109,7 +109,7 @@ def _stored_scores(files: Path) -> pd.DataFrame:
 def measure(root: Path, params: Params, domain: str, model: Path, progress: Progress) -> pd.DataFrame:
     """Score the merged model in a folder on the current test images; return one row of metrics per image name."""
     # They load torch, which comparing stored scores does not need.
-    from naslora_core.data.dataset.image_reading import parse_reading
+    from naslora_core.data.dataset.image_files.reading import parse_reading
     from naslora_core.evaluation.evaluate import evaluate_model
     from naslora_core.merge.training_images import stored_reading
     from naslora_core.predict import Predictor

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.progress import Progress

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import count_suffixes, walk_files
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import ConfigError, DataError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from naslora_core.data.dataset.geotiff import Tags
+from naslora_core.data.dataset.image_files.geotiff import Tags
 from naslora_core.files import atomic_file
 from naslora_core.pictures.overlays import class_colour
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset.geotiff import georeference, to_longitude_latitude
+from naslora_core.data.dataset.image_files.geotiff import georeference, to_longitude_latitude
 from naslora_core.evaluation.segmented import decide
 from naslora_core.files import write_json
 from naslora_core.geometry.polygons import geojson

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.dataset.geotiff import georeference, read_geotiff
-from naslora_core.data.dataset.image_facts import read_facts
-from naslora_core.data.dataset.image_reading import ImageReading
-from naslora_core.data.dataset.images import ReadingMissingError, read_image
+from naslora_core.data.dataset.image_files.facts import read_facts
+from naslora_core.data.dataset.image_files.geotiff import georeference, read_geotiff
+from naslora_core.data.dataset.image_files.images import ReadingMissingError, read_image
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.config import load_params
-from naslora_core.data.dataset.image_reading import parse_reading
+from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import ConfigError
 from naslora_core.merge.training_images import TrainingImages, class_names, read_training, stored_reading
 from naslora_core.predict import Predictor

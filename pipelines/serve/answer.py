@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.evaluation.segmented import decide
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, class_colour, css

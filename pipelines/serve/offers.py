@@ -6,7 +6,7 @@ from typing import Literal
 
 from naslora_core.adapted.saved import CONFIG_FILE, read_adapter_config
 from naslora_core.config import ModelConfig
-from naslora_core.data.dataset.image_reading import ImageReading, parse_reading
+from naslora_core.data.dataset.image_files.reading import ImageReading, parse_reading
 from naslora_core.merge.merged import WEIGHTS_FILE
 from naslora_core.merge.training_images import stored_reading
 

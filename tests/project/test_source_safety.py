@@ -16,7 +16,7 @@ CALLS = frozenset(
      "shutil.unpack_archive", "tempfile.mktemp", "yaml.load", "yaml.unsafe_load", "np.fromfile", "input"}
 )  # fmt: skip
 # What one file may import: it refuses the document types for which XML is unsafe (test_cvat.py).
-ALLOWED = {"naslora_core/data/importers/tools/safe_xml.py": "imports xml.etree"}
+ALLOWED = {"naslora_core/data/importers/drawn/readers/safe_xml.py": "imports xml.etree"}
 METHODS = frozenset({"extractall", "extract", "read_pickle", "to_pickle"})
 
 

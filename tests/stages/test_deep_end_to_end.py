@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from naslora_core.config import Params, load_params
-from naslora_core.data.dataset.image_reading import ImageReading, ValueRange, parse_reading
+from naslora_core.data.dataset.image_files.reading import ImageReading, ValueRange, parse_reading
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
 from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.merge.training_images import stored_reading

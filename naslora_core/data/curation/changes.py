@@ -9,7 +9,7 @@ from typing import Any
 from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER
 from naslora_core.data.dataset.card import CARD_FILE, read_card
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, SHARDS_FOLDER, SHARDS_INDEX
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.splits import SPLITS_FILE, complete_splits, read_groups, read_splits
 from naslora_core.data.prepared.shards import read_index
 

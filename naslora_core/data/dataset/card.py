@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 
 from naslora_core.config import DomainName, Share
-from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 from naslora_core.reading import parse_yaml

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.data.dataset.card import DatasetCard, read_card
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
 from naslora_core.errors import DataError
 from naslora_core.files import file_sha256

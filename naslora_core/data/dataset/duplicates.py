@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from naslora_core.data.dataset.image_reading import ImageReading
-from naslora_core.data.dataset.images import read_image
+from naslora_core.data.dataset.image_files.images import read_image
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 
 THUMBNAIL_SIDE = 16

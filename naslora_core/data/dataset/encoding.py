@@ -9,8 +9,8 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, DatasetCard
 from naslora_core.data.dataset.dataset import Pair
-from naslora_core.data.dataset.images import read_image
-from naslora_core.data.dataset.pixels import (
+from naslora_core.data.dataset.image_files.images import read_image
+from naslora_core.data.dataset.image_files.pixels import (
     ALPHA_THRESHOLD,
     load_picture,
     to_alpha,

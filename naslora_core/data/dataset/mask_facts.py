@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import (
+from naslora_core.data.dataset.image_files.pixels import (
     ALPHA_THRESHOLD,
     is_shown_inverted,
     load_picture,

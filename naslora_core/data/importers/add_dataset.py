@@ -25,7 +25,7 @@ from naslora_core.data.importers.base import Found, ImportRequest, Pixels, Sourc
 from naslora_core.data.importers.image_range import with_image_reading
 from naslora_core.data.importers.import_dataset import card_of, check_sources, wanted_sources
 from naslora_core.data.importers.joined_classes import joined_card
-from naslora_core.data.importers.shared.paint_report import PaintReport
+from naslora_core.data.importers.painting.paint_report import PaintReport
 from naslora_core.data.importers.write_pair import painted, write_pair
 from naslora_core.errors import ConfigError, DataError
 from naslora_core.files import atomic_directory

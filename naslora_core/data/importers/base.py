@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from naslora_core.data.dataset.card import MaskReading, MaskValues
-from naslora_core.data.dataset.image_reading import ImageReading
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.card import CARD_FILE, read_card
-from naslora_core.data.dataset.image_facts import BITS_OF_PLAIN, ImageFacts, read_facts
-from naslora_core.data.dataset.image_proposal import MOST_VALUES, PERCENTILES, propose, sample_values
-from naslora_core.data.dataset.image_reading import WHITE, ImageReading, ValueRange
-from naslora_core.data.dataset.images import read_bands
+from naslora_core.data.dataset.image_files.facts import BITS_OF_PLAIN, ImageFacts, read_facts
+from naslora_core.data.dataset.image_files.images import read_bands
+from naslora_core.data.dataset.image_files.proposal import MOST_VALUES, PERCENTILES, propose, sample_values
+from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading, ValueRange
 from naslora_core.data.importers.base import Found, ImportRequest, Source
 from naslora_core.errors import ConfigError, DataError
 from naslora_core.progress import Progress, silent

@@ -23,7 +23,7 @@ from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.importers.assign_splits import assign_splits
 from naslora_core.data.importers.base import Found, ImportRequest, Source
 from naslora_core.data.importers.image_range import with_image_reading
-from naslora_core.data.importers.shared.paint_report import PaintReport
+from naslora_core.data.importers.painting.paint_report import PaintReport
 from naslora_core.data.importers.write_pair import write_pair
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import count_suffixes
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import DataError
 
 # What a layout beside plain folders may hold beside its images.

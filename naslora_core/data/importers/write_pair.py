@@ -10,12 +10,12 @@ from PIL import Image
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER
 from naslora_core.data.dataset.encoding import decode_mask
-from naslora_core.data.dataset.images import open_image
+from naslora_core.data.dataset.image_files.images import open_image
 from naslora_core.data.importers.base import ImportRequest, Pixels, Source
-from naslora_core.data.importers.shared.encode_masks import write_encoded
-from naslora_core.data.importers.shared.mask_files import write_ids
-from naslora_core.data.importers.shared.paint_report import PaintReport
-from naslora_core.data.importers.shared.painting import ObjectMask
+from naslora_core.data.importers.painting.encode_masks import write_encoded
+from naslora_core.data.importers.painting.mask_files import write_ids
+from naslora_core.data.importers.painting.objects import ObjectMask
+from naslora_core.data.importers.painting.paint_report import PaintReport
 from naslora_core.errors import DataError
 
 

@@ -158,8 +158,8 @@ def import_(
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, LeftOut, add_dataset, import_dataset, recognise
     from naslora_core.data.importers.image_range import with_image_reading
+    from naslora_core.data.importers.painting.paint_report import PaintReport
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
-    from naslora_core.data.importers.shared.paint_report import PaintReport
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
 

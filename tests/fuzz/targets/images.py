@@ -5,7 +5,13 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.encoding import decode_picture
-from naslora_core.data.dataset.pixels import check_integrity, load_picture, to_indices, to_mask_values, to_rgb
+from naslora_core.data.dataset.image_files.pixels import (
+    check_integrity,
+    load_picture,
+    to_indices,
+    to_mask_values,
+    to_rgb,
+)
 from naslora_core.errors import DataError
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import card, mask, picture

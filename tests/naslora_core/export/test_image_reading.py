@@ -5,7 +5,7 @@ import json
 import pytest
 
 from naslora_core.adapted.attach import add_adapters
-from naslora_core.data.dataset.image_reading import ImageReading, parse_reading
+from naslora_core.data.dataset.image_files.reading import ImageReading, parse_reading
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.export.graph import read_source
 from naslora_core.export.peft_folder import CARD_FILE, export_peft_folder

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from naslora_core.data.dataset.geotiff import georeference, read_geotiff
-from naslora_core.data.dataset.image_reading import ImageReading, ValueRange
+from naslora_core.data.dataset.image_files.geotiff import georeference, read_geotiff
+from naslora_core.data.dataset.image_files.reading import ImageReading, ValueRange
 from naslora_core.errors import DataError
 from naslora_core.progress import silent
 from pipelines.predict.files import TileChoice, predict_files

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from naslora_core.data.dataset.geotiff import georeference
+from naslora_core.data.dataset.image_files.geotiff import georeference
 from pipelines.predict.mask_files import CLASS_PALETTE, read_ids, save_mask, save_probability
 
 # Pixel size and tie point, as a GeoTIFF has them.

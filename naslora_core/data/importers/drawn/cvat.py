@@ -12,11 +12,8 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Outline
-from naslora_core.data.importers.tools.cvat_file import PAINTED, CvatFile, CvatImage, read_cvat, shape_from
-from naslora_core.data.importers.tools.images import (
+from naslora_core.data.importers.drawn.readers.cvat_file import PAINTED, CvatFile, CvatImage, read_cvat, shape_from
+from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
     left_out,
@@ -24,7 +21,10 @@ from naslora_core.data.importers.tools.images import (
     some,
     split_of_folder,
 )
-from naslora_core.data.importers.tools.json_files import files_of, first_files
+from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Outline
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError
 
 _HEAD = 4096

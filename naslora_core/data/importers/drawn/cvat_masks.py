@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, holds, register
+from naslora_core.data.importers.drawn.readers.images import named_apart, some
+from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.data.importers.shared.painting import ObjectMask
-from naslora_core.data.importers.tools.images import named_apart, some
 from naslora_core.errors import ConfigError, DataError
 
 IMAGES, MASKS, LISTS, LABELS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "labelmap.txt"

@@ -13,10 +13,7 @@ from typing import Any
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Outline, Polygons, Runs, Shape
-from naslora_core.data.importers.tools.images import (
+from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
     checked_size,
@@ -24,8 +21,11 @@ from naslora_core.data.importers.tools.images import (
     named_apart,
     split_of_folder,
 )
-from naslora_core.data.importers.tools.json_files import has_keys, telling
-from naslora_core.data.importers.tools.tool_shapes import corners_of
+from naslora_core.data.importers.drawn.readers.json_files import has_keys, telling
+from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 

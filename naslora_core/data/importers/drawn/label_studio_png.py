@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.card import BACKGROUND
-from naslora_core.data.dataset.pixels import read_mask_values
+from naslora_core.data.dataset.image_files.pixels import read_mask_values
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.drawn.label_studio import find_image, is_export
+from naslora_core.data.importers.drawn.readers.images import ImageFiles, named_apart, some
+from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
+from naslora_core.data.importers.drawn.readers.label_studio_file import read_image_names
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Patch
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Patch
-from naslora_core.data.importers.tools.images import ImageFiles, named_apart, some
-from naslora_core.data.importers.tools.json_files import files_of, first_files, has_keys
-from naslora_core.data.importers.tools.label_studio_file import read_image_names
 from naslora_core.errors import DataError
 
 # The author is a number or an address without a hyphen; the name of the tag has none either, unless someone chose one.

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.tools.images import (
+from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
     left_out,
@@ -22,8 +20,8 @@ from naslora_core.data.importers.tools.images import (
     some,
     split_of_folder,
 )
-from naslora_core.data.importers.tools.json_files import files_of, first_files, has_keys
-from naslora_core.data.importers.tools.labelme_file import (
+from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
+from naslora_core.data.importers.drawn.readers.labelme_file import (
     KEYS,
     KINDS,
     WITHOUT_AREA,
@@ -34,6 +32,8 @@ from naslora_core.data.importers.tools.labelme_file import (
     read_labelme,
     shape_from,
 )
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError
 
 IGNORED, BACKGROUND_LABEL = "__ignore__", "_background_"

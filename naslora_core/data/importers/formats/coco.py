@@ -19,6 +19,9 @@ from typing import Any
 from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.painting.objects import ObjectMask
+from naslora_core.data.importers.painting.outline_choice import choose_outline
+from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.coco_file import (
     LEAST_COORDINATES,
     checked_size,
@@ -31,9 +34,6 @@ from naslora_core.data.importers.shared.coco_file import (
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.data.importers.shared.outline_choice import choose_outline
-from naslora_core.data.importers.shared.painting import ObjectMask
-from naslora_core.data.importers.shared.shapes import Outline
 from naslora_core.errors import DataError, few
 
 

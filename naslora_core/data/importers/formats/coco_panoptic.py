@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from naslora_core.data.dataset.card import IGNORED_ID
-from naslora_core.data.dataset.pixels import load_picture
+from naslora_core.data.dataset.image_files.pixels import load_picture
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Bitmap
 from naslora_core.data.importers.shared.coco_file import (
     KEYS,
     checked_size,
@@ -27,8 +29,6 @@ from naslora_core.data.importers.shared.coco_file import (
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Bitmap
 from naslora_core.errors import ConfigError, DataError
 from naslora_core.reading import read_object
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Patch, Runs
 from naslora_core.data.importers.shared.image_files import index_images
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Patch, Runs
 from naslora_core.errors import ConfigError, DataError
 
 CLASS = "object"

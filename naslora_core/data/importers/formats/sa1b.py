@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.coco_file import checked_size, checked_text, looks_like_coco, objects_of
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
-from naslora_core.data.importers.shared.painting import ObjectMask
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 

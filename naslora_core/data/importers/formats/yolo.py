@@ -21,11 +21,11 @@ from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.names import find_named
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Outline, Polygons
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Outline, Polygons
 from naslora_core.errors import DataError
 from naslora_core.reading import parse_yaml
 

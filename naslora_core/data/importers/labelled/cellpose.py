@@ -7,7 +7,7 @@ refused. Cellpose writes no PNG of an image in which it found no cell, so that s
 
 from pathlib import Path
 
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.labelled.readers.label_values import shorten, survey_values
 from naslora_core.data.importers.shared.folder_pairs import unique_names

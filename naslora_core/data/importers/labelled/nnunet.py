@@ -15,7 +15,7 @@ import numpy as np
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES, load_picture
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_picture
 from naslora_core.data.dataset.splits import TEST, TRAIN
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Pixels, Source, holds, register
 from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES, load_picture, to_indices, to_mask_values
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_picture, to_indices, to_mask_values
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.shapes import Bitmap
 from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.shapes import Bitmap
 from naslora_core.errors import DataError
 
 IMAGES, MASKS = "images", "masks"

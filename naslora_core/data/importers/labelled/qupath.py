@@ -12,14 +12,14 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.label_values import shorten
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.painting.pixel_centres import Rings
 from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.pixel_centres import Rings
 from naslora_core.errors import DataError
 
 ENDING = ".geojson"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
-from naslora_core.data.dataset.pixels import load_picture
+from naslora_core.data.dataset.image_files.pixels import load_picture
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.importers.left_out import LeftOut
-from naslora_core.data.importers.shared.painting import AnnotatedObject
-from naslora_core.data.importers.shared.shapes import Outline, Polygons, Runs, Shape
+from naslora_core.data.importers.painting.objects import AnnotatedObject
+from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from naslora_core.data.dataset.image_facts import read_facts
+from naslora_core.data.dataset.image_files.facts import read_facts
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form, walk_files
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.errors import DataError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import FORMATS, load_picture, orientation
+from naslora_core.data.dataset.image_files.pixels import FORMATS, load_picture, orientation
 
 # EXIF orientations that lay a picture on its side.
 _SIDEWAYS = 5

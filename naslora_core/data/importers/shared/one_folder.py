@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import FORMATS, IMAGE_SUFFIXES
+from naslora_core.data.dataset.image_files.pixels import FORMATS, IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Source
 from naslora_core.errors import DataError
 

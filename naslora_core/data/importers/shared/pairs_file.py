@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import find_named, one_form
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.folder_pairs import unique_names

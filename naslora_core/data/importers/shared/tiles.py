@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.dataset.images import read_image
-from naslora_core.data.dataset.pixels import read_mask
+from naslora_core.data.dataset.image_files.images import read_image
+from naslora_core.data.dataset.image_files.pixels import read_mask
 from naslora_core.geometry.tiling import tile_starts
 
 

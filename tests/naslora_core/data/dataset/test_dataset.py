@@ -7,8 +7,8 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import read_card, write_card
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
-from naslora_core.data.dataset.images import read_image
-from naslora_core.data.dataset.pixels import read_mask
+from naslora_core.data.dataset.image_files.images import read_image
+from naslora_core.data.dataset.image_files.pixels import read_mask
 from naslora_core.errors import DataError
 
 Write = Callable[..., Path]

@@ -14,7 +14,7 @@ from naslora_core.data.dataset.encoding import decode_mask, read_class_ids
 from naslora_core.data.dataset.splits import read_splits, write_splits
 from naslora_core.data.importers import Found, ImportRequest, Source, add_dataset
 from naslora_core.data.importers.joined_classes import joined_card
-from naslora_core.data.importers.shared.encode_masks import write_encoded
+from naslora_core.data.importers.painting.encode_masks import write_encoded
 from naslora_core.errors import DataError
 
 RULE = SplitRule(kind="random", seed=3, train=0.6, validation=0.2, test=0.2)

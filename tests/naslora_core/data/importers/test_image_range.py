@@ -10,7 +10,7 @@ from PIL import Image
 from naslora_core.data.dataset.card import read_card
 from naslora_core.data.dataset.dataset import Dataset, fingerprint, read_dataset
 from naslora_core.data.dataset.encoding import read_pair
-from naslora_core.data.dataset.image_reading import ImageReading, ValueRange
+from naslora_core.data.dataset.image_files.reading import ImageReading, ValueRange
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
 from naslora_core.data.importers.image_range import parse_range
 from naslora_core.errors import ConfigError, DataError

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from naslora_core.data.importers import IMPORTERS, Found, ImportRequest
-from naslora_core.data.importers.shared.mask_files import PALETTE, write_ids
+from naslora_core.data.importers.painting.mask_files import PALETTE, write_ids
 from naslora_core.errors import ConfigError, DataError
 
 HEIGHT, WIDTH = 20, 30

@@ -12,7 +12,7 @@ from PIL import Image
 from naslora_core.config import load_params
 from naslora_core.data.dataset.dataset import Dataset, fingerprint
 from naslora_core.data.dataset.encoding import read_class_ids
-from naslora_core.data.dataset.images import read_image
+from naslora_core.data.dataset.image_files.images import read_image
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError

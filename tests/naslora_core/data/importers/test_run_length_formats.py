@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.data.dataset.encoding import read_class_ids
 from naslora_core.data.importers import IMPORTERS, Found, ImportRequest, import_dataset, recognise
-from naslora_core.data.importers.shared.paint_report import paint_found
+from naslora_core.data.importers.painting.paint_report import paint_found
 from naslora_core.errors import ConfigError, DataError
 
 H, W = 40, 48

@@ -11,8 +11,8 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import write_card
 from naslora_core.data.dataset.dataset import Dataset, fingerprint, read_dataset
-from naslora_core.data.dataset.images import read_image
-from naslora_core.data.dataset.pixels import read_mask
+from naslora_core.data.dataset.image_files.images import read_image
+from naslora_core.data.dataset.image_files.pixels import read_mask
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.data.prepared.shards import ShardedRows, shard_count, shard_name

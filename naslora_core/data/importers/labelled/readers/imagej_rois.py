@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from naslora_core.data.importers.shared.pixel_centres import Oval, Rings
-from naslora_core.data.importers.shared.shapes import Shape
+from naslora_core.data.importers.painting.pixel_centres import Oval, Rings
+from naslora_core.data.importers.painting.shapes import Shape
 from naslora_core.errors import DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.duplicates import use_one_thread
-from naslora_core.data.dataset.pixels import load_picture, to_colours, to_indices
+from naslora_core.data.dataset.image_files.pixels import load_picture, to_colours, to_indices
 from naslora_core.data.importers.base import Found, ImportRequest, Source
 from naslora_core.data.importers.shared.object_formats import choose_classes
 from naslora_core.errors import DataError

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from naslora_core.data.importers import IMPORTERS, Found, ImportRequest
-from naslora_core.data.importers.tools.brush_runs import unpack_runs
-from naslora_core.data.importers.tools.label_studio_file import image_name
+from naslora_core.data.importers.drawn.readers.brush_runs import unpack_runs
+from naslora_core.data.importers.drawn.readers.label_studio_file import image_name
 from naslora_core.errors import DataError
 from tests.naslora_core.data.importers.drawn.tool_files import (
     HEIGHT,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from naslora_core.data.importers.shared.pixel_centres import Oval, Rings
+from naslora_core.data.importers.painting.pixel_centres import Oval, Rings
 
 
 def paint(shape: Rings | Oval, height: int = 30, width: int = 40) -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from naslora_core.data.dataset import opencv
-from naslora_core.data.dataset.image_facts import BITS_OF_PLAIN, ImageFacts
-from naslora_core.data.dataset.pixels import cannot_be_read
+from naslora_core.data.dataset.image_files import opencv
+from naslora_core.data.dataset.image_files.facts import BITS_OF_PLAIN, ImageFacts
+from naslora_core.data.dataset.image_files.pixels import cannot_be_read
 from naslora_core.errors import DataError
 
 # What is wrong with a file is in our own message; without a handler the library's would go to the terminal too.

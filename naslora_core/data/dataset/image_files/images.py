@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset import opencv
-from naslora_core.data.dataset.image_facts import ImageFacts, read_facts
-from naslora_core.data.dataset.image_proposal import propose, sample_values, usual_bands
-from naslora_core.data.dataset.image_reading import WHITE, ImageReading
-from naslora_core.data.dataset.pixels import check_integrity, load_picture, orientation, to_rgb
+from naslora_core.data.dataset.image_files import opencv
+from naslora_core.data.dataset.image_files.facts import ImageFacts, read_facts
+from naslora_core.data.dataset.image_files.pixels import check_integrity, load_picture, orientation, to_rgb
+from naslora_core.data.dataset.image_files.proposal import propose, sample_values, usual_bands
+from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading
 from naslora_core.errors import DataError
 
 # What the limit to the pixels is meant for: four bands of 16 bits.
@@ -98,7 +98,7 @@ def read_bands(path: Path, facts: ImageFacts, content: bytes | None = None) -> n
             f"{limit} pixels of {_BITS_PER_PIXEL} bits; cut it into pieces"
         )
     if facts.format == "TIFF" and not facts.is_plain:
-        from naslora_core.data.dataset.tiff import read_tiff_bands
+        from naslora_core.data.dataset.image_files.tiff import read_tiff_bands
 
         return _turned(read_tiff_bands(path, content), facts.orientation)
     picture = load_picture(path, None if content is None else BytesIO(content))

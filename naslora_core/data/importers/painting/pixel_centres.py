@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from naslora_core.data.importers.shared.shapes import FARTHEST, Patch
+from naslora_core.data.importers.painting.shapes import FARTHEST, Patch
 
 # How many crossings of edges and rows of pixels are held at a time.
 _MOST_CROSSINGS = 1 << 22

@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 
-from naslora_core.data.dataset.pixels import IMAGE_SUFFIXES
-from naslora_core.data.importers.shared.shapes import Outline, Polygons, Shape
-from naslora_core.data.importers.tools.brush_runs import BrushStroke
-from naslora_core.data.importers.tools.images import checked_size
-from naslora_core.data.importers.tools.json_files import telling
-from naslora_core.data.importers.tools.tool_shapes import corners_of
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.importers.drawn.readers.brush_runs import BrushStroke
+from naslora_core.data.importers.drawn.readers.images import checked_size
+from naslora_core.data.importers.drawn.readers.json_files import telling
+from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
+from naslora_core.data.importers.painting.shapes import Outline, Polygons, Shape
 from naslora_core.reading import read_json
 
 FORM = "Label Studio JSON with tasks that have data and annotations"

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
-from naslora_core.data.importers.shared.mask_files import write_ids
+from naslora_core.data.importers.painting.mask_files import write_ids
 from naslora_core.errors import DataError
 
 OPAQUE = 255

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from naslora_core.data.importers.shared.run_lengths import bounded, checked_counts, unpack
+from naslora_core.data.importers.painting.run_lengths import bounded, checked_counts, unpack
 
 # "centres": corners are pixels, which belong to the object, as OpenCV's contours have it; "edges": corners lie between
 # pixels, as COCO has it.

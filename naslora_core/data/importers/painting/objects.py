@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.painting.shapes import Shape
 from naslora_core.data.importers.shared.image_files import upright_size
-from naslora_core.data.importers.shared.shapes import Shape
 from naslora_core.errors import DataError
 
 # Which of two objects is seen where they overlap: the later one, or the one of fewer pixels.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import FORMATS, cannot_be_read, orientation
+from naslora_core.data.dataset.image_files.pixels import FORMATS, cannot_be_read, orientation
 from naslora_core.errors import DataError
 
 BITS_OF_PLAIN = 8
@@ -84,7 +84,7 @@ def read_facts(path: Path, content: bytes | None = None) -> ImageFacts:
         else:
             start = content[:33]
         if start[:4] in _TIFF:
-            from naslora_core.data.dataset.tiff import read_tiff_facts
+            from naslora_core.data.dataset.image_files.tiff import read_tiff_facts
 
             return read_tiff_facts(path, content)
         with warnings.catch_warnings():

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from naslora_core.data.dataset.image_facts import BITS_OF_PLAIN, read_facts
-from naslora_core.data.dataset.image_reading import ImageReading
-from naslora_core.data.dataset.images import ReadingMissingError, read_image, require_fit
+from naslora_core.data.dataset.image_files.facts import BITS_OF_PLAIN, read_facts
+from naslora_core.data.dataset.image_files.images import ReadingMissingError, read_image, require_fit
+from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 
 INSTALL = "pip install 'naslora[geotiff]'"

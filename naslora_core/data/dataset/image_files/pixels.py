@@ -95,7 +95,7 @@ def load_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
 
 
 def _load_as_stored(path: Path, content: BinaryIO | None) -> Image.Image:
-    from naslora_core.data.dataset.tiff import without_orientation
+    from naslora_core.data.dataset.image_files.tiff import without_orientation
 
     if content is not None:
         content.seek(0)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from naslora_core.data.importers.shared.run_lengths import checked_counts, unpack
-from naslora_core.data.importers.shared.shapes import Bitmap, Outline, Polygons, Runs, Shape
+from naslora_core.data.importers.painting.run_lengths import checked_counts, unpack
+from naslora_core.data.importers.painting.shapes import Bitmap, Outline, Polygons, Runs, Shape
 
 
 def painted(shape: Shape, height: int, width: int) -> np.ndarray:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from naslora_core.data.dataset.pixels import FORMATS, load_picture, to_rgb
-from naslora_core.data.importers.shared.shapes import Bitmap, Shape
-from naslora_core.data.importers.tools.images import checked_size
-from naslora_core.data.importers.tools.json_files import telling
-from naslora_core.data.importers.tools.tool_shapes import PillowShape, corners_of
+from naslora_core.data.dataset.image_files.pixels import FORMATS, load_picture, to_rgb
+from naslora_core.data.importers.drawn.readers.images import checked_size
+from naslora_core.data.importers.drawn.readers.json_files import telling
+from naslora_core.data.importers.drawn.readers.tool_shapes import PillowShape, corners_of
+from naslora_core.data.importers.painting.shapes import Bitmap, Shape
 from naslora_core.reading import read_object
 
 FORM = "labelme JSON"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.coco_file import polygons_of, stated_area
-from naslora_core.data.importers.shared.shapes import Outline
 
 # Of all differences between stated and expected areas, the share that the better convention may have of the worse.
 _CLEAR = 1 / 3

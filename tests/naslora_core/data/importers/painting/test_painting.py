@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from naslora_core.data.importers import IMPORTERS, Found, ImportRequest, import_dataset
-from naslora_core.data.importers.shared.outline_choice import choose_outline
-from naslora_core.data.importers.shared.paint_report import PaintReport, paint_found
-from naslora_core.data.importers.shared.painting import AnnotatedObject, ObjectMask, Order, Painting
-from naslora_core.data.importers.shared.shapes import Bitmap
+from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask, Order, Painting
+from naslora_core.data.importers.painting.outline_choice import choose_outline
+from naslora_core.data.importers.painting.paint_report import PaintReport, paint_found
+from naslora_core.data.importers.painting.shapes import Bitmap
 from tests.naslora_core.data.importers.test_object_formats import mask_of, square, write_coco
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from naslora_core.data.importers.base import Found
-from naslora_core.data.importers.shared.painting import ObjectMask, Painting
+from naslora_core.data.importers.painting.objects import ObjectMask, Painting
 
 _SHOWN = 5
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from naslora_core.data.dataset.image_facts import BITS_OF_PLAIN, ImageFacts
-from naslora_core.data.dataset.image_reading import WHITE, ImageReading, ValueRange
+from naslora_core.data.dataset.image_files.facts import BITS_OF_PLAIN, ImageFacts
+from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading, ValueRange
 
 # What a range is proposed from: the outermost values may be those of dead pixels or reflections.
 PERCENTILES = (0.1, 99.9)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from naslora_core.data.importers.shared.shapes import Patch
+from naslora_core.data.importers.painting.shapes import Patch
 
 _BYTE = 8
 

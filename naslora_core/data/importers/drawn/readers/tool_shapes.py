@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from naslora_core.data.importers.shared.shapes import FARTHEST, Patch
+from naslora_core.data.importers.painting.shapes import FARTHEST, Patch
 
 PillowKind = Literal["polygon", "rectangle", "ellipse", "line"]
 

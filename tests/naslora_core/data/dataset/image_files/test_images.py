@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from naslora_core.data.dataset import tiff
-from naslora_core.data.dataset.image_facts import read_facts
-from naslora_core.data.dataset.image_reading import ImageReading, ValueRange
-from naslora_core.data.dataset.images import ReadingMissingError, read_bands, read_image
-from naslora_core.data.dataset.pixels import read_mask_values
+from naslora_core.data.dataset.image_files import tiff
+from naslora_core.data.dataset.image_files.facts import read_facts
+from naslora_core.data.dataset.image_files.images import ReadingMissingError, read_bands, read_image
+from naslora_core.data.dataset.image_files.pixels import read_mask_values
+from naslora_core.data.dataset.image_files.reading import ImageReading, ValueRange
 from naslora_core.errors import DataError
 
 SHAPE = (30, 41)

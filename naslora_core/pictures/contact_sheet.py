@@ -28,10 +28,16 @@ _PAPER, _INK, _EMPTY = (250, 250, 250), (30, 32, 38), (224, 226, 230)
 _CAPTION_PX, _TEXT_PX = 26, 16
 
 
-def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
+def write_contact_sheet(path: Path, dataset: Dataset, count: int, name_splits: bool = True) -> list[str]:
     """Write a PNG (or .jpg) with panels of `count` pairs, evenly spread over the names of each split.
 
-    Pairs that cannot be shown have an empty panel that says why.
+    Pairs that cannot be shown have an empty panel that says why. Images of less than half a panel are enlarged.
+
+    Args:
+        path: where it goes.
+        dataset: the pairs.
+        count: how many pairs, about.
+        name_splits: write the split before the name; False where none is drawn yet.
 
     Returns:
         The names of the pairs, as they stand on the sheet.
@@ -47,7 +53,7 @@ def write_contact_sheet(path: Path, dataset: Dataset, count: int) -> list[str]:
         left, top = GAP_PX + place % COLUMNS * width, 2 * GAP_PX + _CAPTION_PX + place // COLUMNS * height
         picture = _picture(pair, dataset.card)
         sheet.paste(picture, (left + (PANEL_SIDE_PX - picture.width) // 2, top))
-        draw.text((left, top + PANEL_SIDE_PX + 2), f"{pair.split}  {pair.name}"[:44], _INK, font)
+        draw.text((left, top + PANEL_SIDE_PX + 2), (f"{pair.split}  " * name_splits + pair.name)[:44], _INK, font)
     with atomic_file(path) as temporary:
         if path.suffix == ".jpg":
             sheet.save(temporary, format="JPEG", quality=90)
@@ -77,6 +83,8 @@ def _picture(pair: Pair, card: DatasetCard) -> Image.Image:
         reason = str(error).rpartition("/")[2][:44]
         ImageDraw.Draw(empty).text((12, PANEL_SIDE_PX // 2), reason, _INK, ImageFont.load_default(_TEXT_PX))
         return empty
+    factor = max(1, PANEL_SIDE_PX // max(ids.shape))
+    image, ids = (pixels.repeat(factor, axis=0).repeat(factor, axis=1) for pixels in (image, ids))
     ids, ignored = without_ignored(ids)
     return panel(image, contours_of(ids) if card.classes[1:] else [(ids, TRUTH_COLOUR)], ignored)
 

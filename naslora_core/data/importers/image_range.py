@@ -50,6 +50,12 @@ def settle_image_reading(
         raise ConfigError("--bands names bands from 1 on: one, shown in grey, or three, as red, green and blue: 4,3,2")
     kinds = _kinds([source.image for source in sources if isinstance(source.image, Path)])
     odd = {kind: paths for kind, paths in kinds.items() if not kind.is_plain}
+    bytes_only = {kind: paths for kind, paths in kinds.items() if kind.bits <= BITS_OF_PLAIN}
+    if bytes_only and named is not None and named.high is not None and named.high > WHITE:
+        raise DataError(
+            f"--range {request.value_range}: {_listed(bytes_only)}, whose values end at {WHITE}; leave --range out, or "
+            "give the images as they were before they were converted to 8 bits"
+        )
     if request.value_range is None and not request.bands and (declared := _declared(request, target, bool(odd))):
         return declared
     if not kinds or not (odd or request.value_range or request.bands):

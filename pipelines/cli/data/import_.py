@@ -79,15 +79,16 @@ Reading = Annotated[
 Ignore = Annotated[
     list[str] | None, typer.Option(help="Mask values or colours that nobody labelled: 255, or several: 254,255.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show how the masks are read, and import nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show how the masks are read or painted, and import nothing.")]
 Tile = Annotated[
     int | None, typer.Option(min=64, help="Cut large images into squares of so many pixels (layout roads).")
 ]
 Outlines = Annotated[
     OutlineKind | None,
     typer.Option(
-        help="Corners of outlines are pixels (centres), or lie between pixels (edges); layouts coco and yolo.",
-        show_default="yolo: centres, coco: edges unless its areas say otherwise",
+        help="Corners of outlines are pixels (centres), or lie between pixels (edges); layouts coco, "
+        "yolo, cvat, datumaro and label_studio.",
+        show_default="yolo: centres, coco: as its areas say, others: edges",
     ),
 ]
 Void = Annotated[
@@ -158,8 +159,9 @@ def import_(
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
     from naslora_core.data.importers import IMPORTERS, ImportRequest, LeftOut, add_dataset, import_dataset, recognise
     from naslora_core.data.importers.image_range import with_image_reading
-    from naslora_core.data.importers.painting.paint_report import PaintReport
+    from naslora_core.data.importers.painting.paint_report import PaintReport, paint_found
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
+    from pipelines.cli.data.reading import print_painted
     from pipelines.run.enable_domain import enable_domain
     from stages.runner import ConsoleProgress
 
@@ -197,10 +199,13 @@ def import_(
             typer.echo(f"{place}: layout {importer.name} ({importer.summary})")
         found = with_image_reading(importer(request), request, target, ConsoleProgress())
         found = _show_reading(found, target, dry_run)
+        report = paint_found(found) if dry_run else PaintReport()
         if dry_run:
+            print_painted(report, found.classes)
+            for line in (*(f"Note: {one}" for one in report.lines()), *request.left_out.lines()):
+                typer.echo(line)
             typer.echo("Nothing was imported: --dry-run")
             return
-        report = PaintReport()
         # Before the temporary folder of an archive is gone.
         beside = _unused(found, importer.name == "folder")
         if add:
@@ -208,6 +213,7 @@ def import_(
             found = dataclasses.replace(found, notes=(*found.notes, *notes))
         else:
             dataset = import_dataset(found, request, target, replace, pairs_only, ConsoleProgress(), report)
+    print_painted(report, found.classes)
     typer.echo(f"{target}: {counts(dataset)}")
     if dataset.card.image is not None:
         typer.echo(f"Images are read by {dataset.card.image} in dataset.yaml")

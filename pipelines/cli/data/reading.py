@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from naslora_core.data.importers import Found, Source
+    from naslora_core.data.importers.painting.paint_report import PaintReport
     from naslora_core.data.importers.reading.understood import Understood
 
 # Beside the domains, and left out of every data version by .dvcignore.
@@ -20,11 +23,38 @@ def print_reading(understood: "Understood") -> None:
     from naslora_core.data.importers.reading.understood import share
 
     typer.echo(f"Masks: {understood.kind} ({understood.files} files; mask_reading: {understood.reading})")
-    header = ("value", "meaning", "pixels", "share", "images")
     rows = [
         (row.written, row.meaning, f"{row.pixels:,}", share(row.pixels, understood.total_px), f"{row.images}")
         for row in understood.meanings[:_ROWS]
     ]
+    _print_rows(("value", "meaning", "pixels", "share", "images"), rows, len(understood.meanings) - _ROWS)
+
+
+def print_painted(report: "PaintReport", classes: "Sequence[str]") -> None:
+    """Print how many objects were painted, and a line for each class: pixels, share, images."""
+    from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
+    from naslora_core.data.importers.legends.legend import NOT_LABELLED
+    from naslora_core.data.importers.reading.understood import share
+
+    if not report.pixels:
+        return
+    typer.echo(f"Masks: painted from {report.objects:,} objects")
+    names = dict(enumerate((BACKGROUND, *classes))) | ({IGNORED_ID: NOT_LABELLED} if report.pixels[IGNORED_ID] else {})
+    total = report.pixels.total()
+    rows = [
+        (
+            f"{number}",
+            name,
+            f"{report.pixels[number]:,}",
+            share(report.pixels[number], total),
+            f"{report.images[number]}",
+        )
+        for number, name in names.items()
+    ]
+    _print_rows(("id", "meaning", "pixels", "share", "images"), rows[:_ROWS], len(rows) - _ROWS)
+
+
+def _print_rows(header: "Sequence[str]", rows: "Sequence[Sequence[str]]", more: int) -> None:
     widths = [max(len(line[place]) for line in (header, *rows)) for place in range(len(header))]
     for line in (header, *rows):
         cells = [
@@ -32,8 +62,8 @@ def print_reading(understood: "Understood") -> None:
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         typer.echo("  " + "  ".join(cells).rstrip())
-    if len(understood.meanings) > _ROWS:
-        typer.echo(f"  … and {len(understood.meanings) - _ROWS} more values")
+    if more > 0:
+        typer.echo(f"  … and {more} more values")
 
 
 def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
@@ -59,7 +89,7 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
             write_pixels(source.mask, root / MASKS_FOLDER, source.name, is_mask=True)
         images, masks = list_images(root / IMAGES_FOLDER), list_images(root / MASKS_FOLDER)
         pairs = tuple(Pair(one.name, images[one.name], masks[one.name], one.split or "train") for one in chosen)
-        write_contact_sheet(path, Dataset(root, card_of(found, rule, root), pairs), len(pairs))
+        write_contact_sheet(path, Dataset(root, card_of(found, rule, root), pairs), len(pairs), name_splits=False)
     return path
 
 

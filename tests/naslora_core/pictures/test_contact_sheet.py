@@ -47,3 +47,18 @@ def test_a_sheet_shows_every_class_in_its_colour_and_a_broken_pair_as_empty(squa
 def test_every_split_is_on_the_sheet(squares: Dataset) -> None:
     assert [pair.split for pair in choose_pairs(squares, 4)] == ["train", "train", "train", "validation", "test"]
     assert [pair.name for pair in choose_pairs(squares, 1)] == ["s0", "s7", "s9"]
+
+
+def test_small_images_fill_their_panel_and_splits_are_named_only_where_there_are_any(
+    squares: Dataset, tmp_path: Path
+) -> None:
+    for named in (True, False):
+        write_contact_sheet(tmp_path / f"{named}.png", squares, 10, name_splits=named)
+    sheets = [np.asarray(Image.open(tmp_path / f"{named}.png").convert("L")).astype(int) for named in (True, False)]
+    # Images of 80 pixels in panels of 360: four times as large.
+    panel = sheets[0][36:396, : sheets[0].shape[1] // 5]
+    assert (np.abs(panel - 90) < 3).any(axis=1).sum() == 4 * 80
+    differs = np.argwhere(sheets[0] != sheets[1])
+    assert differs.size
+    # Captions alone, below the first panels.
+    assert differs[:, 0].min() > 4 * 80

@@ -1,12 +1,18 @@
 """What became of the objects of a whole dataset when they were painted: totals, and a few names of each kind."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
 
 from naslora_core.data.importers.base import Found
 from naslora_core.data.importers.painting.objects import ObjectMask, Painting
 
 _SHOWN = 5
+# OpenCV, which counts in a fraction of the time, returns float32: whole numbers up to here.
+_EXACT_PX = 2**24
 
 
 @dataclass
@@ -19,6 +25,8 @@ class PaintReport:
         differing: how many have another area than their file states.
         covered: how many lie wholly on or below others of their class, so that they change nothing.
         hidden_px: pixels of objects that lie below an object of another class.
+        pixels: of each class id that occurs, how many pixels it has; 0 is the background.
+        images: of each class id, how many images show it.
     """
 
     objects: int = 0
@@ -26,6 +34,8 @@ class PaintReport:
     differing: int = 0
     covered: int = 0
     hidden_px: int = 0
+    pixels: Counter[int] = field(default_factory=Counter)
+    images: Counter[int] = field(default_factory=Counter)
     _examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, image: str, painting: Painting) -> None:
@@ -35,6 +45,10 @@ class PaintReport:
         self.differing += len(painting.differing)
         self.covered += len(painting.covered)
         self.hidden_px += painting.hidden_px
+        for class_id, pixels in enumerate(_count_ids(painting.ids)):
+            if pixels:
+                self.pixels[class_id] += pixels
+                self.images[class_id] += 1
         self._show("vanished", (f"{image} {name}" for name in painting.vanished))
         self._show("covered", (f"{image} {name}" for name in painting.covered))
         self._show(
@@ -68,6 +82,12 @@ class PaintReport:
     def _named(self, kind: str) -> str:
         more = ", …" if getattr(self, kind) > _SHOWN else ""
         return ", ".join(self._examples[kind]) + more
+
+
+def _count_ids(ids: np.ndarray) -> list[int]:
+    if ids.size > _EXACT_PX:
+        return np.bincount(ids.ravel(), minlength=256).tolist()  # type: ignore[no-any-return]
+    return [int(pixels) for pixels in cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()]
 
 
 def paint_found(found: Found) -> PaintReport:

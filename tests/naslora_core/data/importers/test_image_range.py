@@ -107,6 +107,14 @@ def test_8_bit_images_are_imported_as_before_and_their_fingerprint_stays(tmp_pat
     assert fingerprint(read_dataset(dataset.root)) != fingerprint(Dataset(dataset.root, declared, dataset.pairs))
 
 
+def test_a_range_beyond_the_values_of_8_bit_images_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    root = draw(tmp_path / "in", dtype="uint8", high=250)
+    with pytest.raises(DataError, match=r"--range 0:4095: .* 8 bits .* whose values end at 255"):
+        bring_in(root, tmp_path / "cells", value_range="0:4095")
+    assert not (tmp_path / "cells").exists()
+    assert bring_in(root, tmp_path / "cells", value_range="10:255").card.image is not None
+
+
 @pytest.mark.parametrize("given", ["", "12", "12:", "9:3", "a:b", "1%:200%", "5%:9", "nan:3", "1:2:3", "0:inf"])
 def test_a_range_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(ConfigError, match="--range is"):

@@ -156,7 +156,7 @@ def test_the_help_lists_every_layout_in_a_line(project: Path) -> None:
 
 
 def test_every_layout_is_documented() -> None:
-    text = (REPOSITORY / "docs" / "datasets.md").read_text(encoding="utf-8")
+    text = (REPOSITORY / "docs" / "layouts.md").read_text(encoding="utf-8")
     for name in IMPORTERS:
         assert f"naslora data import {name} " in text
         assert IMPORTERS[name].home in text
@@ -187,6 +187,35 @@ def test_a_dry_run_shows_the_reading_and_writes_nothing_into_the_project(project
     assert Image.open(sheet).width > 1000
     assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
     shutil.rmtree(sheet.parent)
+
+
+def test_painted_objects_are_shown_as_a_table_by_a_dry_run_and_an_import(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "yolo"
+    for folder in ("images/train", "labels/train"):
+        (root / folder).mkdir(parents=True)
+    (root / "data.yaml").write_text("names: [leaf, stem]\ntrain: images/train\n")
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"images/train/{number}.jpg")
+        # Corners are pixels: 5 to 14 are ten of them. Every third image has an object beyond its last pixel.
+        lines = "0 0.125 0.125 0.35 0.125 0.35 0.35 0.125 0.35\n" + "1 1 1 1 1 1 1\n" * (number % 3 == 0)
+        (root / f"labels/train/{number}.txt").write_text(lines)
+    tables = []
+    for options in (("--dry-run",), ()):
+        output = run("yolo", str(root), "--name", "leaves", *options).stdout
+        assert "Masks: painted from 16 objects" in output
+        assert "Note: 4 of 16 objects have no pixel: 0 line 2" in output
+        tables.append([line.split() for line in output.splitlines() if line.startswith("  ") and "%" in line])
+        assert (project / "data").is_dir() == (options == ())
+    assert (
+        tables[0]
+        == tables[1]
+        == [
+            ["0", "background", "18,000", "93.8", "%", "12"],
+            ["1", "leaf", "1,200", "6.25", "%", "12"],
+            ["2", "stem", "0", "0", "%", "0"],
+        ]
+    )
 
 
 def test_a_published_layout_shows_its_reading_too(project: Path, tmp_path: Path) -> None:

@@ -293,6 +293,30 @@ def test_what_no_library_here_unpacks_is_refused_with_what_to_install(
         read_image(path, GREY)
 
 
+def test_twelve_bits_without_gaps_are_what_was_stored(tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
+    stored = values(1)[:, : SHAPE[1] // 2 * 2, 0].astype(np.uint16)
+    height, width = stored.shape
+    bits = np.unpackbits(stored.astype(">u2").view(np.uint8).reshape(-1, 2), axis=1)[:, 4:]
+    data = np.packbits(bits).tobytes()
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(data)}
+    listed = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    path = tmp_path / "image.tif"
+    path.write_bytes(
+        struct.pack("<2sHI", b"II", 42, 8 + len(data)) + data + struct.pack("<H", len(tags)) + listed + bytes(4)
+    )
+    # Why OpenCV is not asked.
+    np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), stored * 16)
+    np.testing.assert_array_equal(read_bands(path, read_facts(path))[..., 0], stored)
+
+
+def test_bands_that_tifffile_writes_as_pages_are_refused_as_several_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, values(4).astype(np.uint8), photometric="minisblack")
+    with pytest.raises(DataError, match=rf"image\.tif cannot be read: it holds {SHAPE[0]} pictures, not one"):
+        read_image(path)
+
+
 def test_opencv_agrees_on_the_deep_png_that_is_written_here(tmp_path: Path) -> None:
     found = cv2.imread(str(write_png(tmp_path / "image.png", values(3))), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(found[..., ::-1], values(3))

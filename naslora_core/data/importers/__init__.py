@@ -5,12 +5,12 @@ Such a file holds a function from `ImportRequest` to `Found` and registers an `I
 importers need lies in `shared/`, which registers nothing.
 """
 
-from naslora_core.data.importers.add_dataset import add_dataset
+from naslora_core.data.importers.add_dataset import add_dataset, check_addable
 from naslora_core.data.importers.assign_splits import missing_splits
 from naslora_core.data.importers.base import IMPORTERS, Found, Importer, ImportRequest, Source
 from naslora_core.data.importers.drawn import cvat, cvat_masks, datumaro, label_studio, label_studio_png, labelme
 from naslora_core.data.importers.formats import coco, coco_panoptic, folder, kaggle_rle, sa1b, yolo
-from naslora_core.data.importers.import_dataset import import_dataset
+from naslora_core.data.importers.import_dataset import check_free, import_dataset
 from naslora_core.data.importers.labelled import (
     cellpose,
     cityscapes,
@@ -37,6 +37,7 @@ from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
     "IMPORTERS", "Found", "ImportRequest", "Importer", "LeftOut", "Source", "add_dataset", "camo", "cellpose",
+    "check_addable", "check_free",
     "cityscapes", "clinicdb", "coco", "coco_panoptic", "cvat", "cvat_masks", "datumaro", "folder", "imagej",
     "import_dataset", "isic2017", "kaggle_rle", "kvasir", "label_arrays", "label_studio", "label_studio_png",
     "labelme", "leaf_disease", "missing_splits", "nnunet", "object_masks", "qupath", "recognise", "roads",

@@ -32,6 +32,18 @@ from naslora_core.files import atomic_directory
 from naslora_core.progress import Progress, silent
 
 
+def check_addable(target: Path) -> None:
+    """Refuse, before anything is read, what nothing can be added to.
+
+    Raises:
+        DataError: if `target` is no dataset, or a packed one.
+    """
+    if not (target / CARD_FILE).is_file():
+        raise DataError(f"{target} is no dataset to add to; import it without --add first, or correct --name")
+    if is_packed(target):
+        raise DataError(f"{target} is packed; naslora data unpack {target.name} --in-place first")
+
+
 def add_dataset(
     found: Found,
     request: ImportRequest,
@@ -64,10 +76,7 @@ def add_dataset(
             classes.
         ConfigError: if another split is asked for.
     """
-    if not (target / CARD_FILE).is_file():
-        raise DataError(f"{target} is no dataset to add to; import it without --add first, or correct --name")
-    if is_packed(target):
-        raise DataError(f"{target} is packed; naslora data unpack {target.name} --in-place first")
+    check_addable(target)
     if (request.seed, request.validation, request.test) != (None, None, None):
         raise ConfigError(
             f"--add keeps the split of {target.name}; leave out --seed, --validation and --test, and draw anew with "

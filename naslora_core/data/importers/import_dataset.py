@@ -30,6 +30,16 @@ from naslora_core.files import atomic_directory
 from naslora_core.progress import Progress, silent
 
 
+def check_free(target: Path, replace_existing: bool) -> None:
+    """Refuse, before anything is read, a place that is taken.
+
+    Raises:
+        DataError: if `target` exists and is not to be replaced.
+    """
+    if target.exists() and not replace_existing:
+        raise DataError(f"{target} exists already; choose another --name, --replace it, or --add to it")
+
+
 def import_dataset(
     found: Found,
     request: ImportRequest,
@@ -57,8 +67,7 @@ def import_dataset(
         DataError: if `target` exists, there is nothing to import, two pairs have one name, or nothing says how
             images of more than 8 bits, or of other bands than colours, are to be read.
     """
-    if target.exists() and not replace_existing:
-        raise DataError(f"{target} exists already; choose another --name, or --replace it")
+    check_free(target, replace_existing)
     held = {pair.name for pair in read_quarantine(target)}
     wanted = wanted_sources(found, request, pairs_only)
     found = replace(found, sources=tuple(source for source in wanted if source.name not in held))

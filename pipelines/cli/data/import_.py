@@ -157,7 +157,16 @@ def import_(
     dry_run: DryRun = False,
 ) -> None:
     """Copy images and masks into a domain of their own, divide them, and add it to params.yaml."""
-    from naslora_core.data.importers import IMPORTERS, ImportRequest, LeftOut, add_dataset, import_dataset, recognise
+    from naslora_core.data.importers import (
+        IMPORTERS,
+        ImportRequest,
+        LeftOut,
+        add_dataset,
+        check_addable,
+        check_free,
+        import_dataset,
+        recognise,
+    )
     from naslora_core.data.importers.image_range import with_image_reading
     from naslora_core.data.importers.painting.paint_report import PaintReport, paint_found
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
@@ -174,6 +183,10 @@ def import_(
         importer = importer or recognise(folder)
         domain = _domain_name(name or given or (importer.name if importer.home else ""), place)
         target = (output or data_folder()) / domain
+        if add:
+            check_addable(target)
+        elif not dry_run:
+            check_free(target, replace)
         request = ImportRequest(
             folder,
             images,

@@ -86,7 +86,7 @@ class PaintReport:
 
 def _count_ids(ids: np.ndarray) -> list[int]:
     if ids.size > _EXACT_PX:
-        return np.bincount(ids.ravel(), minlength=256).tolist()  # type: ignore[no-any-return]
+        return np.bincount(ids.ravel(), minlength=256).tolist()
     return [int(pixels) for pixels in cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()]
 
 

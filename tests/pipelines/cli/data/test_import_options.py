@@ -1,6 +1,7 @@
 """Options of `naslora data import`: odd lines and files, several exports of one project, names and files left out."""
 
 import json
+import shutil
 import unicodedata
 import zipfile
 from collections.abc import Callable
@@ -239,7 +240,19 @@ def test_an_add_that_fails_half_way_leaves_the_domain_as_it_was(project: Path, t
     (second / "images/train/11.png").write_bytes(b"broken")
     run("yolo", str(second), "--name", "orchard", "--add", error=DataError)
     assert fingerprint(read_dataset(project / "data/orchard")) == before
-    assert sorted(path.name for path in (project / "data").iterdir()) == ["orchard"]
+    # The picture of the reading stays, which is in no data version.
+    assert sorted(path.name for path in (project / "data").iterdir()) == [".readings", "orchard"]
+
+
+def test_a_domain_that_is_there_is_refused_before_anything_is_read(project: Path, tmp_path: Path) -> None:
+    source = pairs(tmp_path / "a")
+    run("folder", str(source), "--name", "field")
+    shutil.rmtree(project / "data/.readings")
+    refused = run("folder", str(source), "--name", "field", error=DataError)
+    assert "exists already; choose another --name, --replace it, or --add to it" in str(refused.exception)
+    assert "Masks:" not in refused.output
+    assert "Nothing was imported" in run("folder", str(source), "--name", "field", "--dry-run").output
+    assert not (project / "data/.readings").exists()
 
 
 def test_a_name_is_the_same_in_both_unicode_forms(project: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from naslora_core.data.dataset.image_files.pixels import (
     to_mask_values,
 )
 from naslora_core.data.dataset.mask_looks import mask_look
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 from naslora_core.sam.square import resize_mask
 
 Kind = Literal["image", "mask"]
@@ -94,7 +94,7 @@ def measure_mask(path: Path, card: DatasetCard, input_px: int | None = None) -> 
     if card.mask_threshold is not None:
         found["grey_share"] = _grey_share(values, card)
     if decoded.unknown:
-        found["unknown_values"] = ", ".join(decoded.unknown[:5]) + (", …" if len(decoded.unknown) > 5 else "")
+        found["unknown_values"] = few(decoded.unknown)
     return found | {"unknown_values": found.get("unknown_values", "")} | _shapes(decoded.ids, card, input_px)
 
 

@@ -16,6 +16,7 @@ from naslora_core.config import QualityConfig
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.empty_splits import explain_empty
 from naslora_core.data.dataset.splits import SPLITS, TRAIN
+from naslora_core.errors import few
 from naslora_core.quality.checks import Check
 from naslora_core.quality.measure_file import objects_column, presence_column, vanished_column
 
@@ -115,13 +116,13 @@ def _vanished_share(table: pd.DataFrame, name: str) -> float:
 
 def _by_split(table: pd.DataFrame, column: str, verb: str) -> str:
     found = table[table[column] != ""].groupby("split")[column].first()
-    return "; ".join(f"{split} {verb} {_cut(found[split].split(', '))}" for split in SPLITS if split in found)
+    return "; ".join(f"{split} {verb} {few(found[split].split(', '), _NAMED)}" for split in SPLITS if split in found)
 
 
 def _covering(table: pd.DataFrame) -> str:
     full = table[table["covers_image"] == 1]
     measured = int(table["covers_image"].notna().sum())
-    return f"{len(full)} of {measured} masks do ({len(full) / measured:.0%}): {_cut(full['mask'].to_list())}"
+    return f"{len(full)} of {measured} masks do ({len(full) / measured:.0%}): {few(full['mask'], _NAMED)}"
 
 
 def _vanished(table: pd.DataFrame, classes: Sequence[str], most: float) -> str:
@@ -130,9 +131,5 @@ def _vanished(table: pd.DataFrame, classes: Sequence[str], most: float) -> str:
         if (share := _vanished_share(table, name)) > most:
             gone = table[vanished_column(name)].fillna(0)
             objects, files = int(table[objects_column(name)].sum()), table.loc[gone > 0, "mask"].to_list()
-            found.append(f"{int(gone.sum())} of {objects} objects of '{name}' ({share:.0%}), in {_cut(files)}")
+            found.append(f"{int(gone.sum())} of {objects} objects of '{name}' ({share:.0%}), in {few(files, _NAMED)}")
     return "; ".join(found[:_NAMED]) + ("; …" if len(found) > _NAMED else "")
-
-
-def _cut(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from naslora_core.config import Section
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.files import atomic_file, write_json
 from naslora_core.reading import read_object
 from pipelines.predict.inputs import InputImage
@@ -17,7 +17,6 @@ from pipelines.predict.outputs import OutputChoice
 from pipelines.predict.scores import SCORES
 
 ROWS_FILE, SETTINGS_FILE = "predictions.csv", "predictions.json"
-_SHOWN = 5
 
 
 class Row(Section):
@@ -168,10 +167,9 @@ def _require_same_images(images: Iterable[InputImage], earlier: Mapping[str, Row
 def _require_scores(others: Sequence[Row], choice: OutputChoice) -> None:
     lost = [row.file for row in others if row.status != "failed" and not row.has_scores] if choice.has_coco else []
     if lost:
-        shown = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
         raise ConfigError(
             f"{choice.folder / ROWS_FILE} has no scores, which COCO needs, of {len(lost)} images that a killed run "
-            f"predicted: {shown}. Name these images too, and --resume predicts them again"
+            f"predicted: {few(lost)}. Name these images too, and --resume predicts them again"
         )
 
 

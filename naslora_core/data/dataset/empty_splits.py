@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from naslora_core.data.dataset.splits import SPLITS
+from naslora_core.errors import few
 
 _NAMED = 3
 
@@ -50,8 +51,7 @@ def _largest(sizes: Counter[str], splits: Mapping[str, str], groups: Mapping[str
     if not sizes or (largest := sizes.most_common(1)[0])[1] < 2:
         return ""
     members = [name for name in sorted(splits) if (groups.get(name) or name) == largest[0]]
-    shown = ", ".join(members[:_NAMED]) + (", …" if len(members) > _NAMED else "")
     return (
-        f": {len(members)} of {len(splits)} are one group ({shown}), as images of one patient or copies of one image "
-        "are, and a group is never divided"
+        f": {len(members)} of {len(splits)} are one group ({few(members, _NAMED)}), as images of one "
+        "patient or copies of one image are, and a group is never divided"
     )

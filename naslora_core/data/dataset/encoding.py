@@ -18,7 +18,7 @@ from naslora_core.data.dataset.image_files.pixels import (
     to_indices,
     to_mask_values,
 )
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 # Of a colour, 0xRRGGBB; indices are smaller.
 _WIDEST = 0xFFFFFF
@@ -66,7 +66,7 @@ def read_class_ids(path: Path, card: DatasetCard) -> np.ndarray:
     decoded = decode_mask(path, card)
     if decoded.unknown:
         raise DataError(
-            f"{path} has the value{'s' if len(decoded.unknown) > 1 else ''} {', '.join(decoded.unknown[:5])}, which "
+            f"{path} has the value{'s' if len(decoded.unknown) > 1 else ''} {few(decoded.unknown)}, which "
             "no class has; correct the mask, or list them under mask_values in dataset.yaml"
         )
     return decoded.ids

@@ -8,6 +8,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from naslora_core.errors import few
+
 
 def one_form(name: str) -> str:
     """Return a name in the form NFC, in which names are compared."""
@@ -71,4 +73,4 @@ def count_suffixes(paths: Iterable[Path], most: int = 5) -> str:
     """Return how many files there are of each suffix, most frequent first: "3 .heic, 1 .txt, 1 without suffix"."""
     counts = Counter(path.suffix.lower() or "without suffix" for path in paths)
     shown = [f"{count} {suffix}" for suffix, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))]
-    return ", ".join(shown[:most]) + (", …" if len(shown) > most else "")
+    return few(shown, most)

@@ -13,7 +13,7 @@ from naslora_core.data.dataset.image_files.images import read_bands
 from naslora_core.data.dataset.image_files.proposal import MOST_VALUES, PERCENTILES, propose, sample_values
 from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading, ValueRange
 from naslora_core.data.importers.base import Found, ImportRequest, Source
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent
 
 AUTO = "auto"
@@ -169,7 +169,7 @@ def _measured(kinds: Kinds, bands: tuple[int, ...], progress: Progress) -> tuple
 def _listed(kinds: Kinds) -> str:
     parts = []
     for kind, paths in list(kinds.items())[:_SHOWN]:
-        names = ", ".join(path.name for path in paths[:_SHOWN]) + (", …" if len(paths) > _SHOWN else "")
+        names = few((path.name for path in paths), _SHOWN)
         parts.append(f"{len(paths)} image{'' if len(paths) == 1 else 's'} with {kind} ({names})")
     return (
         f"{next(iter(kinds.values()))[0].parent} holds " + " and ".join(parts) + (", …" if len(kinds) > _SHOWN else "")

@@ -16,7 +16,7 @@ from naslora_core.data.importers.painting.encode_masks import write_encoded
 from naslora_core.data.importers.painting.mask_files import write_ids
 from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.painting.paint_report import PaintReport
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 
 def write_pair(
@@ -83,7 +83,7 @@ def _check(source: Source, card: DatasetCard) -> None:
         return
     decoded = decode_mask(source.mask, card)
     if decoded.unknown:
-        raise DataError(f"{source.mask} has {', '.join(decoded.unknown[:5])}, which no class has")
+        raise DataError(f"{source.mask} has {few(decoded.unknown)}, which no class has")
     height, width = decoded.ids.shape
     if (height, width) != image:
         raise DataError(f"{source.mask} is {width}x{height} px, its image is {image[1]}x{image[0]} px")

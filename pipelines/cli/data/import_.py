@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 from typer.core import TyperCommand
 
-from naslora_core.errors import ConfigError
+from naslora_core.errors import ConfigError, few
 from pipelines.cli.data.domains import counts, data_folder
 
 if TYPE_CHECKING:
@@ -348,8 +348,7 @@ def _print_splits(dataset: "Dataset", found: "Found", place: Path, added: bool) 
         )
     alone = [pair for pair in dataset.pairs if pair.image is None or pair.mask is None]
     if alone:
-        names = ", ".join(pair.name for pair in alone[:5]) + (", …" if len(alone) > 5 else "")
         typer.echo(
-            f"Note: {len(alone)} files of {place} have no partner ({names}), which naslora data check will reject. "
-            "Add the partners, or leave the files out, and import again: --replace, or --replace --pairs-only"
+            f"Note: {len(alone)} files of {place} have no partner ({few(one.name for one in alone)}), which "
+            "naslora data check will reject. Add the partners, or leave the files out, and import again: --replace, or --replace --pairs-only"
         )

@@ -18,14 +18,13 @@ from naslora_core.data.importers.drawn.readers.images import (
     agreed_size,
     left_out,
     named_apart,
-    some,
     split_of_folder,
 )
 from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 _HEAD = 4096
 
@@ -82,9 +81,9 @@ def _notes(files: Sequence[CvatFile], unused: Sequence[str]) -> tuple[str, ...]:
     kinds = Counter(shape.kind for file in files for image in file.images for shape in image.shapes)
     notes = list(left_out({kind: n for kind, n in kinds.items() if kind not in PAINTED}, "they are no outlines"))
     if unused:
-        notes.append(f"labels without any outline were left out: {some(unused)}")
+        notes.append(f"labels without any outline were left out: {few(unused)}")
     if empty := [image.name for file in files for image in file.images if not image.shapes]:
-        notes.append(f"{len(empty)} images have no shape and count as showing no object: {some(empty)}")
+        notes.append(f"{len(empty)} images have no shape and count as showing no object: {few(empty)}")
     return tuple(notes)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, holds, register
-from naslora_core.data.importers.drawn.readers.images import named_apart, some
+from naslora_core.data.importers.drawn.readers.images import named_apart
 from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 
 IMAGES, MASKS, LISTS, LABELS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation", "labelmap.txt"
 _BLACK = "#000000"
@@ -140,10 +140,10 @@ def _source(one: _Listed, images: Mapping[str, Path], masks: Mapping[str, Path],
 def _notes(listed: Sequence[_Listed], images: Mapping[str, Path], masks: Mapping[str, Path]) -> tuple[str, ...]:
     notes = []
     if empty := [one.name for one in listed if one.name in images and one.name not in masks]:
-        notes.append(f"{len(empty)} listed images have no mask file and count as showing no object: {some(empty)}")
+        notes.append(f"{len(empty)} listed images have no mask file and count as showing no object: {few(empty)}")
     names = {one.name for one in listed}
     if bare := sorted((images.keys() | masks.keys()) - names):
-        notes.append(f"{len(bare)} files are in no list and were left out: {some(bare)}")
+        notes.append(f"{len(bare)} files are in no list and were left out: {few(bare)}")
     return tuple(notes)
 
 

@@ -26,7 +26,7 @@ from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 from naslora_core.reading import read_object
 
 FORM = "Datumaro JSON with categories and items"
@@ -59,7 +59,7 @@ def find_datumaro(request: ImportRequest) -> Found:
     others = Counter(entry["type"] for entry in entries if entry["type"] not in OUTLINED)
     notes = left_out(others, "they are no outlines")
     if unused := [name for number, name in enumerate(labels) if number not in used]:
-        notes = (*notes, f"labels without any outline were left out: {', '.join(unused[:5])}")
+        notes = (*notes, f"labels without any outline were left out: {few(unused)}")
     return build_found(root, sources, classes, "Datumaro", notes)
 
 

@@ -17,7 +17,6 @@ from naslora_core.data.importers.drawn.readers.images import (
     agreed_size,
     left_out,
     named_apart,
-    some,
     split_of_folder,
 )
 from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
@@ -31,7 +30,7 @@ from naslora_core.data.importers.drawn.readers.label_studio_file import (
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 KEYS = ("annotations", "data")
 
@@ -106,14 +105,14 @@ def _notes(tasks: Sequence[Task]) -> tuple[str, ...]:
     if unlabelled := [task.number for task in tasks if task.regions is None]:
         notes.append(
             f"{len(unlabelled)} tasks without an annotation, or with skipped ones only, were left out: "
-            f"{some(unlabelled)}"
+            f"{few(unlabelled)}"
         )
     several = [task for task in tasks if task.annotations > 1]
     if chosen := [task.number for task in several if task.is_chosen]:
-        notes.append(f"of {len(chosen)} tasks with several annotations the ground truth was taken: {some(chosen)}")
+        notes.append(f"of {len(chosen)} tasks with several annotations the ground truth was taken: {few(chosen)}")
     if latest := [task.number for task in several if not task.is_chosen]:
         notes.append(
-            f"of {len(latest)} tasks with several annotations the latest was taken: {some(latest)}; to take another, "
+            f"of {len(latest)} tasks with several annotations the latest was taken: {few(latest)}; to take another, "
             "mark one as ground truth in Label Studio"
         )
     if many := sum(len(region.labels) > 1 for region in regions):

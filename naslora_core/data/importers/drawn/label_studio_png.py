@@ -18,14 +18,14 @@ from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.dataset.image_files.pixels import read_mask_values
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.drawn.label_studio import find_image, is_export
-from naslora_core.data.importers.drawn.readers.images import ImageFiles, named_apart, some
+from naslora_core.data.importers.drawn.readers.images import ImageFiles, named_apart
 from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.drawn.readers.label_studio_file import read_image_names
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Patch
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 # The author is a number or an address without a hyphen; the name of the tag has none either, unless someone chose one.
 _NAME = re.compile(r"task-(\d{1,18})-annotation-(\d{1,18})-by-([^-]*)-([^-]+)-(.+)-(\d+)\.png")
@@ -69,7 +69,7 @@ def find_label_studio_png(request: ImportRequest) -> Found:
             names |= read_image_names(path)
     if missing := sorted({file.task for file in files} - names.keys()):
         raise DataError(
-            f"{root}: nothing says which images the tasks {some(missing)} are of; add the JSON or JSON-MIN export of "
+            f"{root}: nothing says which images the tasks {few(missing)} are of; add the JSON or JSON-MIN export of "
             "the project to the folder"
         )
     classes = choose_classes(request.classes, sorted({file.label for file in files}))
@@ -103,11 +103,11 @@ def _brush_file(path: Path) -> BrushFile | None:
 def _notes(files: Sequence[BrushFile], latest: Mapping[int, int], names: Mapping[int, object]) -> tuple[str, ...]:
     notes = []
     if others := sorted({file.task for file in files if file.annotation != latest[file.task]}):
-        notes.append(f"of {len(others)} tasks with several annotations the latest was taken: {some(others)}")
+        notes.append(f"of {len(others)} tasks with several annotations the latest was taken: {few(others)}")
     if empty := sorted(latest.keys() - {file.task for file in files}):
-        notes.append(f"{len(empty)} tasks are annotated without a region and show no object: {some(empty)}")
+        notes.append(f"{len(empty)} tasks are annotated without a region and show no object: {few(empty)}")
     if bare := sorted(names.keys() - latest.keys()):
-        notes.append(f"{len(bare)} tasks have no PNG file and were left out, as not brushed: {some(bare)}")
+        notes.append(f"{len(bare)} tasks have no PNG file and were left out, as not brushed: {few(bare)}")
     return tuple(notes)
 
 

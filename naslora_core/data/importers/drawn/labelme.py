@@ -17,7 +17,6 @@ from naslora_core.data.importers.drawn.readers.images import (
     agreed_size,
     left_out,
     named_apart,
-    some,
     split_of_folder,
 )
 from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
@@ -34,7 +33,7 @@ from naslora_core.data.importers.drawn.readers.labelme_file import (
 )
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 IGNORED, BACKGROUND_LABEL = "__ignore__", "_background_"
 ORDER_FILES = ("labels.txt", "class_names.txt")
@@ -110,13 +109,13 @@ def _check_once(located: Mapping[Path, Path | None]) -> None:
 def _notes(files: Sequence[LabelmeFile], located: Mapping[Path, Path | None], images: ImageFiles) -> tuple[str, ...]:
     kinds = Counter(kind_of(shape) for file in files for shape in file.shapes)
     notes = []
-    if drawn := some(f"{kinds[kind]} of {kind}" for kind in WITHOUT_AREA if kinds[kind]):
+    if drawn := few(f"{kinds[kind]} of {kind}" for kind in WITHOUT_AREA if kinds[kind]):
         notes.append(f"shapes without an area are painted as labelme paints them, lines 10 px wide, points 11: {drawn}")
     notes += left_out({kind: count for kind, count in kinds.items() if kind not in KINDS}, "labelme paints no such")
     if embedded := [file.path.name for file in files if file.embeds_image and located[file.path] is None]:
-        notes.append(f"{len(embedded)} images are no files and were taken from the JSON: {some(embedded)}")
+        notes.append(f"{len(embedded)} images are no files and were taken from the JSON: {few(embedded)}")
     if bare := sorted(path.name for path in {*images.paths} - {*located.values()}):
-        notes.append(f"{len(bare)} images have no JSON file and were left out, as not labelled: {some(bare)}")
+        notes.append(f"{len(bare)} images have no JSON file and were left out, as not labelled: {few(bare)}")
     return tuple(notes)
 
 

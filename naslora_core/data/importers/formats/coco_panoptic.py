@@ -29,7 +29,7 @@ from naslora_core.data.importers.shared.coco_file import (
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.reading import read_object
 
 # In COCO itself a few percent of the pixels are of no segment.
@@ -95,8 +95,9 @@ def segments_of(
     if numbers.shape != size:
         raise DataError(f"{path} has {numbers.shape[1]} x {numbers.shape[0]} pixels, its image {size[1]} x {size[0]}")
     if unknown := sorted(set(np.unique(numbers).tolist()) - {0} - {segment["id"] for segment in segments}):
-        listed = ", ".join(map(str, unknown[:5])) + (", …" if len(unknown) > 5 else "")
-        raise DataError(f"{path} holds {len(unknown)} segments that the JSON file does not list: {listed}; export anew")
+        raise DataError(
+            f"{path} holds {len(unknown)} segments that the JSON file does not list: {few(unknown)}; export anew"
+        )
     void = [AnnotatedObject("void", IGNORED_ID, Bitmap(numbers == 0))] if ignores and not numbers.all() else []
     return void + [
         AnnotatedObject(

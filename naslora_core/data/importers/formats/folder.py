@@ -151,8 +151,8 @@ def _images_of(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; check the path")
     if not (found := list_images(folder)):
-        inside = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))[:5]
-        raise DataError(f"{folder} holds no image file; it holds: {', '.join(inside) or 'nothing'}")
+        inside = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        raise DataError(f"{folder} holds no image file; it holds: {few(inside) or 'nothing'}")
     return found
 
 
@@ -167,7 +167,7 @@ def _named_as(images: dict[str, Path], masks: dict[str, Path]) -> dict[str, Path
 
 
 def _examples(found: dict[str, Path]) -> str:
-    return ", ".join(path.name for path in list(found.values())[:3])
+    return few((path.name for path in found.values()), 3)
 
 
 def _is_root(folder: Path) -> bool:

@@ -14,11 +14,10 @@ from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.imagej_rois import holds_rois, read_rois
-from naslora_core.data.importers.labelled.readers.label_values import shorten
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 IMAGES_FOLDERS = ("images", ".")
 ROI_FOLDERS = (".", "rois", "ROIs", "roi", "RoiSets", "annotations", "labels", "masks")
@@ -77,7 +76,7 @@ def find_imagej(request: ImportRequest) -> Found:
     notes = [f"{without} regions are lines, points or text, have no area and were left out"] if without else []
     if alone := sorted(images.keys() - files.keys()):
         notes.append(
-            f"{len(alone)} images have no file of regions: {shorten(alone)}. ImageJ writes none for an image without "
+            f"{len(alone)} images have no file of regions: {few(alone)}. ImageJ writes none for an image without "
             "objects; leave them out with --pairs-only, or add a mask to the dataset"
         )
     return build_found(root, sources, classes, "ImageJ's regions of interest", tuple(notes))
@@ -101,8 +100,8 @@ def _pair(root: Path, files: list[Path], images: dict[str, Path]) -> dict[str, P
             pairs[name] = file
     if alone:
         raise DataError(
-            f"{root}: {len(alone)} files of regions are named as no image: {shorten(alone)}; the images are "
-            f"{shorten(sorted(images)) or 'none'}. Call the file of x.tif x.zip, x.roi or RoiSet_x.zip"
+            f"{root}: {len(alone)} files of regions are named as no image: {few(alone)}; the images are "
+            f"{few(sorted(images)) or 'none'}. Call the file of x.tif x.zip, x.roi or RoiSet_x.zip"
         )
     return pairs
 

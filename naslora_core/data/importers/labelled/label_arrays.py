@@ -13,9 +13,8 @@ import numpy as np
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.labelled.readers.label_values import shorten
 from naslora_core.data.importers.shared.object_formats import build_found
-from naslora_core.errors import ConfigError, DataError
+from naslora_core.errors import ConfigError, DataError, few
 
 ENDING = ".npy"
 IMAGES_FOLDERS = ("images", ".")
@@ -86,8 +85,8 @@ def find_label_arrays(request: ImportRequest) -> Found:
     pairs = {name: file for name, file in arrays.items() if name in images}
     if not pairs:
         raise DataError(
-            f"{root}: no {ENDING} file is named as an image: images are {shorten(sorted(images))}, arrays "
-            f"{shorten(sorted(arrays))}. Call the array of x.png x{ENDING}"
+            f"{root}: no {ENDING} file is named as an image: images are {few(sorted(images))}, arrays "
+            f"{few(sorted(arrays))}. Call the array of x.png x{ENDING}"
         )
     counts = _count(pairs)
     classes, meaning = _meaning(request, counts, next(iter(pairs.values())))
@@ -96,8 +95,8 @@ def find_label_arrays(request: ImportRequest) -> Found:
         for name, image in images.items()
     ]
     lone, bare = sorted(arrays.keys() - images.keys()), sorted(images.keys() - pairs.keys())
-    notes = [f"{len(lone)} arrays are named as no image and were left out: {shorten(lone)}"] if lone else []
-    notes += [f"{len(bare)} images have no array: {shorten(bare)}; --pairs-only leaves them out"] if bare else []
+    notes = [f"{len(lone)} arrays are named as no image and were left out: {few(lone)}"] if lone else []
+    notes += [f"{len(bare)} images have no array: {few(bare)}; --pairs-only leaves them out"] if bare else []
     made = build_found(root, sources, classes, "arrays of NumPy", tuple(notes))
     return replace(made, mask_ignore=(IGNORED_ID,)) if IGNORED_ID in meaning.values() else made
 

@@ -19,7 +19,7 @@ from naslora_core.data.importers.painting.objects import AnnotatedObject, Object
 from naslora_core.data.importers.painting.shapes import Bitmap
 from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 IMAGES, MASKS = "images", "masks"
 
@@ -56,7 +56,7 @@ def read_object_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
     others = present[present != 0]
     if len(others) > 1:
         raise DataError(
-            f"{file} has the values {', '.join(map(str, others[:5]))}{', …' if len(others) > 5 else ''}; a mask of one "
+            f"{file} has the values {few(others)}; a mask of one "
             "object has one value beside 0. Give every object a file, or import the masks with layout folder"
         )
     return values != 0

@@ -14,13 +14,12 @@ from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
-from naslora_core.data.importers.labelled.readers.label_values import shorten
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.pixel_centres import Rings
 from naslora_core.data.importers.shared.image_size import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 ENDING = ".geojson"
 IMAGES_FOLDERS = ("images", ".")
@@ -97,7 +96,7 @@ def _notes(features: Sequence[Feature], blank: str, images: dict[str, Path], fil
         (unnamed if blank == UNCLASSIFIED else 0, f"{unnamed} objects have no class and became '{UNCLASSIFIED}'"),
         (
             len(alone),
-            f"{len(alone)} images have no {ENDING} file: {shorten(alone)}. Export one for each image, also for one "
+            f"{len(alone)} images have no {ENDING} file: {few(alone)}. Export one for each image, also for one "
             "without objects, or leave them out with --pairs-only",
         ),
     ]
@@ -120,8 +119,8 @@ def _pair(root: Path, images: dict[str, Path]) -> dict[str, Path]:
             pairs[name] = file
     if alone:
         raise DataError(
-            f"{root}: {len(alone)} files are named as no image: {shorten(alone)}; the images are "
-            f"{shorten(sorted(by_name)) or 'none'}. Call the file of x.tif x{ENDING}"
+            f"{root}: {len(alone)} files are named as no image: {few(alone)}; the images are "
+            f"{few(sorted(by_name)) or 'none'}. Call the file of x.tif x{ENDING}"
         )
     return pairs
 

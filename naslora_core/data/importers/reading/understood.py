@@ -7,7 +7,7 @@ from pathlib import Path
 from naslora_core.data.dataset.card import BACKGROUND, MOST_CLASSES, MaskReading, MaskValues
 from naslora_core.data.importers.legends.legend import NOT_LABELLED
 from naslora_core.data.importers.reading.survey import Survey, Tally
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 # Where nothing says what the only class is.
 OBJECT = "object"
@@ -181,5 +181,4 @@ def _sum(written: str, meaning: str, survey: Survey, tallies: Mapping[int, Tally
 
 def files_of(paths: Iterable[Path]) -> str:
     """Name up to three files."""
-    names = [path.name for path in paths]
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return few((path.name for path in paths), 3)

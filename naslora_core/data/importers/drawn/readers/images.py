@@ -12,7 +12,7 @@ from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, upright_size
 from naslora_core.data.importers.shared.object_formats import split_from_path
-from naslora_core.errors import DataError
+from naslora_core.errors import DataError, few
 
 MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
@@ -86,7 +86,7 @@ def named_apart(sources: Iterable[tuple[str, Source]]) -> list[Source]:
     times = Counter(source.image for _, source in listed if isinstance(source.image, Path))
     if twice := [image for image, count in times.items() if count > 1]:
         raise DataError(
-            f"{len(twice)} images are annotated more than once: {some(twice)}; keep one annotation of each, or give "
+            f"{len(twice)} images are annotated more than once: {few(twice)}; keep one annotation of each, or give "
             "images of one name folders as the annotations name them"
         )
     names = unique_names([(folder, source.name) for folder, source in listed])
@@ -98,15 +98,9 @@ def split_of_folder(folder: Path) -> str | None:
     return split_from_path(folder / "_")
 
 
-def some(names: Iterable[object], most: int = 5) -> str:
-    """Join the first names for a message, with "…" for what is left out."""
-    listed = [str(name) for name in names]
-    return ", ".join(listed[:most] + ["…"] * (len(listed) > most))
-
-
 def left_out(counts: Mapping[str, int], why: str) -> tuple[str, ...]:
     """Return the note that says how many of each kind were left out and why; none if there is nothing to say."""
-    said = some(f"{count} {kind}" for kind, count in sorted(Counter(counts).items()) if count)
+    said = few(f"{count} {kind}" for kind, count in sorted(Counter(counts).items()) if count)
     return (f"left out: {said}: {why}",) if said else ()
 
 

@@ -18,6 +18,7 @@ from naslora_core.data.importers.drawn.readers.images import checked_size
 from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Shape
+from naslora_core.errors import few
 from naslora_core.reading import read_json
 
 FORM = "Label Studio JSON with tasks that have data and annotations"
@@ -103,7 +104,7 @@ def image_name(data: Mapping[str, Any]) -> str:
     found = {key: name for key, value in data.items() if isinstance(value, str) and (name := _path_in(value))}
     if "image" in found or len(found) == 1:
         return found.get("image") or next(iter(found.values()))
-    named = ", ".join(sorted(found)[:5]) or "none"
+    named = few(sorted(found)) or "none"
     raise ValueError(f"a task with the data {', '.join(map(str, data))[:80]} has no single image: {named}")
 
 

@@ -350,5 +350,6 @@ def _print_splits(dataset: "Dataset", found: "Found", place: Path, added: bool) 
     if alone:
         typer.echo(
             f"Note: {len(alone)} files of {place} have no partner ({few(one.name for one in alone)}), which "
-            "naslora data check will reject. Add the partners, or leave the files out, and import again: --replace, or --replace --pairs-only"
+            "naslora data check will reject. Add the partners, or leave the files out, and import again: --replace, or "
+            "--replace --pairs-only"
         )

@@ -16,7 +16,6 @@ from naslora_core.data.importers.base import Found, Importer, ImportRequest, Sou
 from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
-    checked_size,
     left_out,
     named_apart,
     split_of_folder,
@@ -25,6 +24,7 @@ from naslora_core.data.importers.drawn.readers.json_files import has_keys, telli
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
+from naslora_core.data.importers.shared.image_files import checked_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 from naslora_core.reading import read_object

@@ -24,12 +24,12 @@ from naslora_core.data.importers.painting.outline_choice import choose_outline
 from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.coco_file import (
     LEAST_COORDINATES,
-    checked_size,
     has_outline,
     looks_like_coco,
     objects_of,
     polygons_of,
     read_coco,
+    stated_size,
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
@@ -105,7 +105,7 @@ def _sources(
         of_image[annotation["image_id"]].append(annotation)
     for image in content["images"]:
         objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline, left_out)
-        mask = ObjectMask(file, checked_size(image), objects, "smaller_on_top")
+        mask = ObjectMask(file, stated_size(image), objects, "smaller_on_top")
         written = Path(image["file_name"].replace("\\", "/"))
         yield written, Source(one_form(written.stem), locate_image(written, file, images, root), mask, split)
 

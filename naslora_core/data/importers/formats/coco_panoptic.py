@@ -21,10 +21,10 @@ from naslora_core.data.importers.painting.objects import AnnotatedObject, Object
 from naslora_core.data.importers.painting.shapes import Bitmap
 from naslora_core.data.importers.shared.coco_file import (
     KEYS,
-    checked_size,
     checked_text,
     looks_like_coco,
     stated_area,
+    stated_size,
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
@@ -115,9 +115,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = read_object(file)
         categories = {entry["id"] for entry in content["categories"] if checked_text(entry["name"])}
-        images = {
-            image["id"] for image in content["images"] if checked_text(image["file_name"]) and checked_size(image)
-        }
+        images = {image["id"] for image in content["images"] if checked_text(image["file_name"]) and stated_size(image)}
         for entry in content["annotations"]:
             numbers = [segment["id"] for segment in entry["segments_info"]]
             if entry["image_id"] not in images or not checked_text(entry["file_name"]):
@@ -148,7 +146,7 @@ def _sources(
     pictures = {name: [path for path in paths if path.parent not in folders] for name, paths in images.items()}
     sources = []
     for image in content["images"]:
-        written, size = Path(image["file_name"].replace("\\", "/")), checked_size(image)
+        written, size = Path(image["file_name"].replace("\\", "/")), stated_size(image)
         number = image["id"]
         if number in pngs:
             objects = partial(segments_of, pngs[number], size, segments[number], class_ids, ignores)

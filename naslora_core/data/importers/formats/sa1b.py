@@ -11,7 +11,7 @@ from typing import Any
 
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.painting.objects import ObjectMask
-from naslora_core.data.importers.shared.coco_file import checked_size, checked_text, looks_like_coco, objects_of
+from naslora_core.data.importers.shared.coco_file import checked_text, looks_like_coco, objects_of, stated_size
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
@@ -39,7 +39,7 @@ def find_sa1b(request: ImportRequest) -> Found:
         written = Path(image["file_name"].replace("\\", "/"))
         annotations = [annotation | {"category_id": 0} for annotation in content["annotations"]]
         mask = ObjectMask(
-            file, checked_size(image), partial(objects_of, file, annotations, {0: 1}, "edges"), "smaller_on_top"
+            file, stated_size(image), partial(objects_of, file, annotations, {0: 1}, "edges"), "smaller_on_top"
         )
         empty += not annotations
         split = split_from_path(file.parent.relative_to(root)) if file.parent != root else None
@@ -55,7 +55,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = read_object(file)
         checked_text(content["image"]["file_name"])
-        checked_size(content["image"])
+        stated_size(content["image"])
         for annotation in content["annotations"]:
             if not isinstance(annotation["segmentation"], dict | list):
                 raise TypeError(f"annotation {annotation.get('id')} has no run lengths")

@@ -15,7 +15,7 @@ from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.imagej_rois import holds_rois, read_rois
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 

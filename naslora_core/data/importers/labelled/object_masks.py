@@ -17,7 +17,7 @@ from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_pi
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Bitmap
-from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
 from naslora_core.errors import DataError, few
 

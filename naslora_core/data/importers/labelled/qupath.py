@@ -17,7 +17,7 @@ from naslora_core.data.importers.base import Found, Importer, ImportRequest, Sou
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.pixel_centres import Rings
-from naslora_core.data.importers.shared.image_size import upright_size
+from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
+from naslora_core.data.importers.shared.image_files import checked_size
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
 KEYS = ("images", "annotations", "categories")
 # As many as a polygon of three points has; pycocotools takes four numbers for a box.
 LEAST_COORDINATES: dict[Outline, int] = {"edges": 6, "centres": 2}
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
 def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
         categories = {category["id"]: checked_text(category["name"]) for category in content["categories"]}
         images = {image["id"] for image in content["images"] if checked_text(image["file_name"])}
         for image in content["images"]:
-            checked_size(image)
+            stated_size(image)
         sound = []
         for place, entry in enumerate(content["annotations"], start=1):
             try:
@@ -60,17 +59,14 @@ def _check_annotation(entry: dict[str, Any], images: set[Any], categories: dict[
     polygons_of(entry)
 
 
-def checked_size(image: Mapping[str, Any]) -> tuple[int, int]:
+def stated_size(image: Mapping[str, Any]) -> tuple[int, int]:
     """Return (H, W) of an image that a file lists.
 
     Raises:
         ValueError: if it is empty, or too large to be opened.
         KeyError: if it is not there.
     """
-    height, width = int(image["height"]), int(image["width"])
-    if min(height, width) < 1 or height * width > MOST_PIXELS:
-        raise ValueError(f"image {image.get('id')} has a size of {image['width']} x {image['height']}")
-    return height, width
+    return checked_size(int(image["height"]), int(image["width"]), f"image {image.get('id')} has a size of")
 
 
 def checked_text(value: Any) -> str:

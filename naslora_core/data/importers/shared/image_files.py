@@ -3,10 +3,15 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from PIL import Image
+
 from naslora_core.data.dataset.image_files.facts import read_facts
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form, walk_files
 from naslora_core.errors import DataError
+
+# Of an image, so that what says its size cannot ask for any amount of memory.
+MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
 def index_images(root: Path, key: Callable[[Path], str] = lambda path: one_form(path.name)) -> dict[str, list[Path]]:
@@ -44,6 +49,22 @@ def upright_size(path: Path) -> tuple[int, int]:
     """Return (H, W) of an image file as it is shown, its EXIF orientation applied.
 
     Raises:
-        DataError: if it is missing, or not an image.
+        DataError: if it is missing, not an image, or too large to be opened.
     """
-    return read_facts(path).size
+    try:
+        return checked_size(*read_facts(path).size, "its size is")
+    except ValueError as error:
+        raise DataError(f"{path} cannot be read: {error}; cut it into pieces") from error
+
+
+def checked_size(height: object, width: object, said: str = "a size is") -> tuple[int, int]:
+    """Return (H, W) as a file states it; an error begins with what is `said`.
+
+    Raises:
+        ValueError: if it is not that of an image that can be read.
+    """
+    if type(height) is not int or type(width) is not int:
+        raise ValueError(f"{said} {width!r} x {height!r}, expected two whole numbers")
+    if min(height, width) < 1 or height * width > MOST_PIXELS:
+        raise ValueError(f"{said} {width} x {height}, expected 1 to {MOST_PIXELS:,} pixels")
+    return height, width

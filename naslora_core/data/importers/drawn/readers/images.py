@@ -6,15 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, upright_size
 from naslora_core.data.importers.shared.object_formats import split_from_path
 from naslora_core.errors import DataError, few
-
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 
 class ImageFiles:
@@ -45,19 +41,6 @@ class ImageFiles:
         if len(best) > 1:
             raise DataError(f"{file}: '{written}' could be {best[0]} or {best[1]}; remove one, or rename both")
         return best[0]
-
-
-def checked_size(height: object, width: object) -> tuple[int, int]:
-    """Return (H, W) as a file states it.
-
-    Raises:
-        ValueError: if it is not that of an image that can be read.
-    """
-    if type(height) is not int or type(width) is not int:
-        raise ValueError(f"a size is {width!r} x {height!r}, expected two whole numbers")
-    if min(height, width) < 1 or height * width > MOST_PIXELS:
-        raise ValueError(f"a size is {width} x {height}, expected 1 to {MOST_PIXELS:,} pixels")
-    return height, width
 
 
 def agreed_size(stated: tuple[int, int] | None, image: Path | None, file: Path) -> tuple[int, int] | None:

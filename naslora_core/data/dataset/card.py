@@ -82,6 +82,8 @@ BACKGROUND = "background"
 # Ids are bytes: 0 is the background, the last one marks pixels that nobody labelled.
 IGNORED_ID = 255
 MOST_CLASSES = IGNORED_ID - 1
+# That a mask may have for a class, as files of 16 bits do.
+LARGEST_VALUE = 65_535
 # Line breaks print; letters of some scripts are joined by the two marks that follow.
 _INVISIBLE_BUT_FINE = "\n\u200c\u200d"
 
@@ -94,7 +96,7 @@ def _check_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
-MaskValues = tuple[Annotated[int, Field(ge=0, le=65535)], ...] | tuple[Colour, ...]
+MaskValues = tuple[Annotated[int, Field(ge=0, le=LARGEST_VALUE)], ...] | tuple[Colour, ...]
 # What the numbers of a mask file are: its levels of grey, its stored values (indices in a palette file), its colours,
 # numbers of objects of one class, or how opaque its pixels are.
 MaskReading = Literal["grey", "values", "colours", "instances", "alpha"]

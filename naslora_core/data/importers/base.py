@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # An image file to copy, or a function that makes the pixels when it is their turn, so that one is held at a time:
 # (H, W, 3) uint8 RGB of an image, (H, W) uint8 class ids of a mask.
 Pixels = Path | Callable[[], np.ndarray]
+# What a layout of mask files can be asked of, beyond what all layouts share: see `reading.read_masks`.
+MASK_OPTIONS = frozenset({"threshold", "classes", "reading", "ignore"})
 # How deep an archive or a download may wrap a dataset in folders of its own.
 DEPTH = 3
 
@@ -171,7 +173,9 @@ class Importer:
         return []
 
     def _check_options(self, request: ImportRequest) -> None:
-        options = ("images", "masks", "pairs", "outline", "void", "tile_px", "reading", "ignore")
+        options = ["images", "masks", "pairs", "outline", "void", "tile_px", "reading", "ignore"]
+        # Layouts that do not name their classes have `_adjusted` look at the threshold.
+        options += ["threshold"] * ("classes" in self.options)
         given = {name for name in options if getattr(request, name)}
         if wrong := sorted(given - self.options):
             able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, read_card
 from naslora_core.data.dataset.dataset import list_images, read_dataset
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.reading.by_card import as_card_says
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
 from naslora_core.data.importers.reading.survey import survey_masks
@@ -185,7 +185,7 @@ register(
         expected="images/ and masks/",
         is_root=_is_root,
         find=find_folder,
-        options=frozenset({"images", "masks", "pairs", "threshold", "classes", "reading", "ignore"}),
+        options=MASK_OPTIONS | {"images", "masks", "pairs"},
         explains=True,
     )
 )

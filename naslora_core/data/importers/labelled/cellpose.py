@@ -5,14 +5,16 @@ cellular segmentation", Nature Methods 2021. x_seg.npy is a pickle, which may ru
 refused. Cellpose writes no PNG of an image in which it found no cell, so that such an image has no mask; its TIFF has.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
-from naslora_core.data.importers.labelled.readers.label_values import shorten, survey_values
+from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.legends.legend import Legend
+from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS
-from naslora_core.errors import DataError
+from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found
+from naslora_core.errors import DataError, few
 
 # Endings of masks, and of their images.
 ENDINGS = (("_cp_masks", ""), ("_masks", "_img"))
@@ -42,29 +44,19 @@ def find_cellpose(request: ImportRequest) -> Found:
             f"{root} holds *{PICKLE} only, which are pickles: reading one may run any program, so they are not read. "
             "Save the masks as images: in Cellpose's window File > Save masks as PNG/tif, or run it with --save_tif"
         )
-    broken = survey_values(masks).broken
     without = [name for _, name, image, mask, _ in found if image and not mask]
     notes = [f"{unread} files *{PICKLE} are pickles and were not read; the masks beside them were"] if unread else []
     if without:
         notes.append(
-            f"{len(without)} images have no mask: {shorten(without)}. Cellpose writes no PNG where it finds no cell; "
+            f"{len(without)} images have no mask: {few(without)}. Cellpose writes no PNG where it finds no cell; "
             "run it with --save_tif, which writes one, or leave them out with --pairs-only"
         )
-    if broken:
-        notes.append(f"{len(broken)} masks cannot be read; the first: {broken[0]}")
     names = unique_names([(place, name) for place, name, *_ in found])
-    return Found(
-        sources=tuple(
-            Source(name, image, mask, split) for name, (_, _, image, mask, split) in zip(names, found, strict=True)
-        ),
-        title=f"Images from the folder {root.resolve().name}",
-        classes=("cell",),
-        mask_reading="instances",
-        licence="not stated",
-        citation="not stated",
-        origin="imported from Cellpose's masks",
-        notes=tuple(notes),
-    )
+    sources = [Source(name, image, mask, split) for name, (_, _, image, mask, split) in zip(names, found, strict=True)]
+    pairs = build_found(root, sources, (), "Cellpose's masks", tuple(notes))
+    says_otherwise = request.threshold or any(request.classes.values())
+    request = request if says_otherwise else replace(request, reading=request.reading or "instances")
+    return with_reading(pairs, read_masks(sources, request, Legend("Cellpose", {1: "cell"})))
 
 
 def _pair(folder: Path) -> list[tuple[str, Path | None, Path | None]]:
@@ -120,5 +112,6 @@ register(
         expected="images, and their masks *_cp_masks.png or *_cp_masks.tif",
         is_root=lambda folder: _holds(folder) or any(map(_is_split, subfolders(folder))),
         find=find_cellpose,
+        options=MASK_OPTIONS,
     )
 )

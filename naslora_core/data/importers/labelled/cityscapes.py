@@ -8,30 +8,18 @@ labelIds is missing. Images of a city are a group. Masks of images for testing, 
 
 from pathlib import Path
 
-from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.splits import TEST
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
-from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values, survey_values
-from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS
+from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
+from naslora_core.data.importers.legends.known import cityscapes_ids, cityscapes_train_ids
+from naslora_core.data.importers.legends.legend import NOT_LABELLED
+from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
+from naslora_core.data.importers.reading.survey import survey_masks
+from naslora_core.data.importers.shared.object_formats import SPLIT_WORDS, build_found
 from naslora_core.errors import DataError
 
 IMAGES, MASKS = "leftImg8bit", "gtFine"
 IMAGE_ENDING = "_leftImg8bit.png"
-# Ids of the classes that are evaluated; their places in this order are their train ids.
-IDS = {
-    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
-    "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26, "truck": 27,
-    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
-}  # fmt: skip
-HIGHEST_ID = 33
-LEGENDS = {
-    "labelIds": ValueLegend(
-        "the list of Cityscapes' ids",
-        {number: name for name, number in IDS.items()},
-        frozenset({*range(HIGHEST_ID + 1), IGNORED_ID} - set(IDS.values())),
-    ),
-    "labelTrainIds": ValueLegend("the list of Cityscapes' train ids", dict(enumerate(IDS)), frozenset({IGNORED_ID})),
-}
+KINDS = {"labelIds": cityscapes_ids, "labelTrainIds": cityscapes_train_ids}
 
 
 def find_cityscapes(request: ImportRequest) -> Found:
@@ -39,7 +27,7 @@ def find_cityscapes(request: ImportRequest) -> Found:
 
     Raises:
         DataError: if there is no image, or some masks hold ids and others train ids.
-        ConfigError: if a class is asked for that no mask shows.
+        ConfigError: if a class is asked for that the benchmark does not evaluate.
     """
     root = request.folder
     cities = [(part, city) for part in _parts(root) for city in subfolders(part)]
@@ -47,19 +35,24 @@ def find_cityscapes(request: ImportRequest) -> Found:
     if not images:
         raise DataError(f"{root / IMAGES} holds no image; expected <split>/<city>/*{IMAGE_ENDING}")
     kind = _kind(root, [path for *_, path in images])
-    unlabelled, sources = 0, []
+    legend = KINDS[kind]()
     masks = {path: mask for *_, path in images if (mask := _mask_of(root, path, kind)).is_file()}
-    survey = survey_values(list(masks.values()))
+    survey = survey_masks(list(masks.values()), request.progress)
+    # The published masks of test images hold ids of void alone.
+    void = {value for value, name in legend.by_value.items() if name == NOT_LABELLED}
+    bare = {facts.path for facts in survey.readable if void.issuperset(facts.values)}
+    unlabelled, sources = 0, []
     for part, city, path in images:
         found, split = masks.get(path), SPLIT_WORDS[part.name.lower()]
-        # The published masks of test images hold ids of void alone.
-        is_bare = found is None or survey.values.get(found, frozenset({-1})) <= LEGENDS[kind].ignored
-        if is_bare and split == TEST:
+        if split == TEST and (found is None or found in bare):
             unlabelled += 1
             continue
         sources.append(Source(path.name.removesuffix(IMAGE_ENDING), path, found, split, group=city.name))
     notes = [f"{unlabelled} test images have no labels and were left out"] if unlabelled else []
-    return found_by_values(sources, LEGENDS[kind], request, "the layout of Cityscapes", notes, survey)
+    left_out = masks.keys() - {source.image for source in sources}
+    survey = survey.without({masks[path] for path in left_out})
+    pairs = build_found(root, sources, (), "the layout of Cityscapes", tuple(notes))
+    return with_reading(pairs, read_masks(sources, request, legend, survey))
 
 
 def _parts(root: Path) -> list[Path]:
@@ -73,8 +66,8 @@ def _mask_of(root: Path, image: Path, kind: str) -> Path:
 
 def _kind(root: Path, images: list[Path]) -> str:
     """Return which masks to read: those of ids unless there are none of them."""
-    counts = {kind: sum(_mask_of(root, image, kind).is_file() for image in images) for kind in LEGENDS}
-    first, second = LEGENDS
+    counts = {kind: sum(_mask_of(root, image, kind).is_file() for image in images) for kind in KINDS}
+    first, second = KINDS
     if not any(counts.values()):
         raise DataError(
             f"{root / MASKS} has no mask named as an image: expected <split>/<city>/x_{MASKS}_{first}.png; files of "
@@ -95,6 +88,6 @@ register(
         expected=f"{IMAGES}/<split>/<city>/*{IMAGE_ENDING} and {MASKS}/<split>/<city>/*_{MASKS}_labelIds.png",
         is_root=lambda folder: (folder / IMAGES).is_dir() and (folder / MASKS).is_dir(),
         find=find_cityscapes,
-        options=frozenset({"classes"}),
+        options=MASK_OPTIONS,
     )
 )

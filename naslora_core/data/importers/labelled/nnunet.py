@@ -13,19 +13,29 @@ from typing import Any
 
 import numpy as np
 
-from naslora_core.data.dataset.card import BACKGROUND
+from naslora_core.data.dataset.card import BACKGROUND, LARGEST_VALUE
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_picture
 from naslora_core.data.dataset.splits import TEST, TRAIN
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Pixels, Source, holds, register
-from naslora_core.data.importers.labelled.readers.label_values import ValueLegend, found_by_values
+from naslora_core.data.importers.base import (
+    MASK_OPTIONS,
+    Found,
+    Importer,
+    ImportRequest,
+    Pixels,
+    Source,
+    holds,
+    register,
+)
+from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend
+from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
+from naslora_core.data.importers.shared.object_formats import build_found
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
 JSON_FILE, IGNORE = "dataset.json", "ignore"
 PARTS = (("imagesTr", "labelsTr", None), ("imagesTs", "labelsTs", TEST))
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
-_HIGHEST = 65535
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ def find_nnunet(request: ImportRequest) -> Found:
 
     Raises:
         DataError: if dataset.json cannot be read, the files are volumes, or labels overlap.
-        ConfigError: if a class is asked for that no mask shows.
+        ConfigError: if a class is asked for that dataset.json does not name.
     """
     root = request.folder
     legend = _read_labels(root / JSON_FILE)
@@ -78,10 +88,11 @@ def find_nnunet(request: ImportRequest) -> Found:
             raise DataError(f"{root}: '{twice[0]}' is for training and for testing; rename one")
     notes = [f"{unlabelled} images of imagesTs have no labels and were left out"] if unlabelled else []
     notes += [f"{len(split_sources)} images of imagesTs are for testing"] if split_sources else []
-    return found_by_values(sources, legend, request, "the layout of nnU-Net", notes)
+    found = build_found(root, sources, (), "the layout of nnU-Net", tuple(notes))
+    return with_reading(found, read_masks(sources, request, legend))
 
 
-def _read_labels(file: Path) -> ValueLegend:
+def _read_labels(file: Path) -> Legend:
     try:
         content: dict[str, Any] = read_object(file)
     except (OSError, ValueError) as error:
@@ -103,12 +114,14 @@ def _read_labels(file: Path) -> ValueLegend:
             f"{file}: '{regions[0]}' is a region of several labels, and regions overlap, but a pixel has one class; "
             "list every label under a name of its own"
         )
-    if wrong := [name for name, value in labels.items() if type(value) is not int or not 0 <= value <= _HIGHEST]:
-        raise DataError(f"{file}: label '{wrong[0]}' is {labels[wrong[0]]!r}, expected a number from 0 to {_HIGHEST}")
+    if wrong := [name for name, value in labels.items() if type(value) is not int or not 0 <= value <= LARGEST_VALUE]:
+        raise DataError(
+            f"{file}: label '{wrong[0]}' is {labels[wrong[0]]!r}, expected a number from 0 to {LARGEST_VALUE}"
+        )
     if len(set(labels.values())) < len(labels):
         raise DataError(f"{file}: two labels have one value; give each its own")
-    names = {value: BACKGROUND if not value else name for name, value in labels.items() if name != IGNORE}
-    return ValueLegend(str(file), names, frozenset({labels[IGNORE]} if IGNORE in labels else ()))
+    names = {value: NOT_LABELLED if name == IGNORE else name if value else BACKGROUND for name, value in labels.items()}
+    return Legend(str(file), dict(sorted(names.items())))
 
 
 def _images_of(folder: Path) -> dict[str, Pixels]:
@@ -138,6 +151,6 @@ register(
         expected=f"{JSON_FILE}, imagesTr/<name>_0000.png and labelsTr/<name>.png",
         is_root=holds(JSON_FILE, "imagesTr", "labelsTr"),
         find=find_nnunet,
-        options=frozenset({"classes"}),
+        options=MASK_OPTIONS,
     )
 )

@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from naslora_core.data.importers.legends.legend import Legend, legend_of_list, plain_name
+from naslora_core.data.dataset.card import BACKGROUND, LARGEST_VALUE, MOST_CLASSES
+from naslora_core.data.importers.legends.known import voc_colour
+from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend, legend_of_list, plain_name
 from naslora_core.errors import DataError
 
 _MOST_BYTES = 1 << 20
@@ -24,15 +26,33 @@ def find_legends(folders: Iterable[Path]) -> list[Legend]:
 
 
 def read_labelmap(file: Path) -> Legend:
-    """Read CVAT's and Datumaro's labelmap.txt: `label:red,green,blue:parts:actions`, colours in decimals."""
-    colours = {}
+    """Read CVAT's and Datumaro's labelmap.txt: `label:red,green,blue:parts:actions`, colours in decimals.
+
+    If no line has a colour, those of PASCAL VOC's palette count.
+
+    Raises:
+        DataError: if a line is none, or classes cannot be told apart by their colours.
+    """
+    written: list[tuple[str, str, int | None]] = []
     for place, line in _lines(file):
+        # A label may have colons of its own.
         fields = line.rsplit(":", 3)
-        if len(fields) != 4:
+        if len(fields) != 4 or not fields[0].strip():
             raise DataError(f"{place}: '{line[:60]}' is no line of a label map; expected label:red,green,blue:parts:")
-        if fields[1].strip():
-            colours[_colour(fields[1].split(","), place)] = plain_name(fields[0])
-    return Legend(file.name, by_colour=colours)
+        colour = _colour(fields[1].split(","), place) if fields[1].strip() else None
+        written.append((place, plain_name(fields[0]), colour))
+    if all(colour is None for *_, colour in written):
+        written = [(place, name, voc_colour(number)) for number, (place, name, _) in enumerate(written)]
+    names: dict[int, str] = {}
+    for place, name, colour in written:
+        if colour is None:
+            raise DataError(f"{place}: '{name}' has no colour, but others have; give it the one that the masks show")
+        if colour in names or (name in names.values() and name not in (BACKGROUND, NOT_LABELLED)):
+            raise DataError(f"{place}: the label '{name}' or its colour #{colour:06x} is there twice; change one")
+        if not colour and name not in (BACKGROUND, NOT_LABELLED):
+            raise DataError(f"{place}: '{name}' is black, as the background; give it another colour")
+        names[colour] = name
+    return Legend(file.name, by_colour=names)
 
 
 def read_label_colours(file: Path) -> Legend:
@@ -58,19 +78,36 @@ def read_roboflow(file: Path) -> Legend:
     """Read Roboflow's _classes.csv with the columns Pixel Value and Class, and blanks after the commas."""
     values = {}
     for place, row in _table(file, ("pixel value", "class")):
-        if not row["pixel value"].isdecimal():
-            raise DataError(f"{place}: '{row['pixel value'][:20]}' is no pixel value; expected a whole number")
-        values[int(row["pixel value"])] = plain_name(row["class"])
+        written = row["pixel value"]
+        if not (written.isascii() and written.isdecimal() and int(written) <= LARGEST_VALUE):
+            raise DataError(
+                f"{place}: '{written[:20]}' is no pixel value; expected a whole number up to {LARGEST_VALUE}"
+            )
+        if int(written) in values:
+            raise DataError(f"{place}: the value {written} is there twice; correct one")
+        if not row["class"]:
+            raise DataError(f"{place}: the value {written} has no name; give it one")
+        values[int(written)] = plain_name(row["class"])
     return Legend(file.name, by_value=values)
 
 
 def read_names(file: Path) -> Legend:
-    """Read a list of names, one a line, which count by their places, or say their numbers: `1: crop`."""
+    """Read a list of names, one a line, which count by their places, or say their numbers: `1: crop`.
+
+    Raises:
+        DataError: if there are more than a mask can hold, or one is there twice.
+    """
     lines = [line for _, line in _lines(file)]
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if lines and all(numbered):
-        return Legend(file.name, {int(found[1]): plain_name(found[2]) for found in numbered if found})
-    return legend_of_list(file.name, lines)
+    numbered = [found for line in lines if (found := _NUMBERED.fullmatch(line))]
+    if lines and len(numbered) == len(lines):
+        by_value = {int(found[1]): plain_name(found[2]) for found in numbered}
+        listed, legend = [found[2] for found in numbered], Legend(file.name, by_value)
+    else:
+        listed, legend = lines, legend_of_list(file.name, lines)
+    names = [name for name in map(plain_name, listed) if name not in (BACKGROUND, NOT_LABELLED)]
+    if len(names) > MOST_CLASSES or len(set(names)) < len(names):
+        raise DataError(f"{file} has {len(names)} names of classes; expected up to {MOST_CLASSES}, each once")
+    return legend
 
 
 # By name; the first that explains all values of the masks holds.
@@ -105,7 +142,8 @@ def _table(file: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]
         raise DataError(f"{file} is no table: {error}; correct, rename or remove it") from error
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     if not set(columns) <= set(header):
-        raise DataError(f"{file} begins with {','.join(header)[:60]}; expected the columns {', '.join(columns)}")
+        begins = ",".join(rows[0])[:60] if rows else "nothing"
+        raise DataError(f"{file} begins with {begins}; expected the columns {', '.join(columns)}")
     found = []
     for (place, line), row in zip(lines[1:], rows[1:], strict=True):
         if len(row) < len(header):

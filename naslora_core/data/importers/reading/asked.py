@@ -21,6 +21,7 @@ from naslora_core.data.importers.reading.understood import (
 )
 from naslora_core.errors import ConfigError, DataError
 
+# Least level that is foreground where nothing says otherwise.
 HALF = 128
 
 
@@ -151,7 +152,3 @@ def _numbers(ignored: MaskValues) -> MaskValues:
     if any(isinstance(value, str) for value in ignored):
         raise ConfigError("--ignore: this reading has numbers; give one, such as --ignore 255")
     return ignored
-
-
-def _number(value: int | str) -> int:
-    return int(value[1:], 16) if isinstance(value, str) else value

@@ -6,7 +6,8 @@ from naslora_core.data.dataset.card import IGNORED_ID, MaskValues
 from naslora_core.data.importers.base import ImportRequest
 from naslora_core.data.importers.legends.known import legend_of_colours, legend_of_palette
 from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend
-from naslora_core.data.importers.reading.asked import named_values, only_class, read_as_asked
+from naslora_core.data.importers.reading.asked import HALF, only_class, read_as_asked
+from naslora_core.data.importers.reading.by_legend import named_by
 from naslora_core.data.importers.reading.kinds import (
     are_numbers_of_objects,
     has_ring,
@@ -16,6 +17,7 @@ from naslora_core.data.importers.reading.kinds import (
 )
 from naslora_core.data.importers.reading.refuse import refuse
 from naslora_core.data.importers.reading.survey import Survey, Tally
+from naslora_core.data.importers.reading.tallies import levels_of
 from naslora_core.data.importers.reading.understood import (
     Understood,
     by_values,
@@ -27,8 +29,6 @@ from naslora_core.data.importers.reading.understood import (
     transparent,
 )
 from naslora_core.errors import DataError
-
-HALF = 128
 
 
 def choose(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) -> Understood:
@@ -43,9 +43,6 @@ def choose(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) ->
         DataError: if no reading fits, or several; it says what occurs, and the option of each reading.
         ConfigError: if options contradict each other or the masks.
     """
-    if survey.refused or not survey.readable:
-        reason = (survey.refused or survey.problems or ["there is no mask"])[0]
-        raise DataError(f"{reason}{_and_more(len(survey.refused) - 1)}")
     asked = read_as_asked(survey, request, legends)
     return asked or _transparency(survey, request) or _pixels(survey, request, legends)
 
@@ -93,14 +90,14 @@ def _palette(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) 
     for legend in [*legends, *([known] if known else [])]:
         drawn = all(of_value <= legend.by_colour.keys() | {0} for of_value in colours.values())
         if legend.by_colour and drawn and (renumbered or unusual):
-            return _named(survey, request, legend, survey.as_colours(), coloured=True)
+            return named_by(survey, request, legend, survey.as_colours(), coloured=True)
         if legend.by_colour and drawn:
             names = {
                 value: legend.by_colour[colour] for value, colour in of_index.items() if colour in legend.by_colour
             }
-            return _named(survey, request, Legend(legend.source, names), tallies, coloured=False)
+            return named_by(survey, request, Legend(legend.source, names), tallies, coloured=False)
         if not legend.by_colour and not renumbered and legend.explains(tallies, colours=False):
-            return _named(survey, request, legend, tallies, coloured=False)
+            return named_by(survey, request, legend, tallies, coloured=False)
     if renumbered:
         return _colours(survey, request, legends, survey.as_colours())
     if unusual:
@@ -120,7 +117,7 @@ def _grey(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) -> 
         return cut(survey, HALF, (), only_class(request, legends), "empty", tallies)
     for legend in legends:
         if legend.explains(tallies, colours=False) and set(legend.names) & {legend.by_value.get(v) for v in tallies}:
-            return _named(survey, request, legend, tallies, coloured=False)
+            return named_by(survey, request, legend, tallies, coloured=False)
     if is_soft(survey, tallies):
         return cut(survey, HALF, (), only_class(request, legends), "grey with soft edges", tallies)
     return _numbers(survey, request, legends, tallies, "grey")
@@ -166,32 +163,15 @@ def _colours(
     known = legend_of_colours(tallies)
     for legend in [*legends, *([known] if known else [])]:
         if legend.explains(tallies, colours=True):
-            return _named(survey, request, legend, tallies, coloured=True)
+            return named_by(survey, request, legend, tallies, coloured=True)
     name = only_class(request, legends)
     objects = [colour for colour in tallies if colour]
     if len(objects) == 1 and 0 in tallies:
         return by_values(survey, {objects[0]: name}, tallies, True, "binary, in a colour")
     if any(facts.is_lossy for facts in survey.readable) and (colour := main_colour(tallies)):
-        levels = _levels(survey, tallies)
         kind = f"one colour, about {colour}, with soft edges"
-        return cut(survey, HALF, (), name, kind, levels)
+        return cut(survey, HALF, (), name, kind, levels_of(survey))
     raise refuse(survey, tallies, True, _why(survey, tallies), ("colours", "grey"), legends)
-
-
-def _levels(survey: Survey, tallies: Mapping[int, Tally]) -> dict[int, Tally]:
-    found: dict[int, Tally] = {}
-    for colour, tally in tallies.items():
-        level = found.setdefault(max(colour >> 16, colour >> 8 & 0xFF, colour & 0xFF), Tally())
-        level.pixels, level.images = level.pixels + tally.pixels, max(level.images, tally.images)
-    return dict(sorted(found.items()))
-
-
-def _named(
-    survey: Survey, request: ImportRequest, legend: Legend, tallies: Mapping[int, Tally], coloured: bool
-) -> Understood:
-    names = named_values(legend.by_colour if coloured else legend.by_value, request)
-    what = "colours" if coloured else "class ids"
-    return by_values(survey, names, tallies, coloured, f"{what}, named by {legend.source}")
 
 
 def _why(survey: Survey, tallies: Mapping[int, Tally]) -> str:
@@ -207,7 +187,3 @@ def _why(survey: Survey, tallies: Mapping[int, Tally]) -> str:
     if 0 not in tallies:
         return "no pixel is 0 or black, the usual background"
     return "several readings fit these masks"
-
-
-def _and_more(count: int) -> str:
-    return f" ({count} more masks have such a fault)" if count > 0 else ""

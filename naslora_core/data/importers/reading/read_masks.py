@@ -9,35 +9,44 @@ from naslora_core.data.importers.legends.files import find_legends
 from naslora_core.data.importers.legends.known import legend_of_paths
 from naslora_core.data.importers.legends.legend import Legend
 from naslora_core.data.importers.reading.by_card import as_stated
+from naslora_core.data.importers.reading.by_legend import as_prescribed
 from naslora_core.data.importers.reading.choose import choose
 from naslora_core.data.importers.reading.survey import Survey, survey_masks
 from naslora_core.data.importers.reading.understood import Understood
+from naslora_core.errors import DataError
 from naslora_core.progress import Progress, silent
 
 _FARTHEST_UP = 2
 
 
 def read_masks(
-    sources: Sequence[Source], request: ImportRequest, legends: Sequence[Legend] = (), look: bool = True
+    sources: Sequence[Source], request: ImportRequest, prescribed: Legend | None = None, survey: Survey | None = None
 ) -> Understood:
     """Find out how the mask files of `sources` are to be read; masks that a function makes are passed over.
 
     Args:
         sources: all pairs.
         request: what the user says of them.
-        legends: those the layout knows of; they go before those that lie beside the masks.
-        look: look for legends in the folders of the masks, those above them, and the folder of the request.
+        prescribed: the legend of the layout, which has to name every value; None looks for legends in the folders of
+            the masks, those above them, and the folder of the request.
+        survey: of these masks, if there is one already.
 
     Raises:
         DataError: if no reading fits, or several; it says what occurs, and the option of each reading.
         ConfigError: if options contradict each other or the masks.
     """
     paths = [source.mask for source in sources if isinstance(source.mask, Path)]
-    found = [*legends, *(find_legends(_places(paths, request.folder)) if look else [])]
-    if (promised := legend_of_paths(paths)) is not None:
-        found.append(promised)
-    understood = choose(survey := survey_masks(paths, request.progress), request, found)
-    notes = []
+    survey = survey or survey_masks(paths, request.progress)
+    if survey.refused or not survey.readable:
+        more = f" ({len(survey.refused) - 1} more masks have such a fault)" if len(survey.refused) > 1 else ""
+        raise DataError((survey.refused or survey.problems or ["there is no mask"])[0] + more)
+    if prescribed is not None:
+        understood = as_prescribed(survey, request, prescribed)
+    else:
+        promised = legend_of_paths(paths)
+        legends = [*find_legends(_places(paths, request.folder)), *([promised] if promised else [])]
+        understood = choose(survey, request, legends)
+    notes = [*understood.notes]
     if inverted := [facts.path.name for facts in survey.readable if facts.is_inverted]:
         notes.append(
             f"{len(inverted)} masks store white as zero ({inverted[0]}); the numbers that are stored count, not the "

@@ -1,6 +1,6 @@
 """Survey the stored values of all masks of a data set, in one pass over their files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,6 +72,14 @@ class Survey:
                 colour = value if facts.form == "colours" else colour_of.get(value, grey)
                 _count(found.setdefault(colour, Tally()), facts.path, pixels)
         return found
+
+    def without(self, paths: Collection[Path]) -> "Survey":
+        """Return the survey of the other files; what is wrong with those that cannot be read stays."""
+        left = Survey(problems=self.problems, refused=self.refused)
+        for facts in self.readable:
+            if facts.path not in paths:
+                left.add(facts)
+        return left
 
     @property
     def total_px(self) -> int:

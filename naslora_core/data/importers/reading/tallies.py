@@ -26,5 +26,6 @@ def levels_of(survey: Survey) -> dict[int, Tally]:
     found: dict[int, Tally] = {}
     for colour, tally in sorted(survey.as_colours().items()):
         level = found.setdefault(max(colour >> 16, colour >> 8 & 0xFF, colour & 0xFF), Tally())
-        level.pixels, level.images = level.pixels + tally.pixels, level.images + tally.images
+        # Colours of one level may be of the same images, so that it is in at least so many.
+        level.pixels, level.images = level.pixels + tally.pixels, max(level.images, tally.images)
     return found

@@ -4,11 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import get_args
 
-from naslora_core.data.dataset.card import MaskReading, MaskValues
+from naslora_core.data.dataset.card import LARGEST_VALUE, MaskReading, MaskValues
 from naslora_core.errors import ConfigError
-
-# Of a card, the largest number that a mask may have for a class.
-WIDEST = 65_535
 
 
 def parse_class_options(options: Sequence[str]) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
@@ -62,7 +59,7 @@ def parse_reading(option: str | None) -> MaskReading | None:
 def _parse_values(options: Sequence[str]) -> tuple[int, ...] | tuple[str, ...] | None:
     """Return values that commas divide; None if one is neither number up to 65535 nor colour, or they are mixed."""
     values = [value.strip().lower() for option in options for value in option.split(",")]
-    if all(value.isdecimal() and int(value) <= WIDEST for value in values):
+    if all(value.isdecimal() and int(value) <= LARGEST_VALUE for value in values):
         return tuple(dict.fromkeys(int(value) for value in values))
     if all(re.fullmatch("#[0-9a-f]{6}", value) for value in values):
         return tuple(dict.fromkeys(values))

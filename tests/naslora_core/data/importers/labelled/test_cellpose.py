@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.errors import DataError
 from tests.naslora_core.data.importers.labelled.cases import REAL, auto, masks_of, write_image, write_mask
 
@@ -67,7 +68,22 @@ def test_masks_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
         write_image(tmp_path / f"{name}.png")
         Image.new("L", (48, 40)).save(tmp_path / f"{name}_cp_masks.png")
     (tmp_path / "b_cp_masks.png").write_bytes(b"\x89PNG")
-    assert "1 masks cannot be read; the first: " in auto(tmp_path, "cellpose").notes[0]
+    assert "1 masks could not be read, such as: " in auto(tmp_path, "cellpose").notes[0]
     (tmp_path / "a_cp_masks.png").write_bytes(b"\x89PNG")
-    with pytest.raises(DataError, match="of 2 masks none can be read"):
+    with pytest.raises(DataError, match="a_cp_masks.png cannot be read"):
         auto(tmp_path, "cellpose")
+
+
+def test_numbers_may_be_classes_where_the_user_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    write_image(root / "a.png")
+    values = np.zeros((40, 48), np.uint8)
+    values[:9], values[9:20], values[20:30] = 1, 2, 9
+    write_mask(root / "a_cp_masks.png", values)
+    for number, (options, expected) in enumerate((
+        ({"ignore": (9,)}, [1, 1, IGNORED_ID]),
+        ({"classes": {"young": (1,), "old": (2,)}, "ignore": (9,)}, [1, 2, IGNORED_ID]),
+        ({"threshold": 2}, [0, 1, 1]),
+    )):  # fmt: skip
+        _, masks = masks_of(auto(root, "cellpose", **options), root, tmp_path / f"made{number}")
+        assert [masks["a"][row, 0] for row in (0, 9, 20)] == expected

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from naslora_core.data.dataset.card import IGNORED_ID
-from naslora_core.data.importers.labelled.cityscapes import IDS
-from naslora_core.data.importers.labelled.voc import voc_colour
+from naslora_core.data.importers.legends.known import cityscapes_ids, voc_colour
 from naslora_core.errors import ConfigError, DataError
 from tests.naslora_core.data.importers.labelled.cases import KINDS, REAL, auto, drawn, masks_of, write_image, write_mask
 
@@ -71,13 +70,17 @@ def test_names_of_labelmes_converter_come_before_those_of_voc(tmp_path: Path) ->
     (root / "class_names.txt").write_text("\n".join(names))
     found = auto(root, "voc")
     assert found.classes == ("kind 8", "kind 12")
-    assert found.notes[-1].startswith("classes without any pixel were left out: kind 1, kind 10")
+    assert found.notes[-1].startswith(
+        "classes without any pixel were left out: kind 1, kind 2, kind 3, kind 4, kind 5, …"
+    )
     assert masks_of(found, root, tmp_path / "voc")[1]["touching"].max() == IGNORED_ID
 
 
 def test_the_palette_alone_names_no_class(tmp_path: Path) -> None:
     root = write_voc(tmp_path, palette=None)
-    with pytest.raises(DataError, match=r"nothing names the values.*--class a=1 --class b=2"):
+    with pytest.raises(
+        DataError, match=r"several readings fit .*--reading instances .*--class a=8 --class b=12 --class c=255"
+    ):
         auto(root, "voc")
     found = auto(root, "voc", classes={"x": (CAT,), "y": (DOG,)})
     assert (found.classes, found.mask_ignore) == (("x", "y"), (255,))
@@ -95,8 +98,12 @@ def test_a_label_map_makes_it_cvats_layout(tmp_path: Path) -> None:
     [
         ("ImageSets/Segmentation/val.txt", "square\ndisc\n", "'square' is on another list"),
         ("ImageSets/Segmentation/train.txt", "nowhere\n", "lists 'nowhere', which is neither in JPEGImages nor"),
-        ("class_names.txt", "a\na\n", "has 2 names; expected 1 to 255, each once"),
-        ("class_names.txt", "a\nb\n", r"values 8 \(.* px in 9 masks\), 12"),
+        ("class_names.txt", "a\na\n", "has 2 names of classes; expected up to 254, each once"),
+        (
+            "class_names.txt",
+            "a\nb\n",
+            r"class_names.txt does not name some values .* 2 values occur: 8 \(.* 9 images, as in .*, 12 \(",
+        ),
     ],
 )
 def test_lists_and_names_that_do_not_fit_are_refused(tmp_path: Path, file: str, content: str, message: str) -> None:
@@ -133,8 +140,9 @@ def test_cityscapes_masks_hold_the_pixels_of_its_own_program(tmp_path: Path) -> 
     root = write_cityscapes(tmp_path / "in", "labelIds")
     card, masks = masks_of(auto(root, "cityscapes"), root, tmp_path / "streets")
     stored = np.asarray(Image.open(REAL / "cityscapes" / "a_000000_000001_gtFine_labelIds.png"))
+    ids = {name: number for number, name in cityscapes_ids().by_value.items()}
     for place, name in enumerate(card.classes, start=1):
-        np.testing.assert_array_equal(masks["a_000000_000001"] == place, stored == IDS[name], err_msg=name)
+        np.testing.assert_array_equal(masks["a_000000_000001"] == place, stored == ids[name], err_msg=name)
 
 
 def test_test_images_of_cityscapes_label_nothing(tmp_path: Path) -> None:
@@ -185,17 +193,20 @@ def test_classes_that_are_not_chosen_are_background(tmp_path: Path) -> None:
     root = write_roboflow(tmp_path / "in")
     _, masks = masks_of(auto(root, "roboflow_masks", classes={"leaf": ()}), root, tmp_path / "leaves")
     np.testing.assert_array_equal(masks["touching_jpg.rf.0a1b"], drawn("touching") == 2)
-    with pytest.raises(ConfigError, match="--class pear is not in the data"):
+    with pytest.raises(ConfigError, match="--class pear is not in the legend"):
         auto(root, "roboflow_masks", classes={"pear": ()})
 
 
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("Pixel Value, Class\n0, background\n1, apple\n", r"value 2 \(.*\), which .*_classes.csv does not name"),
+        (
+            "Pixel Value, Class\n0, background\n1, apple\n",
+            r"_classes.csv does not name some values .* 1 values occur: 2 \(",
+        ),
         ("Pixel Value, Class\n1, a\n1, b\n", "the value 1 is there twice"),
-        ("Pixel Value, Class\n-1, a\n", "line 2: '-1, a' is no value and name"),
-        ("Pixel Value, Class\n1\n", "line 2: '1' is no value and name"),
+        ("Pixel Value, Class\n-1, a\n", "line 2: '-1' is no pixel value"),
+        ("Pixel Value, Class\n1\n", "line 2: '1' has 1 columns, its header has 2"),
         ("Pixel Value; Class\n", "begins with Pixel Value; Class"),
     ],
 )
@@ -261,7 +272,10 @@ def test_three_channels_of_grey_are_a_colour_image(tmp_path: Path) -> None:
         ({"labels": {"background": 0, "cell": "1"}}, "label 'cell' is '1', expected a number"),
         ({"labels": {"background": 0, "a": 1, "b": 1}}, "two labels have one value"),
         ({"labels": None}, "has no labels"),
-        ({"labels": {"background": 0, "cell": 1, "ignore": 3}}, r"value 2 \(.*dataset.json does not name"),
+        (
+            {"labels": {"background": 0, "cell": 1, "ignore": 3}},
+            r"dataset.json does not name some values .* 1 values occur: 2 \(",
+        ),
     ],
 )
 def test_what_nnunet_means_otherwise_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -276,3 +290,55 @@ def test_two_channels_are_no_picture(tmp_path: Path) -> None:
     (tmp_path / "imagesTr" / "disc_0001.png").rename(tmp_path / "imagesTr" / "disc.png")
     with pytest.raises(DataError, match=r"disc\.png has no number of a channel"):
         auto(tmp_path, "nnunet")
+
+
+WRITERS = {"voc": write_voc, "roboflow_masks": write_roboflow, "nnunet": write_nnunet}
+
+
+@pytest.mark.parametrize(
+    ("layout", "options", "expected"),
+    [
+        ("voc", {"reading": "instances", "ignore": (255,)}, [0, 1, 1, 255]),
+        ("voc", {"classes": {"x": (DOG, CAT)}, "ignore": (255,)}, [0, 1, 1, 255]),
+        ("voc", {"classes": {"dog": ()}}, [0, 0, 1, 255]),
+        ("voc", {"ignore": (DOG, 255)}, [0, 1, 255, 255]),
+        ("voc", {"threshold": 10}, [0, 1, 1, 1]),
+        ("roboflow_masks", {"reading": "instances"}, [0, 1, 1]),
+        ("roboflow_masks", {"ignore": (2,)}, [0, 1, 255]),
+        ("roboflow_masks", {"classes": {"fruit": (1,)}, "ignore": (2,)}, [0, 1, 255]),
+        ("roboflow_masks", {"threshold": 2}, [0, 0, 1]),
+        ("nnunet", {"reading": "instances", "ignore": (3,)}, [0, 1, 1, 255]),
+        ("nnunet", {"ignore": (1, 3)}, [0, 255, 1, 255]),
+        ("nnunet", {"classes": {"all": (1, 2), "edge": (3,)}}, [0, 1, 1, 2]),
+    ],
+)
+def test_options_say_what_masks_mean_before_the_layout_does(
+    layout: str, options: dict[str, Any], expected: list[int], tmp_path: Path
+) -> None:
+    root = WRITERS[layout](tmp_path / "in")
+    found = auto(root, layout, **options)
+    assert found.understood is not None
+    assert found.understood.files == len(KINDS)
+    _, masks = masks_of(found, root, tmp_path / "made")
+    for kind in KINDS:
+        ids = drawn(kind) if layout == "roboflow_masks" else with_border(kind)
+        wanted = np.array(expected, np.uint8)[np.where(ids == IGNORED_ID, 3, ids)]
+        np.testing.assert_array_equal(masks[kind + "_jpg.rf.0a1b" * (layout == "roboflow_masks")], wanted, err_msg=kind)
+
+
+def test_cityscapes_tells_what_each_value_means(tmp_path: Path) -> None:
+    root = write_cityscapes(tmp_path / "in", "labelIds")
+    found = auto(root, "cityscapes", ignore=(7,))
+    assert found.understood is not None
+    meanings = {row.written: row.meaning for row in found.understood.meanings}
+    assert (meanings["7"], meanings["24"], meanings["0"]) == ("(not labelled)", "person", "(not labelled)")
+    stored = np.asarray(Image.open(REAL / "cityscapes" / "a_000000_000001_gtFine_labelIds.png"))
+    _, masks = masks_of(found, root, tmp_path / "streets")
+    assert (masks["a_000000_000001"][stored == 7] == IGNORED_ID).all()
+
+
+def test_colours_where_a_layout_has_numbers_are_refused(tmp_path: Path) -> None:
+    root = write_roboflow(tmp_path)
+    write_mask(root / "train" / f"{KINDS[0]}_jpg.rf.0a1b_mask.png", np.full((40, 48, 3), (9, 8, 7), np.uint8))
+    with pytest.raises(DataError, match=r"1 masks have colours \(square_jpg.*_classes.csv names numbers"):
+        auto(root, "roboflow_masks")

@@ -108,6 +108,13 @@ def test_a_legend_of_one_class_names_the_object(tmp_path: Path) -> None:
         ("class_dict.csv", "a,b\n1,2\n", "begins with a,b; expected the columns name, r, g, b"),
         ("class_dict.csv", "name,r,g,b\nleaf,1\n", "has 2 columns, its header has 4"),
         ("_classes.csv", "Pixel Value, Class\none, leaf\n", "'one' is no pixel value"),
+        ("labelmap.txt", "leaf:0,0,0::\n", "'leaf' is black, as the background"),
+        ("labelmap.txt", "leaf:1,2,3::\nstem:1,2,3::\n", "the label 'stem' or its colour #010203 is there twice"),
+        ("labelmap.txt", "leaf:1,2,3::\nleaf:1,2,4::\n", "line 2: the label 'leaf'"),
+        ("labelmap.txt", "leaf:1,2,3::\nstem:::\n", "'stem' has no colour, but others have"),
+        ("_classes.csv", "Pixel Value, Class\n1, leaf\n1, stem\n", "the value 1 is there twice"),
+        ("_classes.csv", "Pixel Value, Class\n1,\n", "the value 1 has no name"),
+        ("classes.txt", "leaf\nstem\nleaf\n", "has 3 names of classes; expected up to 254, each once"),
         ("_classes.csv", "", "expected the columns pixel value, class"),
     ],
 )

@@ -41,6 +41,8 @@ def read_labelmap(file: Path) -> Legend:
             raise DataError(f"{place}: '{line[:60]}' is no line of a label map; expected label:red,green,blue:parts:")
         colour = _colour(fields[1].split(","), place) if fields[1].strip() else None
         written.append((place, plain_name(fields[0]), colour))
+    if not written:
+        raise DataError(f"{file} lists no label; export it again, or remove it")
     if all(colour is None for *_, colour in written):
         written = [(place, name, voc_colour(number)) for number, (place, name, _) in enumerate(written)]
     names: dict[int, str] = {}

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from naslora_core.data.importers.painting.shapes import FARTHEST, Patch
+from naslora_core.data.importers.painting.shapes import Patch, check_corners
 
 # How many crossings of edges and rows of pixels are held at a time.
 _MOST_CROSSINGS = 1 << 22
@@ -40,9 +40,7 @@ class Rings:
         """
         flips = np.zeros((height, width + 1), np.uint8)
         for ring in self.rings:
-            far = np.abs(ring).max(initial=0)
-            if not far <= FARTHEST * max(height, width):
-                raise ValueError(f"a corner lies at {far:.4g} in an image of {width} x {height}")
+            check_corners(ring, height, width)
             edges = np.concatenate([ring, np.roll(ring, -1, axis=0)], axis=1).astype(float)
             least = max(1, _MOST_CROSSINGS // height)
             for first in range(0, len(edges), least):

@@ -51,9 +51,7 @@ class Polygons:
         """Paint as cv2.fillPoly paints rounded corners (`centres`), or as pycocotools does (`edges`)."""
         rings = [np.asarray(ring, dtype=float).reshape(-1, 2) for ring in self.rings]
         for ring in rings:
-            far = np.abs(ring).max(initial=0)
-            if not far <= FARTHEST * max(height, width):
-                raise ValueError(f"a corner lies at {far:.4g} in an image of {width} x {height}")
+            check_corners(ring, height, width)
         rings = [ring for ring in rings if len(ring) >= _LEAST_CORNERS[self.outline]]
         if not rings:
             return NOTHING
@@ -97,6 +95,13 @@ class Bitmap:
         rows = slice(top - self.top, max(height - self.top, 0))
         columns = slice(left - self.left, max(width - self.left, 0))
         return Patch(top, left, np.asarray(self.inside, dtype=bool)[rows, columns])
+
+
+def check_corners(corners: np.ndarray, height: int, width: int) -> None:
+    """Raise ValueError for a corner, (N, 2) x and y, that is no number, or lies far outside of the image."""
+    far = np.abs(corners).max(initial=0)
+    if not far <= FARTHEST * max(height, width):
+        raise ValueError(f"a corner lies at {far:.4g} in an image of {width} x {height}")
 
 
 def _fill(rings: list[np.ndarray], height: int, width: int) -> Patch:

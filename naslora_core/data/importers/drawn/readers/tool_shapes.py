@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from naslora_core.data.importers.painting.shapes import FARTHEST, Patch
+from naslora_core.data.importers.painting.shapes import Patch, check_corners
 
 PillowKind = Literal["polygon", "rectangle", "ellipse", "line"]
 
@@ -68,13 +68,6 @@ class OpenCvEllipse:
         centre, half_axes = ((round(one), round(other)) for one, other in (self.centre, self.half_axes))
         cv2.ellipse(canvas, centre, half_axes, self.angle, 0, 360, 1, thickness=-1)
         return Patch(0, 0, canvas.view(bool))
-
-
-def check_corners(corners: np.ndarray, height: int, width: int) -> None:
-    """Raise ValueError for a corner that is no number, or lies far outside of the image."""
-    far = np.abs(corners).max(initial=0)
-    if not far <= FARTHEST * max(height, width):
-        raise ValueError(f"a corner lies at {far:.4g} in an image of {width} x {height}")
 
 
 def corners_of(points: object, least: int = 1) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Readers of the layouts next door, which register nothing: regions, features, and the values of masks."""
+"""Readers of the layouts next door, which register nothing: regions and features."""

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from naslora_core.data.importers import Found, ImportRequest, import_dataset
-from naslora_core.data.importers.drawn.cvat_masks import voc_colour
 from naslora_core.errors import DataError
 from tests.naslora_core.data.importers.drawn.tool_files import (
     HEIGHT,
@@ -169,13 +168,13 @@ def test_labels_that_are_not_chosen_are_background(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        ("leaf:1,2,3", "line 1 is 'leaf:1,2,3', expected label:red,green,blue:parts:actions"),
-        ("leaf:1,2,300::", "expected label:red,green,blue"),
+        ("leaf:1,2,3", "line 1: 'leaf:1,2,3' is no line of a label map"),
+        ("leaf:1,2,300::", "'1,2,300' is no colour"),
         ("leaf:0,0,0::", "'leaf' is black, as the background"),
-        ("leaf:1,2,3::\nspot:1,2,3::", "two lines have the label 'spot' or its colour #010203"),
-        ("leaf:1,2,3::\nleaf:1,2,4::", "two lines have the label 'leaf'"),
+        ("leaf:1,2,3::\nspot:1,2,3::", "the label 'spot' or its colour #010203 is there twice"),
+        ("leaf:1,2,3::\nleaf:1,2,4::", "the label 'leaf' or its colour #010204 is there twice"),
         ("leaf:1,2,3::\nspot:::", "'spot' has no colour, but others have"),
-        ("# nothing", "found 0 classes"),
+        ("# nothing", "lists no label"),
     ],
 )
 def test_a_labelmap_that_does_not_tell_classes_apart_is_refused(tmp_path: Path, lines: str, problem: str) -> None:
@@ -201,9 +200,3 @@ def test_files_in_no_list_and_images_that_are_missing_are_told(tmp_path: Path) -
     found = find(root, "cvat_masks")
     assert {source.name: source.image for source in found.sources}["disc"] is None
     assert found.notes[1] == "4 files are in no list and were left out: border, touching, two_classes, two_parts"
-
-
-def test_the_palette_of_voc_is_that_of_its_kit() -> None:
-    assert [voc_colour(number) for number in (0, 1, 2, 15, 255)] == [
-        "#000000", "#800000", "#008000", "#c08080", "#e0e0c0"
-    ]  # fmt: skip

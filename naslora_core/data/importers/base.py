@@ -92,6 +92,7 @@ class Found:
     """What an importer found, before anything is copied; fields named as in `DatasetCard` mean the same.
 
     `notes` tell the user what was left out or decided; `understood` is what a survey of mask files found.
+    `image_is_settled` says that `image` holds for all sources, so that their headers need not be read again.
     """
 
     sources: tuple[Source, ...]
@@ -105,6 +106,7 @@ class Found:
     mask_ignore: tuple[int, ...] | tuple[str, ...] | None = None
     mask_reading: MaskReading | None = None
     image: ImageReading | None = None
+    image_is_settled: bool = False
     understood: "Understood | None" = None
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()

@@ -24,8 +24,11 @@ Kinds = Mapping[ImageFacts, list[Path]]
 
 
 def with_image_reading(found: Found, request: ImportRequest, target: Path, progress: Progress = silent) -> Found:
-    """Return what was found, its images read as `settle_image_reading` says."""
-    return replace(found, image=settle_image_reading(found.sources, request, target, progress))
+    """Return what was found, its images read as `settle_image_reading` says, unless that is settled already."""
+    if found.image_is_settled:
+        return found
+    reading = settle_image_reading(found.sources, request, target, progress)
+    return replace(found, image=reading, image_is_settled=True)
 
 
 def settle_image_reading(

@@ -72,7 +72,7 @@ def import_dataset(
     wanted = wanted_sources(found, request, pairs_only)
     found = replace(found, sources=tuple(source for source in wanted if source.name not in held))
     check_sources(found, request)
-    found = found if found.image else with_image_reading(found, request, target, progress)
+    found = with_image_reading(found, request, target, progress)
     # Splits that cannot be drawn, and names that no card can hold, are an error before anything is copied.
     card = card_of(found, assign_splits(found.sources, request, target, images={}).rule, target)
     with atomic_directory(target) as folder:

@@ -10,8 +10,9 @@ from PIL import Image
 from naslora_core.data.dataset.card import read_card
 from naslora_core.data.dataset.dataset import Dataset, fingerprint, read_dataset
 from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.data.dataset.image_files.facts import read_facts
 from naslora_core.data.dataset.image_files.reading import ImageReading, ValueRange
-from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
+from naslora_core.data.importers import IMPORTERS, ImportRequest, image_range, import_dataset
 from naslora_core.data.importers.image_range import parse_range
 from naslora_core.errors import ConfigError, DataError
 
@@ -126,3 +127,15 @@ def test_other_numbers_of_bands_are_refused(tmp_path: Path) -> None:
     for bands in ((1, 2), (0,)):
         with pytest.raises(ConfigError, match="--bands names bands from 1 on"):
             bring_in(root, tmp_path / "cells", bands=bands, value_range="auto")
+
+
+def test_headers_are_read_once_however_often_the_reading_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = draw(tmp_path / "in", high=255, dtype="uint8")
+    request, read = ImportRequest(root), []
+    monkeypatch.setattr(image_range, "read_facts", lambda path: read.append(path) or read_facts(path))
+    settled = image_range.with_image_reading(IMPORTERS["folder"](request), request, tmp_path / "cells")
+    assert (settled.image, len(read)) == (None, COUNT)
+    import_dataset(settled, request, tmp_path / "cells")
+    assert len(read) == COUNT

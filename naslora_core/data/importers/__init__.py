@@ -14,6 +14,7 @@ from naslora_core.data.importers.left_out import LeftOut, unused_files
 from naslora_core.data.importers.recognise import recognise
 
 __all__ = [
-    "IMPORTERS", "Found", "ImportRequest", "Importer", "LeftOut", "Source", "add_dataset", "check_addable", "check_free", "drawn", "formats",
-    "import_dataset", "labelled", "missing_splits", "published", "recognise", "unused_files",
+    "IMPORTERS", "Found", "ImportRequest", "Importer", "LeftOut", "Source", "add_dataset", "check_addable",
+    "check_free", "drawn", "formats", "import_dataset", "labelled", "missing_splits", "published", "recognise",
+    "unused_files",
 ]  # fmt: skip

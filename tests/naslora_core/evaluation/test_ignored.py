@@ -91,8 +91,8 @@ def test_no_number_depends_on_what_a_model_says_where_nobody_labelled(classes: i
     assert any((decide(a, 0.5) != decide(b, 0.5)).any() for (a, _), (b, _) in zip(given, changed, strict=True))
     other_scores, other_tables = measured([segmented(*one, classes) for one in changed], classes)
     assert len(scores) > len(METRICS)
-    # Sums of the same numbers at another place in memory may differ in the last bit.
-    assert scores == pytest.approx(other_scores, rel=1e-12, abs=1e-12, nan_ok=True)
+    # Sums of the same numbers at another place in memory may differ in the last bit, distances in that of float32.
+    assert scores == pytest.approx(other_scores, rel=1e-6, abs=1e-12, nan_ok=True)
     for table, other in zip(tables, other_tables, strict=True):
         pd.testing.assert_frame_equal(table, other, rtol=1e-12, atol=1e-12)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from naslora_core.data.dataset.image_files.pixels import (
     ALPHA_THRESHOLD,
+    is_grey,
     is_shown_inverted,
     load_picture,
     to_alpha,
@@ -26,8 +27,10 @@ MOST_COLOURS = 1024
 # What is nearer to black or white than this counts as an end of the scale.
 END = 32
 IGNORED = 255
-_LOSSY = ("JPEG", "MPO", "WEBP")
-_PNG_HEADER = 26
+# The largest difference among neighbours that compression leaves in a region of one value; an edge has more.
+_NOISE = 32
+_PNG_HEADER, _WEBP_HEADER = 26, 1 << 12
+_COMPRESSION, _TIFF_JPEG = 259, (6, 7)
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,14 @@ class MaskFacts:
         form: what its numbers are.
         values: ascending levels, palette indices, or colours 0xRRGGBB; of a photograph only some.
         pixels: how many of each.
+        total_px: of the file, which are more than `pixels` of a photograph.
         palette: by index that occurs, its colour 0xRRGGBB.
         is_lossy: it is compressed so that values change.
         is_inverted: see `pixels.is_shown_inverted`.
         is_photograph: it has more than `MOST_COLOURS` colours.
         alpha: None if it has no transparency.
         runs: stretches of one value in the rows, of what is not 0.
-        between_px: pixels between the ends of 0..255; of them `flat_px` have the same value to the right and below.
+        between_px: pixels between the ends of 0..255; of them `flat_px` have about the value of all their neighbours.
         ring: how often a pixel of 1..254 has a neighbour of 0, and one of 255, where it has 255.
     """
 
@@ -72,6 +76,7 @@ class MaskFacts:
     form: Form = "grey"
     values: tuple[int, ...] = ()
     pixels: tuple[int, ...] = ()
+    total_px: int = 0
     palette: tuple[tuple[int, int], ...] = ()
     is_lossy: bool = False
     is_inverted: bool = False
@@ -98,16 +103,18 @@ def measure_mask(path: Path) -> MaskFacts:
 
 def _measure(picture: Image.Image, path: Path) -> MaskFacts:
     form, array = _stored(picture, path)
+    is_lossy = _is_lossy(picture, path)
     if form != "colours" and array.dtype == np.uint8:
         counts = np.rint(cv2.calcHist([array], [0], None, [256], [0, 256]).ravel()).astype(np.int64)
         values = np.flatnonzero(counts)
         pixels, runs = counts[values], 0
-        if len(values) > 2 and picture.format not in _LOSSY:
+        if len(values) > 2 and not is_lossy:
             runs = int(np.count_nonzero((array[:, 1:] != array[:, :-1]) & (array[:, 1:] > 0)))
     else:
         values, pixels, runs = _count_runs(array)
     facts: dict[str, Any] = {
-        "is_lossy": picture.format in _LOSSY,
+        "total_px": array.size,
+        "is_lossy": is_lossy,
         "is_inverted": is_shown_inverted(picture),
         "is_photograph": form == "colours" and len(values) > MOST_COLOURS,
         "alpha": _alpha(picture, path, array),
@@ -144,8 +151,7 @@ def _stored(picture: Image.Image, path: Path) -> tuple[Form, np.ndarray]:
         if values.size and int(values.min()) < 0:
             raise DataError(f"{path} has negative values, down to {values.min()}; write them anew as 0 or 255")
         return "grey", values
-    red, green, blue = (np.asarray(band) for band in picture.convert("RGB").split())
-    if np.array_equal(red, blue) and np.array_equal(red, green):
+    if is_grey(picture):
         return "grey", to_mask_values(picture, path)
     return "colours", to_colours(picture)
 
@@ -182,11 +188,9 @@ def _between(levels: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
     between = int(counts[END : 256 - END].sum())
     if not between:
         return 0, 0
-    inner = levels[:-1, :-1]
     # OpenCV compares bytes many times as fast as NumPy combines masks.
-    flat = cv2.inRange(inner, END, 255 - END)
-    for neighbour in (levels[:-1, 1:], levels[1:, :-1]):
-        flat = cv2.bitwise_and(flat, cv2.compare(inner, neighbour, cv2.CMP_EQ))
+    spread = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    flat = cv2.bitwise_and(cv2.inRange(levels, END, 255 - END), cv2.compare(spread, _NOISE, cv2.CMP_LE))
     return between, cv2.countNonZero(flat)
 
 
@@ -199,6 +203,15 @@ def _ring(levels: np.ndarray) -> tuple[int, int]:
             to_background += int(np.count_nonzero(is_object & (other == 0)))
             to_ignored += int(np.count_nonzero(is_object & (other == IGNORED)))
     return to_background, to_ignored
+
+
+def _is_lossy(picture: Image.Image, path: Path) -> bool:
+    """Return whether a file is compressed so that values change."""
+    if picture.format == "WEBP":
+        with path.open("rb") as file:
+            return b"VP8L" not in file.read(_WEBP_HEADER)
+    tags = getattr(picture, "tag_v2", None) or {}
+    return picture.format in ("JPEG", "MPO") or tags.get(_COMPRESSION) in _TIFF_JPEG
 
 
 def _is_deep(picture: Image.Image, path: Path) -> bool:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from naslora_core.data.dataset.image_files.pixels import FORMATS, cannot_be_read, orientation
+from naslora_core.data.dataset.image_files.pixels import FORMATS, TIFF_STARTS, cannot_be_read, orientation
 from naslora_core.errors import DataError
 
 BITS_OF_PLAIN = 8
-_PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG\r\n\x1a\n"
 # By PNG's type of colour: how many bands, and whether the last of them is how opaque a pixel is.
 _PNG_BANDS = {0: (1, False), 2: (3, False), 3: (1, False), 4: (2, True), 6: (4, True)}
 _NUMBERS = {"u": "", "i": " with a sign", "f": " floating point", "c": " complex"}
@@ -83,7 +83,7 @@ def read_facts(path: Path, content: bytes | None = None) -> ImageFacts:
                 start = file.read(33)
         else:
             start = content[:33]
-        if start[:4] in _TIFF:
+        if start[:4] in TIFF_STARTS:
             from naslora_core.data.dataset.image_files.tiff import read_tiff_facts
 
             return read_tiff_facts(path, content)

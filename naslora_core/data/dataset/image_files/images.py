@@ -9,7 +9,7 @@ from PIL import Image
 
 from naslora_core.data.dataset.image_files import opencv
 from naslora_core.data.dataset.image_files.facts import ImageFacts, read_facts
-from naslora_core.data.dataset.image_files.pixels import check_integrity, load_picture, orientation, to_rgb
+from naslora_core.data.dataset.image_files.pixels import check_integrity, load_picture, orientation, to_rgb, turned
 from naslora_core.data.dataset.image_files.proposal import propose, sample_values, usual_bands
 from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading
 from naslora_core.errors import DataError
@@ -100,14 +100,14 @@ def read_bands(path: Path, facts: ImageFacts, content: bytes | None = None) -> n
     if facts.format == "TIFF" and not facts.is_plain:
         from naslora_core.data.dataset.image_files.tiff import read_tiff_bands
 
-        return _turned(read_tiff_bands(path, content), facts.orientation)
+        return turned(read_tiff_bands(path, content), facts.orientation)
     picture = load_picture(path, None if content is None else BytesIO(content))
     check_integrity(picture, path, content)
     if facts.is_plain:
         plain = picture if picture.mode in ("L", "LA", "RGB", "RGBA") else picture.convert(_plain_mode(picture))
         values = np.asarray(plain)
-        return _turned(values if values.ndim == 3 else values[..., None], orientation(picture))
-    return _turned(_deep_png(path, facts, content), facts.orientation)
+        return turned(values if values.ndim == 3 else values[..., None], orientation(picture))
+    return turned(_deep_png(path, facts, content), facts.orientation)
 
 
 def require_fit(path: Path, bands: int, has_bytes: bool, reading: ImageReading) -> None:
@@ -147,12 +147,3 @@ def _deep_png(path: Path, facts: ImageFacts, content: bytes | None) -> np.ndarra
         # OpenCV has no grey with transparency, and makes it blue, green, red and transparency.
         return values[..., [0, -1]]
     return values
-
-
-def _turned(values: np.ndarray, turn: int) -> np.ndarray:
-    """Return (H, W, C) upright, by an EXIF orientation."""
-    if turn >= 5:
-        values = values.transpose(1, 0, 2)
-    # After mirroring at the diagonal, 5 is upright, 6 is left for right, 7 both ways, 8 upside down.
-    flips = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(turn, ())
-    return np.flip(values, flips) if flips else values

@@ -28,6 +28,7 @@ _TURNS = {
 _LYING = tuple(_TURNS[number] for number in (5, 6, 7, 8))
 # Opaque by half or more.
 ALPHA_THRESHOLD = 128
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 # TIFF 6.0, tags 262 and 259: fax machines send ink as 1, so that their compressions invert what was drawn.
 _PHOTOMETRIC, _COMPRESSION, _WHITE_IS_ZERO, _OF_FAX = 262, 259, 0, (2, 3, 4)
@@ -90,8 +91,27 @@ def load_picture(path: Path, content: BinaryIO | None = None) -> Image.Image:
             return picture
     except DataError:
         raise
+    except Image.UnidentifiedImageError as error:
+        if (found := _load_numbers(path, content)) is not None:
+            return found
+        raise cannot_be_read(path, error) from error
     except Exception as error:  # Damaged files make decoders raise almost anything.
         raise cannot_be_read(path, error) from error
+
+
+def _load_numbers(path: Path, content: BinaryIO | None) -> Image.Image | None:
+    """Return a TIFF file of numbers that Pillow has no mode for, such as 64 bits; None if it is no TIFF file."""
+    if content is not None:
+        content.seek(0)
+    data = path.read_bytes() if content is None else content.read()
+    if data[:4] not in TIFF_STARTS:
+        return None
+    from naslora_core.data.dataset.image_files.tiff import read_tiff_numbers
+
+    values = read_tiff_numbers(path, data)
+    picture = Image.fromarray(values)
+    picture.format = "TIFF"
+    return picture
 
 
 def _load_as_stored(path: Path, content: BinaryIO | None) -> Image.Image:
@@ -161,9 +181,9 @@ def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
     """Return the values of a loaded mask, (H, W), upright; palette indices of a palette file.
 
     Raises:
-        DataError: if it has more than one channel, or values that are not whole numbers.
+        DataError: if it has several channels that differ, or values that are not whole numbers.
     """
-    if picture.mode not in DEEP_MODES | {"1", "L", "P"}:
+    if picture.mode not in DEEP_MODES | {"1", "L", "LA", "P"} and not is_grey(picture):
         raise DataError(f"{path} has {len(picture.getbands())} channels; masks whose classes are numbers have one")
     values = np.asarray(_upright(picture)) if picture.mode == "P" else to_mask_values(picture, path)
     if values.dtype.kind == "f":
@@ -171,6 +191,12 @@ def to_indices(picture: Image.Image, path: Path) -> np.ndarray:
             raise DataError(f"{path} has values that are not whole numbers; masks whose classes are numbers need such")
         values = values.astype(np.int64)
     return values
+
+
+def is_grey(picture: Image.Image) -> bool:
+    """Return whether the colours of a loaded picture are levels of grey."""
+    red, green, blue = (np.asarray(band) for band in picture.convert("RGB").split())
+    return np.array_equal(red, blue) and np.array_equal(red, green)
 
 
 def is_shown_inverted(picture: Image.Image) -> bool:
@@ -216,6 +242,15 @@ def _upright(picture: Image.Image) -> Image.Image:
     # Transposing copies the pixels, even those of an upright picture.
     turn = _TURNS[orientation(picture)]
     return picture if turn is None else picture.transpose(turn)
+
+
+def turned(values: np.ndarray, turn: int) -> np.ndarray:
+    """Return (H, W, C) upright, by an EXIF orientation."""
+    if turn >= 5:
+        values = values.transpose(1, 0, 2)
+    # After mirroring at the diagonal, 5 is upright, 6 is left for right, 7 both ways, 8 upside down.
+    flips = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(turn, ())
+    return np.flip(values, flips) if flips else values
 
 
 def _finite(values: np.ndarray, path: Path) -> np.ndarray:

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from PIL import Image
 
 from naslora_core.data.dataset.image_files import opencv
 from naslora_core.data.dataset.image_files.facts import BITS_OF_PLAIN, ImageFacts
-from naslora_core.data.dataset.image_files.pixels import cannot_be_read
+from naslora_core.data.dataset.image_files.pixels import cannot_be_read, turned
 from naslora_core.errors import DataError
 
 # What is wrong with a file is in our own message; without a handler the library's would go to the terminal too.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _ORIENTATION = 274
+_MOST = np.iinfo(np.int32).max
 # How many bands a photometric interpretation has by itself; what comes on top are extra samples.
 _OWN_BANDS = {2: 3, 5: 4, 6: 3, 8: 3, 9: 3}
 _RGB, _WHITE_IS_ZERO, _PALETTE = 2, 0, 3
@@ -80,6 +82,26 @@ def read_tiff_bands(path: Path, content: bytes | None = None) -> np.ndarray:
         raise
     except Exception as error:  # As above.
         raise cannot_be_read(path, error) from error
+
+
+def read_tiff_numbers(path: Path, content: bytes) -> np.ndarray:
+    """Return the numbers of a TIFF file of one band, (H, W), upright: float32 of fractions, else int32, as stored.
+
+    Raises:
+        DataError: if it has several bands, numbers beyond 32 bits, or is damaged; see `read_tiff_bands`.
+    """
+    facts = read_tiff_facts(path, content)
+    limit = Image.MAX_IMAGE_PIXELS
+    if facts.bands != 1 or facts.kind == "c":
+        raise DataError(f"{path} has {facts}; a mask has one band, or is a plain picture of 8 bits")
+    if limit is not None and facts.height * facts.width > limit:
+        raise DataError(f"{path} cannot be read: {facts.width}x{facts.height} pixels exceed the limit of {limit}")
+    values = turned(read_tiff_bands(path, content), facts.orientation)[..., 0]
+    if facts.kind == "f":
+        return values.astype(np.float32)
+    if values.size and (values.max() > _MOST or values.min() < -_MOST):
+        raise DataError(f"{path} has values up to {values.max()}, which no mask can hold; number its objects anew")
+    return values.astype(np.int32)
 
 
 def without_orientation(content: bytes) -> bytes:

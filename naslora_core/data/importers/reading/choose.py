@@ -51,12 +51,16 @@ def _transparency(survey: Survey, request: ImportRequest) -> Understood | None:
     """Return the reading of the alpha channel if it holds the masks, None if it says nothing of its own."""
     found = [facts for facts in survey.readable if facts.alpha is not None]
     alphas = [facts.alpha for facts in found if facts.alpha is not None]
-    if not any(a.opaque_px for a in alphas) or not any(a.clear_px for a in alphas) or shows_the_same_as_alpha(survey):
+    if not any(a.opaque_px for a in alphas) or not any(a.clear_px for a in alphas):
         return None
     # What is seen is a picture or a single colour, neither of which is a mask.
-    says_nothing = all(facts.is_photograph or len(facts.values) == 1 or len(facts.values) > HALF for facts in found)
-    if says_nothing and len(found) == len(survey.readable):
+    pictures = [facts.is_photograph or len(facts.values) > HALF for facts in found]
+    is_same = shows_the_same_as_alpha(survey)
+    says_nothing = all(len(facts.values) == 1 or shown for facts, shown in zip(found, pictures, strict=True))
+    if says_nothing and len(found) == len(survey.readable) and (any(pictures) or not is_same):
         return transparent(survey, only_class(request, ()), "alpha channel")
+    if is_same:
+        return None
     raise refuse(
         survey, survey.as_colours(), True,
         f"{len(found)} of {len(survey.readable)} masks have an alpha channel that differs from what their colours say",
@@ -183,7 +187,7 @@ def _why(survey: Survey, tallies: Mapping[int, Tally]) -> str:
             f"({files_of(photographs)}); are images and masks exchanged?"
         )
     if lossy:
-        return f"JPEG has changed the values of the masks ({files_of(lossy)}); get them as PNG, or say how to cut them"
+        return f"compression as of JPEG has changed the values of the masks ({files_of(lossy)}); get them as PNG, or say how to cut them"
     if 0 not in tallies:
         return "no pixel is 0 or black, the usual background"
     return "several readings fit these masks"

@@ -84,7 +84,7 @@ class Survey:
     @property
     def total_px(self) -> int:
         """Pixels of all readable files."""
-        return sum(sum(facts.pixels) for facts in self.readable)
+        return sum(facts.total_px for facts in self.readable)
 
 
 def _count(tally: Tally, path: Path, pixels: int) -> None:

@@ -153,7 +153,11 @@ class Importer:
         roots = [] if request.images or request.pairs else self.roots(request.folder)
         if len(roots) > 1:
             several = few(root.relative_to(request.folder) for root in roots)
-            raise DataError(f"{request.folder} holds the layout {self.name} {len(roots)} times: {several}; name one")
+            listed = "; or list all pairs with their split: --pairs FILE.csv" if "pairs" in self.options else ""
+            raise DataError(
+                f"{request.folder} holds the layout {self.name} {len(roots)} times: {several}; name one, and bring the "
+                f"others in with --add{listed}"
+            )
         if not roots and not self.explains:
             raise DataError(
                 f"{request.folder} is not {self.name}: expected {self.expected}. Check the path.{published} "

@@ -97,8 +97,15 @@ def _size(image: Pixels, card: DatasetCard) -> tuple[int, int]:
 
 
 def write_pixels(pixels: Pixels | None, folder: Path, name: str, is_mask: bool) -> None:
-    """Write an image or a mask under its new name, a file byte for byte; None writes nothing."""
+    """Write an image or a mask under its new name, a file byte for byte; None writes nothing.
+
+    Raises:
+        DataError: if there is no such file.
+    """
     if isinstance(pixels, Path):
+        if not pixels.is_file():
+            what = "is a folder or a device" if pixels.exists() else "leads nowhere"
+            raise DataError(f"{pixels} {what}, and has the name of an image; replace or remove it, or --skip-bad")
         shutil.copyfile(pixels, folder / f"{name}{pixels.suffix.lower()}")
     elif pixels is not None and is_mask:
         write_ids(pixels(), folder / f"{name}.png")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import CARD_FILE, DatasetCard, read_card
 from naslora_core.data.dataset.dataset import list_images, read_dataset
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.reading.by_card import as_card_says
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
@@ -63,7 +64,7 @@ def find_folder(request: ImportRequest) -> Found:
     if own_masks and not all(row.pixels for row in understood.meanings):
         raise DataError(
             f"{request.folder} has no folder of masks, and the alpha channel of its images is opaque everywhere or "
-            "nowhere; name the masks with --masks"
+            "nowhere (opaque is 128 and more); name the masks with --masks, or write the channel as 0 and 255"
         )
     return with_reading(found, understood)
 
@@ -152,7 +153,10 @@ def _images_of(folder: Path) -> dict[str, Path]:
         raise DataError(f"{folder} is not a folder; check the path")
     if not (found := list_images(folder)):
         inside = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        raise DataError(f"{folder} holds no image file; it holds: {few(inside) or 'nothing'}")
+        raise DataError(
+            f"{folder} holds no image file; it holds: {few(inside) or 'nothing'}. Read are "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))}; files in folders of it need a list of pairs: --pairs FILE.csv"
+        )
     return found
 
 

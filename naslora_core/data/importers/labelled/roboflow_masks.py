@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from naslora_core.data.dataset.dataset import list_images
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.legends.files import read_roboflow
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
@@ -46,11 +47,15 @@ def find_roboflow(request: ImportRequest) -> Found:
 
 def _is_part(folder: Path) -> bool:
     file = folder / CLASSES_FILE
-    if not file.is_file():
+    if not file.is_file() or not any(map(_is_picture, folder.iterdir())):
         return False
     # Roboflow's labels of whole images come with a file of the same name, whose first column is that of file names.
     with file.open("rb") as stream:
         return b"pixel value" in stream.readline(200).lower()
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def _is_named_part(folder: Path) -> bool:

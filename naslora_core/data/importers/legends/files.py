@@ -7,7 +7,13 @@ from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND, LARGEST_VALUE, MOST_CLASSES
 from naslora_core.data.importers.legends.known import voc_colour
-from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend, legend_of_list, plain_name
+from naslora_core.data.importers.legends.legend import (
+    NOT_LABELLED,
+    Legend,
+    legend_of_entries,
+    legend_of_list,
+    plain_name,
+)
 from naslora_core.errors import DataError
 
 _MOST_BYTES = 1 << 20
@@ -21,8 +27,9 @@ def find_legends(folders: Iterable[Path]) -> list[Legend]:
         DataError: if one cannot be read.
     """
     places = list(dict.fromkeys(folders))
-    files = [folder / name for name in READERS for folder in places]
-    return [READERS[file.name](file) for file in files if file.is_file()]
+    # Names that differ in case are one on most computers of those who write them.
+    there = [{path.name.lower(): path for path in _files(folder)} for folder in places]
+    return [read(inside[name]) for name, read in READERS.items() for inside in there if name in inside]
 
 
 def read_labelmap(file: Path) -> Legend:
@@ -59,21 +66,20 @@ def read_labelmap(file: Path) -> Legend:
 
 def read_label_colours(file: Path) -> Legend:
     """Read CamVid's label_colors.txt: `red green blue name`."""
-    colours = {}
+    colours = []
     for place, line in _lines(file):
         fields = line.split(maxsplit=3)
         if len(fields) != 4:
             raise DataError(f"{place}: '{line[:60]}' is no colour with a name; expected: 64 128 64 Animal")
-        colours[_colour(fields[:3], place)] = plain_name(fields[3])
-    return Legend(file.name, by_colour=colours)
+        colours.append((_colour(fields[:3], place), fields[3]))
+    return legend_of_entries(file.name, colours, colours=True)
 
 
 def read_colour_table(file: Path) -> Legend:
     """Read a class_dict.csv with the columns name, r, g, b."""
-    colours = {}
-    for place, row in _table(file, ("name", "r", "g", "b")):
-        colours[_colour((row["r"], row["g"], row["b"]), place)] = plain_name(row["name"])
-    return Legend(file.name, by_colour=colours)
+    rows = _table(file, ("name", "r", "g", "b"))
+    colours = [(_colour((row["r"], row["g"], row["b"]), place), row["name"]) for place, row in rows]
+    return legend_of_entries(file.name, colours, colours=True)
 
 
 def read_roboflow(file: Path) -> Legend:
@@ -104,6 +110,8 @@ def read_names(file: Path) -> Legend:
     if lines and len(numbered) == len(lines):
         by_value = {int(found[1]): plain_name(found[2]) for found in numbered}
         listed, legend = [found[2] for found in numbered], Legend(file.name, by_value)
+        if len(by_value) < len(numbered):
+            raise DataError(f"{file} gives a number to two names; correct one")
     else:
         listed, legend = lines, legend_of_list(file.name, lines)
     names = [name for name in map(plain_name, listed) if name not in (BACKGROUND, NOT_LABELLED)]
@@ -122,6 +130,11 @@ READERS: dict[str, Callable[[Path], Legend]] = {
     "classes.txt": read_names,
     "labels.txt": read_names,
 }
+
+
+def _files(folder: Path) -> list[Path]:
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in inside if path.name.lower() in READERS and path.is_file())
 
 
 def _lines(file: Path) -> list[tuple[str, str]]:

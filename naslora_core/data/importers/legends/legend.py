@@ -23,12 +23,14 @@ class Legend:
         by_value: names by stored value, or palette index.
         by_colour: names by colour, 0xRRGGBB.
         sure_with: the value that has to occur for its numbers to be sure; None if they are.
+        contested: values that it gives to several classes, in words; they have no meaning.
     """
 
     source: str
     by_value: dict[int, str] = field(default_factory=dict)
     by_colour: dict[int, str] = field(default_factory=dict)
     sure_with: int | None = None
+    contested: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,6 +44,33 @@ class Legend:
         found = set(values)
         sure = colours or self.sure_with is None or self.sure_with in found
         return bool(known) and sure and found <= known.keys() | {0}
+
+
+def legend_of_entries(source: str, entries: Iterable[tuple[int, str]], colours: bool) -> Legend:
+    """Return the legend of values, or colours, and names as written; values that several classes claim mean nothing."""
+    names: dict[int, list[str]] = {}
+    for value, written in entries:
+        if (name := plain_name(written)) not in (claims := names.setdefault(value, [])):
+            claims.append(name)
+    contested = {value: claims for value, claims in names.items() if len(claims) > 1}
+    known = {value: claims[0] for value, claims in names.items() if value not in contested}
+    said = tuple(
+        f"{source} gives {f'#{value:06x}' if colours else value} to {' and '.join(claims[:3])}"
+        for value, claims in contested.items()
+    )
+    return Legend(source, {} if colours else known, known if colours else {}, contested=said)
+
+
+def disagreement(legends: Sequence[Legend], values: Iterable[int], colours: bool) -> str:
+    """Return how legends that explain all values contradict each other, in words; "" if they agree."""
+    found = [(one, one.by_colour if colours else one.by_value) for one in legends if one.explains(values, colours)]
+    for value in values:
+        said = {names[value]: legend.source for legend, names in reversed(found) if value in names}
+        if len({name.casefold() for name in said}) > 1:
+            written = f"#{value:06x}" if colours else str(value)
+            (other, its), (name, first) = list(said.items())[0], list(said.items())[-1]
+            return f"{written} is {name} in {first}, and {other} in {its}"
+    return ""
 
 
 def plain_name(written: str) -> str:

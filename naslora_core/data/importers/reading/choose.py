@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from naslora_core.data.dataset.card import IGNORED_ID, MaskValues
 from naslora_core.data.importers.base import ImportRequest
 from naslora_core.data.importers.legends.known import legend_of_colours, legend_of_palette
-from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend
+from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend, disagreement
 from naslora_core.data.importers.reading.asked import HALF, only_class, read_as_asked
 from naslora_core.data.importers.reading.by_legend import named_by
 from naslora_core.data.importers.reading.kinds import (
@@ -17,7 +17,7 @@ from naslora_core.data.importers.reading.kinds import (
 )
 from naslora_core.data.importers.reading.refuse import refuse
 from naslora_core.data.importers.reading.survey import Survey, Tally
-from naslora_core.data.importers.reading.tallies import levels_of
+from naslora_core.data.importers.reading.tallies import levels_of, one_channel
 from naslora_core.data.importers.reading.understood import (
     Understood,
     by_values,
@@ -43,8 +43,22 @@ def choose(survey: Survey, request: ImportRequest, legends: Sequence[Legend]) ->
         DataError: if no reading fits, or several; it says what occurs, and the option of each reading.
         ConfigError: if options contradict each other or the masks.
     """
+    if not any(request.classes.values()) and request.reading in (None, "values", "colours") and not request.threshold:
+        _require_agreement(survey, legends)
     asked = read_as_asked(survey, request, legends)
     return asked or _transparency(survey, request) or _pixels(survey, request, legends)
+
+
+def _require_agreement(survey: Survey, legends: Sequence[Legend]) -> None:
+    """Raise DataError if two legends explain the masks, each in its own way."""
+    if len(legends) < 2:
+        return
+    by_value = "" if "colours" in survey.forms else disagreement(legends, one_channel(survey), colours=False)
+    if found := by_value or disagreement(legends, survey.as_colours(), colours=True):
+        raise DataError(
+            f"two legends contradict each other: {found}; remove or rename the wrong one, or say what each value "
+            "means: --class NAME=VALUE"
+        )
 
 
 def _transparency(survey: Survey, request: ImportRequest) -> Understood | None:
@@ -187,7 +201,10 @@ def _why(survey: Survey, tallies: Mapping[int, Tally]) -> str:
             f"({files_of(photographs)}); are images and masks exchanged?"
         )
     if lossy:
-        return f"compression as of JPEG has changed the values of the masks ({files_of(lossy)}); get them as PNG, or say how to cut them"
+        return (
+            f"compression (JPEG or the like) has changed the values of the masks ({files_of(lossy)}); get them as PNG, "
+            "or say how to cut them"
+        )
     if 0 not in tallies:
         return "no pixel is 0 or black, the usual background"
     return "several readings fit these masks"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from naslora_core.data.dataset.card import BACKGROUND
 from naslora_core.data.importers.base import Found, ImportRequest, Source
 from naslora_core.data.importers.legends.files import find_legends
 from naslora_core.data.importers.legends.known import legend_of_paths
@@ -12,11 +13,13 @@ from naslora_core.data.importers.reading.by_card import as_stated
 from naslora_core.data.importers.reading.by_legend import as_prescribed
 from naslora_core.data.importers.reading.choose import choose
 from naslora_core.data.importers.reading.survey import Survey, survey_masks
-from naslora_core.data.importers.reading.understood import Understood
+from naslora_core.data.importers.reading.understood import Understood, share
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress, silent
 
 _FARTHEST_UP = 2
+# Of the pixels; objects that cover more may be the background.
+_MOSTLY = 0.6
 
 
 def read_masks(
@@ -55,9 +58,26 @@ def read_masks(
         )
     if survey.problems:
         notes.append(f"{len(survey.problems)} masks could not be read, such as: {survey.problems[0]}")
+    notes += _inside_out(understood)
     if understood.kind == "empty":
         notes.append("every mask is empty")
     return replace(understood, notes=tuple(notes), examples=_examples(survey))
+
+
+def _inside_out(understood: Understood) -> list[str]:
+    """Return what to say of masks of one class in which it covers most: maybe they are inverted."""
+    if understood.reading not in ("grey", "values", "colours") or len(understood.classes) != 1:
+        return []
+    objects = [row for row in understood.meanings if row.meaning == understood.classes[0]]
+    others = [row for row in understood.meanings if row.meaning == BACKGROUND]
+    pixels = sum(row.pixels for row in objects)
+    if pixels <= _MOSTLY * understood.total_px or len(objects) != 1 or len(others) != 1:
+        return []
+    said = f"{understood.classes[0]} covers {share(pixels, understood.total_px)} of the pixels"
+    if " " in f"{objects[0].written}{others[0].written}":
+        return [f"{said}; if objects and background are exchanged, write the masks inverted"]
+    exchanged = f"--class '{understood.classes[0]}={others[0].written}' --class '{BACKGROUND}={objects[0].written}'"
+    return [f"{said}; if objects and background are exchanged: {exchanged}"]
 
 
 def describe(found: Found, progress: Progress = silent) -> Understood | None:

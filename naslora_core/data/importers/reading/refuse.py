@@ -41,7 +41,10 @@ def refuse(
         "grey": f"--threshold {_threshold(tallies, coloured)} if all from there on is one object",
         "alpha": "--reading alpha if the object is what is opaque",
     }
-    beside = "".join(f" {legend.source} explains only some of them." for legend in legends)
+    beside = "".join(
+        f" {'; '.join(legend.contested[:_NAMED]) or f'{legend.source} explains only some of them'}."
+        for legend in legends
+    )
     offered = "; ".join(options[reading] for reading in readings)
     return DataError(f"{reason}; {list_values(tallies, survey, coloured)}.{beside} Say what they mean: {offered}")
 

@@ -11,6 +11,7 @@ from naslora_core.data.importers import IMPORTERS, ImportRequest
 from naslora_core.data.importers.legends import known
 from naslora_core.data.importers.legends.files import READERS
 from naslora_core.data.importers.legends.legend import NOT_LABELLED
+from naslora_core.data.importers.recognise import recognise
 from naslora_core.errors import ConfigError, DataError
 from tests.naslora_core.data.importers.reading.drawn import (
     VOC,
@@ -189,3 +190,70 @@ def test_a_dataset_of_ours_with_other_values_is_refused(tmp_path: Path) -> None:
     palette(VOC)(drawn(9)[0], first.root / "masks" / "i0.png")
     with pytest.raises(DataError, match=r"does not know some of their values.*9 \("):
         IMPORTERS["folder"](ImportRequest(first.root))
+
+
+@pytest.mark.parametrize(
+    ("files", "store", "values", "said"),
+    [
+        ({"classes.txt": "cat\ndog\n", "labels.txt": "dog\ncat\n"}, grey, (1, 2),
+         "1 is cat in classes.txt, and dog in labels.txt"),
+        ({"_classes.csv": "Pixel Value, Class\n1, dog\n2, cat\n", "class_names.txt": "_background_\ncat\ndog\n"}, grey,
+         (1, 2), "1 is dog in _classes.csv, and cat in class_names.txt"),
+        ({"labelmap.txt": CVAT, "class_dict.csv": "name,r,g,b\nstem,48,112,32\nleaf,128,0,0\n"}, colours(LEAF_AND_STEM),
+         (1, 2), "#307020 is leaf in labelmap.txt, and stem in class_dict.csv"),
+    ],
+)  # fmt: skip
+def test_legends_that_contradict_each_other_are_refused(
+    tmp_path: Path, files: dict[str, str], store: Store, values: tuple[int, ...], said: str
+) -> None:
+    root = write(tmp_path / "in", drawn(*values), store)
+    for name, text in files.items():
+        (root / name).write_text(text)
+    with pytest.raises(DataError, match=f"{said}; remove or rename the wrong one, or say"):
+        IMPORTERS["folder"](ImportRequest(root))
+
+
+def test_legends_that_agree_are_one(tmp_path: Path) -> None:
+    root = write(tmp_path / "in", masks := drawn(1, 2), grey)
+    (root / "classes.txt").write_text("Cat\ndog\n")
+    (root / "labels.txt").write_text("0: background\n1: cat\n2: dog\n3: cow\n")
+    dataset = import_(root)
+    assert dataset.card.classes == ("Cat", "dog")
+    assert_equal(dataset, ids(masks))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "store", "said"),
+    [
+        (
+            "labelmap.txt",
+            CVAT.replace("128,0,0", "48,112,32"),
+            colours(LEAF_AND_STEM),
+            "gives #307020 to leaf and stem",
+        ),
+        ("classes.txt", "1 leaf\n1 stem\n2 root\n", grey, "gives 1 to leaf and stem"),
+        ("_classes.csv", "Pixel Value, Class\n1, leaf\n2, stem\n2, root\n", grey, "gives 2 to stem and root"),
+    ],
+)
+def test_a_value_that_a_legend_gives_to_two_classes_is_refused(
+    tmp_path: Path, file: str, text: str, store: Store, said: str
+) -> None:
+    root = write(tmp_path / "in", drawn(1, 2), store)
+    (root / file).write_text(text)
+    with pytest.raises(DataError, match=f"{file} {said}"):
+        IMPORTERS["folder"](ImportRequest(root))
+
+
+def test_case_of_a_legend_does_not_matter_and_roboflows_file_is_one_beside_plain_folders(tmp_path: Path) -> None:
+    for number, (file, text, store) in enumerate(
+        [
+            ("LabelMap.TXT", CVAT, colours(LEAF_AND_STEM)),
+            ("_Classes.csv", "Pixel Value, Class\n1, leaf\n2, stem\n", grey),
+        ]
+    ):
+        root = write(tmp_path / str(number) / "in", masks := drawn(1, 2), store)
+        (root / file).write_text(text)
+        assert recognise(root).name == "folder"
+        dataset = import_(root)
+        assert dataset.card.classes == ("leaf", "stem")
+        assert_equal(dataset, ids(masks))

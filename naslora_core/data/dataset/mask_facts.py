@@ -190,7 +190,7 @@ def _between(levels: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
         return 0, 0
     # OpenCV compares bytes many times as fast as NumPy combines masks.
     spread = cv2.morphologyEx(levels, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    flat = cv2.bitwise_and(cv2.inRange(levels, END, 255 - END), cv2.compare(spread, _NOISE, cv2.CMP_LE))
+    flat = cv2.bitwise_and(cv2.inRange(levels, END, 255 - END), cv2.inRange(spread, 0, _NOISE))
     return between, cv2.countNonZero(flat)
 
 

@@ -52,7 +52,7 @@ def beside(mask: np.ndarray) -> np.ndarray:
         (drawn(1, 2), palette(VOC), ("1 (5.21 %",), ("--class a=1", "--reading instances")),
         (drawn(1), palette({0: 0xFFFFFF, 1: 0}), ("index 0 of the palettes is not black but #ffffff",), ("#rrggbb",)),
         (drawn(1, 2), colours({1: 0xFF0000, 2: 0x0000FF}), ("#ff0000 (5.21 %",), ("--class a='#0000ff'",)),
-        (drawn(60, 120), lambda m, p: Image.fromarray(m.astype(np.uint8)).save(p, "JPEG"), ("has changed the values",), ()),
+        (drawn(60, 120), lambda m, p: Image.fromarray(m.astype(np.uint8)).save(p, "JPEG"), ("has changed the",), ()),
         (drawn(1), lambda m, p: Image.fromarray(NOISE).save(p), ("the colours of a photograph",), ("exchanged",)),
         (drawn(1), lambda m, p: Image.fromarray(NOISE[..., 0]).save(p), ("several readings",), ("--threshold",)),
         (drawn(1), lambda m, p: Image.fromarray(np.dstack([m * 200, m, m, np.eye(*m.shape) * 255]).astype(np.uint8))

@@ -14,6 +14,7 @@ from naslora_core.data.dataset.ignored import is_foreground
 from naslora_core.data.dataset.image_files.images import open_image
 from naslora_core.data.dataset.image_files.pixels import (
     check_integrity,
+    is_grey,
     load_picture,
     orientation,
     to_alpha,
@@ -81,8 +82,12 @@ def measure_mask(path: Path, card: DatasetCard, input_px: int | None = None) -> 
         check_integrity(picture, path)
         channels = len(picture.getbands())
         is_of_numbers = card.reading in ("values", "instances")
+        if is_of_numbers and (picture.mode == "LA" or (channels > 1 and is_grey(picture))):
+            # Programs that know colours only write a number three times.
+            channels = 1
         values = _stored(picture, path, card, is_of_numbers and channels == 1)
         found = {"mask_state": OK, "mask_problem": "", **_picture_header("mask", picture, values.shape)}
+        found["mask_channels"] = channels
         # An alpha channel is that of the photograph itself, and numbers of objects are as many as its levels.
         as_usual = card.reading not in ("alpha", "instances")
         found |= {"mask_is_photograph": as_usual and _is_photograph(picture), "mask_values": _count_values(values)}

@@ -48,7 +48,7 @@ def test_unknown_values_and_channels_are_critical_and_a_rare_class_is_a_warning(
     strange = crop()
     strange[0, :3] = 7, 9, 9
     Image.fromarray(strange).save(root / "masks/pair_05.png")
-    Image.fromarray(np.stack([crop()] * 3, axis=2)).save(root / "masks/pair_07.png")
+    Image.fromarray(np.stack([crop(), crop(), 0 * crop()], axis=2)).save(root / "masks/pair_07.png")
     verdict, table = check_dataset(root, STRICT)
     assert [(f.expectation, f.severity, [e.file for e in f.files], f.observed) for f in verdict.failures] == [
         ("values_known", "critical", ["masks/pair_05.png"], ""),

@@ -11,6 +11,7 @@ from PIL import Image
 from naslora_core.data.importers import IMPORTERS, ImportRequest
 from naslora_core.data.importers.base import Found
 from naslora_core.errors import DataError
+from naslora_core.quality.measure_file import measure_mask
 from tests.naslora_core.data.importers.reading.drawn import (
     HEIGHT,
     WIDTH,
@@ -113,7 +114,10 @@ def test_numbers_in_three_equal_channels_are_numbers(tmp_path: Path, suffix: str
     root = write(tmp_path / "in", masks, in_rgb, suffix)
     with pytest.raises(DataError, match="several readings fit.*--class a=1 --class b=2 if values are classes"):
         find(root)
-    assert_equal(import_(root, classes={"a": (1,), "b": (2,)}), masks)
+    dataset = import_(root, classes={"a": (1,), "b": (2,)})
+    assert_equal(dataset, masks)
+    found = [measure_mask(pair.mask, dataset.card) for pair in dataset.pairs if pair.mask]
+    assert [(one["mask_state"], one["mask_channels"], one["unknown_values"]) for one in found] == [("ok", 1, "")] * 4
 
 
 def test_inverted_masks_are_pointed_out_with_the_option_that_turns_them(tmp_path: Path) -> None:

@@ -229,10 +229,10 @@ def test_legends_that_agree_are_one(tmp_path: Path) -> None:
             "labelmap.txt",
             CVAT.replace("128,0,0", "48,112,32"),
             colours(LEAF_AND_STEM),
-            "gives #307020 to leaf and stem",
+            "its colour #307020 is there twice",
         ),
-        ("classes.txt", "1 leaf\n1 stem\n2 root\n", grey, "gives 1 to leaf and stem"),
-        ("_classes.csv", "Pixel Value, Class\n1, leaf\n2, stem\n2, root\n", grey, "gives 2 to stem and root"),
+        ("classes.txt", "1 leaf\n1 stem\n2 root\n", grey, "gives a number to two names"),
+        ("_classes.csv", "Pixel Value, Class\n1, leaf\n2, stem\n2, root\n", grey, "the value 2 is there twice"),
     ],
 )
 def test_a_value_that_a_legend_gives_to_two_classes_is_refused(

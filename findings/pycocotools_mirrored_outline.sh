@@ -21,7 +21,7 @@ def paint(corners):
 
 
 def compare(corners):
-    """Pixels of the mask, and of the masks of the outline left for right, upside down, and x for y, with those that differ."""
+    """Pixels of the mask, and of each mirrored outline's, with how many of them differ from the mirrored mask."""
     corners = np.asarray(corners, float)
     x, y = corners.T
     drawn = paint(corners)
@@ -41,7 +41,8 @@ for name, corners in (
 ):
     seen[name] = compare(corners)
     area, found = seen[name]
-    said = [f"{what} {pixels} px, {other} differ" for what, (pixels, other) in zip(("left for right", "upside down", "x for y"), found)]
+    turns = zip(("left for right", "upside down", "x for y"), found)
+    said = [f"{what} {pixels} px, {other} differ" for what, (pixels, other) in turns]
     print(f"{name}: {area} px; {'; '.join(said)}")
 rng = np.random.default_rng(0)
 shapes = [compare(rng.integers(4, 36, (4, 2)))[1] for _ in range(1000)]

@@ -10,6 +10,7 @@ import numpy as np
 from naslora_core.data.dataset.card import MaskReading, MaskValues
 from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent
 from naslora_core.registry import Registry
@@ -164,6 +165,7 @@ class Importer:
                 "Other layouts: naslora data import --help"
             )
         found = self.find(replace(request, folder=roots[0]) if roots else request)
+        found = replace(found, sources=tuple(_leaving_out(source, request.left_out) for source in found.sources))
         return found if "classes" in self.options else _adjusted(found, request)
 
     def roots(self, folder: Path) -> list[Path]:
@@ -186,6 +188,12 @@ class Importer:
         if wrong := sorted(given - self.options):
             able = ", ".join(name for name in IMPORTERS if wrong[0] in IMPORTERS[name].options)
             raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")
+
+
+def _leaving_out(source: Source, left_out: LeftOut) -> Source:
+    if not isinstance(source.mask, ObjectMask):
+        return source
+    return replace(source, mask=replace(source.mask, left_out=left_out))
 
 
 def _adjusted(found: Found, request: ImportRequest) -> Found:

@@ -1,8 +1,10 @@
 """What an import leaves out instead of stopping: odd lines and files, and files that are no images."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import count_suffixes
@@ -28,6 +30,8 @@ _NOTES = frozenset(
     }
 )
 _NAMED = 5
+_Item = TypeVar("_Item")
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,22 @@ class LeftOut:
         if not self.skip:
             raise error
         self.errors.setdefault(str(error))
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """Take the DataError that the block ends with, if it does, as `add` takes it."""
+        try:
+            yield
+        except DataError as error:
+            self.add(error)
+
+    def read_each(self, read: Callable[[_Item], _Read], items: Iterable[_Item]) -> list[_Read]:
+        """Return what `read` makes of each item, without those for which it raises an error that is taken."""
+        found: list[_Read] = []
+        for item in items:
+            with self.taking():
+                found.append(read(item))
+        return found
 
     def lines(self) -> list[str]:
         """Return how many were left out, and the first of them."""

@@ -6,22 +6,24 @@ it paints. Class ids follow the labels, from 1 on; labels without any object get
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from naslora_core.data.dataset.card import BACKGROUND
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
-    left_out,
+    counted,
     named_apart,
     split_of_folder,
 )
 from naslora_core.data.importers.drawn.readers.json_files import has_keys, telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
@@ -42,7 +44,8 @@ def find_datumaro(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that is no label.
     """
     root = request.folder
-    contents = {file: _read(file) for file in _files(root)}
+    read = request.left_out.read_each(partial(_read, left_out=request.left_out), _files(root))
+    contents = dict(read)
     labels = _labels(contents)
     entries = [entry for content in contents.values() for item in content["items"] for entry in item["annotations"]]
     drawn = [entry for entry in entries if entry["type"] in OUTLINED]
@@ -54,34 +57,51 @@ def find_datumaro(request: ImportRequest) -> Found:
     ids |= {number: 0 for number, name in enumerate(labels) if name == BACKGROUND}
     images, outline = ImageFiles(root), request.outline or "edges"
     sources = named_apart(
-        one for file, content in contents.items() for one in _sources(file, content["items"], ids, images, outline)
+        (
+            one
+            for file, content in contents.items()
+            for one in request.left_out.read_each(
+                partial(_source, file, ids, images, outline, request.left_out), content["items"]
+            )
+        ),
+        request.left_out,
     )
     others = Counter(entry["type"] for entry in entries if entry["type"] not in OUTLINED)
-    notes = left_out(others, "they are no outlines")
+    notes = counted(others, "they are no outlines")
     if unused := [name for number, name in enumerate(labels) if number not in used]:
         notes = (*notes, f"labels without any outline were left out: {few(unused)}")
     return build_found(root, sources, classes, "Datumaro", notes)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, left_out: LeftOut) -> tuple[Path, dict[str, Any]]:
     with telling(file, FORM):
         content = read_object(file)
         names = [label["name"] for label in content["categories"]["label"]["labels"]]
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError("a label has no name")
-        for item in content["items"]:
-            if not isinstance(item["id"], str):
-                raise ValueError(f"an item has the id {item['id']!r:.40}, expected text")
-            for entry in item["annotations"]:
-                if not isinstance(entry["type"], str):
-                    raise ValueError(f"item {item['id']} has an annotation of type {entry['type']!r:.40}")
-                if entry["type"] in OUTLINED and entry["label_id"] not in range(len(names)):
-                    raise ValueError(f"item {item['id']} has the label {entry['label_id']!r:.40} of {len(names)}")
-                if type(entry.get("z_order", 0)) is not int:
-                    raise ValueError(f"item {item['id']} has the z_order {entry['z_order']!r:.40}")
-            if isinstance(item.get("image"), dict) and (size := item["image"].get("size")) is not None:
-                checked_size(*size)
-    return content
+        items = left_out.read_each(partial(_checked_item, file, len(names), left_out), content["items"])
+    return file, content | {"items": items}
+
+
+def _checked_item(file: Path, labels: int, left_out: LeftOut, item: dict[str, Any]) -> dict[str, Any]:
+    with telling(file, FORM):
+        if not isinstance(item["id"], str):
+            raise ValueError(f"an item has the id {item['id']!r:.40}, expected text")
+        if isinstance(item.get("image"), dict) and (size := item["image"].get("size")) is not None:
+            checked_size(*size)
+        check = partial(_checked_entry, file, labels, item["id"])
+        return item | {"annotations": left_out.read_each(check, item["annotations"])}
+
+
+def _checked_entry(file: Path, labels: int, item: str, entry: dict[str, Any]) -> dict[str, Any]:
+    with telling(file, FORM):
+        if not isinstance(entry["type"], str):
+            raise ValueError(f"item {item} has an annotation of type {entry['type']!r:.40}")
+        if entry["type"] in OUTLINED and entry["label_id"] not in range(labels):
+            raise ValueError(f"item {item} has the label {entry['label_id']!r:.40} of {labels}")
+        if type(entry.get("z_order", 0)) is not int:
+            raise ValueError(f"item {item} has the z_order {entry['z_order']!r:.40}")
+    return entry
 
 
 def _labels(contents: Mapping[Path, dict[str, Any]]) -> list[str]:
@@ -95,33 +115,39 @@ def _labels(contents: Mapping[Path, dict[str, Any]]) -> list[str]:
     return first[1]
 
 
-def _sources(
-    file: Path, items: Sequence[dict[str, Any]], ids: Mapping[int, int], images: ImageFiles, outline: Outline
-) -> Iterator[tuple[str, Source]]:
-    for item in items:
-        stated = item.get("image") if isinstance(item.get("image"), dict) else {}
-        written = (stated or {}).get("path") or item["id"]
-        # A path of the machine that exported it, or none: the id is the path within images/<subset>/.
-        image = images.find(f"images/{file.stem}/{written}", file)
-        if image is None:
-            image = next(filter(None, (images.find(f"{item['id']}{end}", file) for end in (".jpg", ".png"))), None)
-        size = agreed_size(tuple(stated["size"]) if stated and stated.get("size") else None, image, file)
-        mask = ObjectMask(file, size, partial(_objects, file, item, ids, outline), "listed") if size else None
-        name = Path(str(written).replace("\\", "/"))
-        yield (
-            str(Path(file.stem, item["id"]).parent),
-            Source(image.stem if image else name.stem, image, mask, split_of_folder(Path(file.stem))),
-        )
+def _source(
+    file: Path,
+    ids: Mapping[int, int],
+    images: ImageFiles,
+    outline: Outline,
+    left_out: LeftOut,
+    item: dict[str, Any],
+) -> tuple[str, Source]:
+    stated = item.get("image") if isinstance(item.get("image"), dict) else {}
+    written = str((stated or {}).get("path") or item["id"])
+    # A path of the machine that exported it, or none: the id is the path within images/<subset>/.
+    image = images.find(f"images/{file.stem}/{written}", file)
+    if image is None:
+        ends = sorted(IMAGE_SUFFIXES, key=lambda end: (end not in (".jpg", ".png"), end))
+        image = next(filter(None, (images.find(f"images/{file.stem}/{item['id']}{end}", file) for end in ends)), None)
+    size = agreed_size(tuple(stated["size"]) if stated and stated.get("size") else None, image, file)
+    objects = partial(_objects, file, item, ids, outline, left_out)
+    mask = ObjectMask(file, size, objects, "listed") if size else None
+    name = Path(written.replace("\\", "/"))
+    return (
+        str(Path(file.stem, item["id"]).parent),
+        Source(image.stem if image else name.stem, image, mask, split_of_folder(Path(file.stem))),
+    )
 
 
 def _objects(
-    file: Path, item: Mapping[str, Any], ids: Mapping[int, int], outline: Outline
+    file: Path, item: Mapping[str, Any], ids: Mapping[int, int], outline: Outline, left_out: LeftOut
 ) -> Sequence[AnnotatedObject]:
     drawn = [entry for entry in item["annotations"] if entry["type"] in OUTLINED and entry["label_id"] in ids]
     objects = []
     for entry in sorted(drawn, key=lambda one: one.get("z_order", 0)):
         name = f"item {item['id']}, annotation {entry.get('id')}"
-        with telling(file, FORM):
+        with left_out.taking(), telling(file, f"{FORM} ({name})"):
             objects.append(AnnotatedObject(name, ids[entry["label_id"]], _shape(entry, outline)))
     return objects
 

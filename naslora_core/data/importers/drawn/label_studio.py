@@ -6,7 +6,7 @@ has no list of labels. JSON-MIN is not read, as it does not tell skipped annotat
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from naslora_core.data.importers.base import Found, Importer, ImportRequest, Sou
 from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
-    left_out,
+    counted,
     named_apart,
     split_of_folder,
 )
@@ -27,6 +27,7 @@ from naslora_core.data.importers.drawn.readers.label_studio_file import (
     shape_from,
     written_names,
 )
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
@@ -43,15 +44,26 @@ def find_label_studio(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that no region has.
     """
     root = request.folder
-    tasks = {file: read_tasks(file) for file in files_of(root, ".json") if is_export(file)}
+    paths = [file for file in files_of(root, ".json") if is_export(file)]
+    tasks = dict(request.left_out.read_each(lambda file: (file, read_tasks(file, request.left_out)), paths))
     regions = [region for listed in tasks.values() for task in listed for region in task.regions or ()]
     used = {region.labels[0] for region in regions if region.kind in PAINTED and region.labels}
     if not used:
-        raise DataError(f"{next(iter(tasks))} has no polygons and no brush strokes with a label; draw some, or check")
+        raise DataError(f"{paths[0]} has no polygons and no brush strokes with a label; draw some, or check")
     classes = choose_classes(request.classes, sorted(used))
     ids = {name: number for number, name in enumerate(classes, start=1)} | {BACKGROUND: 0}
     images, outline = ImageFiles(root), request.outline or "edges"
-    sources = named_apart(one for file, listed in tasks.items() for one in _sources(file, listed, ids, images, outline))
+    sources = named_apart(
+        (
+            one
+            for file, listed in tasks.items()
+            for one in request.left_out.read_each(
+                partial(_source, file, ids, images, outline, request.left_out),
+                (task for task in listed if task.regions is not None),
+            )
+        ),
+        request.left_out,
+    )
     notes = _notes([task for listed in tasks.values() for task in listed])
     return build_found(root, sources, classes, "Label Studio", notes)
 
@@ -66,25 +78,23 @@ def find_image(name: str, file: Path, images: ImageFiles) -> Path | None:
     return next(filter(None, (images.find(one, file) for one in written_names(name))), None)
 
 
-def _sources(
-    file: Path, tasks: Sequence[Task], ids: Mapping[str, int], images: ImageFiles, outline: Outline
-) -> Iterator[tuple[str, Source]]:
-    for task in tasks:
-        if task.regions is None:
-            continue
-        image = find_image(task.image, file, images)
-        sizes = {region.size for region in task.regions if region.size}
-        if len(sizes) > 1:
-            raise DataError(f"{file}: task {task.number} has regions drawn on images of {len(sizes)} sizes; correct it")
-        size = agreed_size(next(iter(sizes), None), image, file)
-        mask = ObjectMask(file, size, partial(_objects, file, task, ids, size, outline), "listed") if size else None
-        written = Path(written_names(task.image)[-1])
-        split = split_of_folder(image.parent.relative_to(images.root)) if image else None
-        yield str(written.parent), Source(image.stem if image else written.stem, image, mask, split)
+def _source(
+    file: Path, ids: Mapping[str, int], images: ImageFiles, outline: Outline, left_out: LeftOut, task: Task
+) -> tuple[str, Source]:
+    image = find_image(task.image, file, images)
+    sizes = {region.size for region in task.regions or () if region.size}
+    if len(sizes) > 1:
+        raise DataError(f"{file}: task {task.number} has regions drawn on images of {len(sizes)} sizes; correct it")
+    size = agreed_size(next(iter(sizes), None), image, file)
+    objects = partial(_objects, file, task, ids, size, outline, left_out) if size else None
+    mask = ObjectMask(file, size, objects, "listed") if size and objects else None
+    written = Path(written_names(task.image)[-1])
+    split = split_of_folder(image.parent.relative_to(images.root)) if image else None
+    return str(written.parent), Source(image.stem if image else written.stem, image, mask, split)
 
 
 def _objects(
-    file: Path, task: Task, ids: Mapping[str, int], size: tuple[int, int], outline: Outline
+    file: Path, task: Task, ids: Mapping[str, int], size: tuple[int, int], outline: Outline, left_out: LeftOut
 ) -> Sequence[AnnotatedObject]:
     objects = []
     for region in task.regions or ():
@@ -93,7 +103,7 @@ def _objects(
             try:
                 objects.append(AnnotatedObject(name, ids[region.labels[0]], shape_from(region, size, outline)))
             except (ValueError, TypeError, OverflowError) as error:
-                raise DataError(f"{file}: {name} is not sound: {error}; correct or remove it") from error
+                left_out.add(DataError(f"{file}: {name} is not sound: {error}; correct or remove it"))
     return objects
 
 
@@ -101,7 +111,7 @@ def _notes(tasks: Sequence[Task]) -> tuple[str, ...]:
     regions = [region for task in tasks for region in task.regions or ()]
     kinds = Counter(region.kind for region in regions if region.kind not in PAINTED)
     kinds["region without a label"] = sum(region.kind in PAINTED and not region.labels for region in regions)
-    notes = list(left_out(kinds, "only polygons and strokes of brushes with a label are outlines of a class"))
+    notes = list(counted(kinds, "only polygons and strokes of brushes with a label are outlines of a class"))
     if unlabelled := [task.number for task in tasks if task.regions is None]:
         notes.append(
             f"{len(unlabelled)} tasks without an annotation, or with skipped ones only, were left out: "

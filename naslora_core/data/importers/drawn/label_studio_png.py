@@ -66,12 +66,16 @@ def find_label_studio_png(request: ImportRequest) -> Found:
     names: dict[int, tuple[str, bool]] = {}
     for path in files_of(root, ".json"):
         if is_export(path) or has_keys(path, ("id",), first=b"["):
-            names |= read_image_names(path)
+            with request.left_out.taking():
+                names |= read_image_names(path)
     if missing := sorted({file.task for file in files} - names.keys()):
-        raise DataError(
-            f"{root}: nothing says which images the tasks {few(missing)} are of; add the JSON or JSON-MIN export of "
-            "the project to the folder"
+        request.left_out.add(
+            DataError(
+                f"{root}: nothing says which images the tasks {few(missing)} are of; add the JSON or JSON-MIN export "
+                "of the project to the folder"
+            )
         )
+        files = [file for file in files if file.task in names]
     classes = choose_classes(request.classes, sorted({file.label for file in files}))
     ids = {name: number for number, name in enumerate(classes, start=1)} | {BACKGROUND: 0}
     latest = {task: 0 for task, (_, is_empty) in names.items() if is_empty}
@@ -79,12 +83,15 @@ def find_label_studio_png(request: ImportRequest) -> Found:
     images = ImageFiles(root)
     sources = []
     for task, annotation in sorted(latest.items()):
-        written = Path(names[task][0])
-        image = find_image(str(written), root / "tasks", images)
-        of_task = [file for file in files if (file.task, file.annotation) == (task, annotation) and file.label in ids]
-        mask = ObjectMask(root, upright_size(image), partial(_objects, of_task, ids), "listed") if image else None
-        sources.append((str(written.parent), Source(image.stem if image else written.stem, image, mask)))
-    return build_found(root, named_apart(sources), classes, "Label Studio brush PNG", _notes(files, latest, names))
+        with request.left_out.taking():
+            written = Path(names[task][0])
+            image = find_image(str(written), root / "tasks", images)
+            of_task = [one for one in files if (one.task, one.annotation) == (task, annotation) and one.label in ids]
+            mask = ObjectMask(root, upright_size(image), partial(_objects, of_task, ids), "listed") if image else None
+            sources.append((str(written.parent), Source(image.stem if image else written.stem, image, mask)))
+    return build_found(
+        root, named_apart(sources, request.left_out), classes, "Label Studio brush PNG", _notes(files, latest, names)
+    )
 
 
 def _objects(files: Sequence[BrushFile], ids: Mapping[str, int]) -> Sequence[AnnotatedObject]:

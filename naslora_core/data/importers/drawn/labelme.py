@@ -15,7 +15,7 @@ from naslora_core.data.importers.base import Found, Importer, ImportRequest, Sou
 from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
     agreed_size,
-    left_out,
+    counted,
     named_apart,
     split_of_folder,
 )
@@ -23,6 +23,7 @@ from naslora_core.data.importers.drawn.readers.json_files import files_of, first
 from naslora_core.data.importers.drawn.readers.labelme_file import (
     KEYS,
     KINDS,
+    PLACE,
     WITHOUT_AREA,
     LabelmeFile,
     embedded_image,
@@ -31,6 +32,7 @@ from naslora_core.data.importers.drawn.readers.labelme_file import (
     read_labelme,
     shape_from,
 )
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
@@ -47,7 +49,8 @@ def find_labelme(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that no shape has.
     """
     root = request.folder
-    files = [read_labelme(file) for file in files_of(root, ".json") if has_keys(file, KEYS)]
+    listed_files = [file for file in files_of(root, ".json") if has_keys(file, KEYS)]
+    files = request.left_out.read_each(partial(read_labelme, left_out=request.left_out), listed_files)
     painted = [shape for file in files for shape in file.shapes if kind_of(shape) in KINDS]
     used = {shape["label"] for shape in painted} - {IGNORED, BACKGROUND_LABEL}
     if not used:
@@ -57,35 +60,38 @@ def find_labelme(request: ImportRequest) -> Found:
     ids = {name: number for number, name in enumerate(classes, start=1)}
     ids |= {IGNORED: IGNORED_ID, BACKGROUND_LABEL: 0, BACKGROUND: 0}
     images = ImageFiles(root)
-    located = {file.path: images.find(file.image, file.path) for file in files}
-    _check_once(located)
-    sources = named_apart(
-        (str(file.path.parent.relative_to(root)), _source(file, located[file.path], ids, root)) for file in files
-    )
+    located = _locate(files, images, request.left_out)
+    files = [file for file in files if file.path in located]
+    made = partial(_source, located=located, ids=ids, root=root, left_out=request.left_out)
+    sources = named_apart(request.left_out.read_each(made, files), request.left_out)
     ignores = any(shape["label"] == IGNORED for shape in painted)
     return build_found(root, sources, classes, "labelme JSON", _notes(files, located, images), ignores)
 
 
-def _source(file: LabelmeFile, image: Path | None, ids: Mapping[str, int], root: Path) -> Source:
+def _source(
+    file: LabelmeFile, located: Mapping[Path, Path | None], ids: Mapping[str, int], root: Path, left_out: LeftOut
+) -> tuple[str, Source]:
+    image, folder = located[file.path], str(file.path.parent.relative_to(root))
+    objects = partial(_objects, file, ids, left_out)
     split = split_of_folder(file.path.parent.relative_to(root))
     size = agreed_size(file.size, image, file.path)
     if image is None and file.embeds_image:
         size = size or embedded_size(file.path)
-        mask = ObjectMask(file.path, size, partial(_objects, file, ids), "listed")
-        return Source(file.path.stem, partial(embedded_image, file.path), mask, split)
-    made = ObjectMask(file.path, size, partial(_objects, file, ids), "listed") if size else None
-    return Source(image.stem if image else file.path.stem, image, made, split)
+        mask = ObjectMask(file.path, size, objects, "listed")
+        return folder, Source(file.path.stem, partial(embedded_image, file.path), mask, split)
+    made = ObjectMask(file.path, size, objects, "listed") if size else None
+    return folder, Source(image.stem if image else file.path.stem, image, made, split)
 
 
-def _objects(file: LabelmeFile, ids: Mapping[str, int]) -> Sequence[AnnotatedObject]:
+def _objects(file: LabelmeFile, ids: Mapping[str, int], left_out: LeftOut) -> Sequence[AnnotatedObject]:
     objects = []
-    for number, shape in enumerate(file.shapes):
+    for shape in file.shapes:
         if shape["label"] in ids and kind_of(shape) in KINDS:
-            name = f"shape {number} ({shape['label']}, {kind_of(shape)})"
+            name = f"shape {shape[PLACE]} ({shape['label']}, {kind_of(shape)})"
             try:
                 objects.append(AnnotatedObject(name, ids[shape["label"]], shape_from(shape)))
             except (ValueError, TypeError, OverflowError) as error:
-                raise DataError(f"{file.path}: {name} is not sound: {error}; correct or remove it") from error
+                left_out.add(DataError(f"{file.path}: {name} is not sound: {error}; correct or remove it"))
     return objects
 
 
@@ -99,11 +105,17 @@ def _order(root: Path) -> list[str]:
     return []
 
 
-def _check_once(located: Mapping[Path, Path | None]) -> None:
+def _locate(files: Sequence[LabelmeFile], images: ImageFiles, left_out: LeftOut) -> dict[Path, Path | None]:
+    """Return the image of each file, None if there is none; each image is of one file."""
     first: dict[Path, Path] = {}
-    for file, image in located.items():
-        if image is not None and (other := first.setdefault(image, file)) != file:
-            raise DataError(f"{other} and {file} are both of {image}; remove one")
+    located: dict[Path, Path | None] = {}
+    for file in files:
+        with left_out.taking():
+            image = images.find(file.image, file.path)
+            if image is not None and (other := first.setdefault(image, file.path)) != file.path:
+                raise DataError(f"{other} and {file.path} are both of {image}; remove one")
+            located[file.path] = image
+    return located
 
 
 def _notes(files: Sequence[LabelmeFile], located: Mapping[Path, Path | None], images: ImageFiles) -> tuple[str, ...]:
@@ -111,7 +123,7 @@ def _notes(files: Sequence[LabelmeFile], located: Mapping[Path, Path | None], im
     notes = []
     if drawn := few(f"{kinds[kind]} of {kind}" for kind in WITHOUT_AREA if kinds[kind]):
         notes.append(f"shapes without an area are painted as labelme paints them, lines 10 px wide, points 11: {drawn}")
-    notes += left_out({kind: count for kind, count in kinds.items() if kind not in KINDS}, "labelme paints no such")
+    notes += counted({kind: count for kind, count in kinds.items() if kind not in KINDS}, "labelme paints no such")
     if embedded := [file.path.name for file in files if file.embeds_image and located[file.path] is None]:
         notes.append(f"{len(embedded)} images are no files and were taken from the JSON: {few(embedded)}")
     if bare := sorted(path.name for path in {*images.paths} - {*located.values()}):

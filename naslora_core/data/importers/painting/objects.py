@@ -93,6 +93,10 @@ class ObjectMask:
         for one in self.objects():
             try:
                 patch = one.shape.paint(height, width)
+            except DataError as error:
+                # Of a shape that is a file of its own, which the error names.
+                self.left_out.add(error)
+                continue
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 self.left_out.add(DataError(f"{self.file}: {one.name} is no outline: {error}; correct or remove it"))
                 continue

@@ -9,6 +9,7 @@ import numpy as np
 from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.safe_xml import stream_xml
 from naslora_core.data.importers.drawn.readers.tool_shapes import OpenCvEllipse, corners_of
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Bitmap, Outline, Polygons, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
 
@@ -48,8 +49,11 @@ class CvatFile:
 
 
 class _Reader:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, left_out: LeftOut) -> None:
         self.file = CvatFile(path)
+        self._left_out = left_out
+        self._image = CvatImage("", "", (1, 1))
+        self._number = 0
         self._open: list[str] = []
 
     def begin(self, tag: str, attributes: dict[str, str]) -> None:
@@ -60,12 +64,20 @@ class _Reader:
         if tag == "track":
             raise ValueError("it is of a video (<track>); export as 'CVAT for images 1.1' instead")
         if tag == "image" and parent == "annotations":
-            size = checked_size(int(attributes["height"]), int(attributes["width"]))
-            self.file.images.append(CvatImage(attributes["name"], attributes.get("subset", ""), size))
+            # Shapes of an image that is left out go where nobody looks.
+            self._image, self._number = CvatImage("", "", (1, 1)), 0
+            with self._left_out.taking(), telling(self.file.path, FORM):
+                size = checked_size(int(attributes["height"]), int(attributes["width"]))
+                self._image = CvatImage(attributes["name"], attributes.get("subset", ""), size)
+                self.file.images.append(self._image)
         elif parent == "image" and tag in KINDS:
-            shapes = self.file.images[-1].shapes
-            z_order = int(attributes.get("z_order", "0"))
-            shapes.append(CvatShape(tag, attributes["label"], z_order, len(shapes) + 1, attributes))
+            self._number += 1
+            with (
+                self._left_out.taking(),
+                telling(self.file.path, f"{FORM} ({tag} {self._number} of {self._image.name!r})"),
+            ):
+                z_order = int(attributes.get("z_order", "0"))
+                self._image.shapes.append(CvatShape(tag, attributes["label"], z_order, self._number, attributes))
 
     def end(self, tag: str, text: str) -> None:
         self._open.pop()
@@ -73,14 +85,14 @@ class _Reader:
             self.file.labels.append(text)
 
 
-def read_cvat(path: Path) -> CvatFile:
-    """Read a file.
+def read_cvat(path: Path, left_out: LeftOut | None = None) -> CvatFile:
+    """Read a file; errors of single images and shapes go to `left_out`.
 
     Raises:
         DataError: if it is not XML, declares a document type, is of a video or of another format, or an image has no
             name or size.
     """
-    reader = _Reader(path)
+    reader = _Reader(path, left_out or LeftOut())
     with telling(path, FORM):
         stream_xml(path, reader.begin, reader.end)
     return reader.file

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from naslora_core.data.importers.base import Source
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, upright_size
 from naslora_core.data.importers.shared.object_formats import split_from_path
@@ -59,13 +60,15 @@ def agreed_size(stated: tuple[int, int] | None, image: Path | None, file: Path) 
     return stated or actual
 
 
-def named_apart(sources: Iterable[tuple[str, Source]]) -> list[Source]:
+def named_apart(sources: Iterable[tuple[str, Source]], left_out: LeftOut | None = None) -> list[Source]:
     """Return sources under unique names; each comes with the folder that tells it from others of its name.
 
     Raises:
-        DataError: if two are of one image.
+        DataError: if two are of one image; with a `left_out` that takes errors the first of them stays.
     """
     listed = list(sources)
+    if left_out is not None and left_out.skip:
+        listed = _once(listed, left_out)
     times = Counter(source.image for _, source in listed if isinstance(source.image, Path))
     if twice := [image for image, count in times.items() if count > 1]:
         raise DataError(
@@ -76,12 +79,24 @@ def named_apart(sources: Iterable[tuple[str, Source]]) -> list[Source]:
     return [replace(source, name=name) for name, (_, source) in zip(names, listed, strict=True)]
 
 
+def _once(listed: list[tuple[str, Source]], left_out: LeftOut) -> list[tuple[str, Source]]:
+    seen: set[Path] = set()
+    kept = []
+    for folder, source in listed:
+        if isinstance(source.image, Path) and source.image in seen:
+            left_out.add(DataError(f"{source.image} is annotated more than once; the first annotation stays"))
+            continue
+        seen |= {source.image} if isinstance(source.image, Path) else set()
+        kept.append((folder, source))
+    return kept
+
+
 def split_of_folder(folder: Path) -> str | None:
     """Return the split that a relative folder names, as `split_from_path` reads it of a file in it."""
     return split_from_path(folder / "_")
 
 
-def left_out(counts: Mapping[str, int], why: str) -> tuple[str, ...]:
+def counted(counts: Mapping[str, int], why: str) -> tuple[str, ...]:
     """Return the note that says how many of each kind were left out and why; none if there is nothing to say."""
     said = few(f"{count} {kind}" for kind, count in sorted(Counter(counts).items()) if count)
     return (f"left out: {said}: {why}",) if said else ()

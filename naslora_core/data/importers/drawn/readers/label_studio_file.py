@@ -6,6 +6,7 @@ width and height of the image as it is stored: a view that the annotator turned 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -16,6 +17,7 @@ from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.drawn.readers.brush_runs import BrushStroke
 from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
 from naslora_core.errors import few
@@ -56,8 +58,8 @@ class Task:
     is_chosen: bool = False
 
 
-def read_tasks(path: Path) -> list[Task]:
-    """Read all tasks of an export.
+def read_tasks(path: Path, left_out: LeftOut | None = None) -> list[Task]:
+    """Read all tasks of an export; errors of single tasks and regions go to `left_out`.
 
     Raises:
         DataError: if it is not such JSON, a task has no image, or several, or a region is not as expected.
@@ -66,7 +68,8 @@ def read_tasks(path: Path) -> list[Task]:
         content = read_json(path)
         if not isinstance(content, list):
             raise ValueError("it is no list of tasks")
-        return [_task(written) for written in content]
+        taking = left_out or LeftOut()
+        return taking.read_each(partial(_task, path, taking), content)
 
 
 def read_image_names(path: Path) -> dict[int, tuple[str, bool]]:
@@ -129,7 +132,12 @@ def shape_from(region: Region, size: tuple[int, int], outline: Outline) -> Shape
     return Polygons([corners / 100 * np.array(size[::-1])], outline)
 
 
-def _task(written: Any) -> Task:
+def _task(path: Path, left_out: LeftOut, written: Any) -> Task:
+    with telling(path, FORM):
+        return _read_task(path, left_out, written)
+
+
+def _read_task(path: Path, left_out: LeftOut, written: Any) -> Task:
     name = image_name(written["data"])
     annotations = written["annotations"]
     kept = [one for one in annotations if not one.get("was_cancelled")]
@@ -138,7 +146,7 @@ def _task(written: Any) -> Task:
     truth = [one for one in kept if one.get("ground_truth")]
     # ISO dates of one time zone sort as text.
     counts = max(truth or kept, key=lambda one: (str(one.get("updated_at") or ""), one.get("id") or 0))
-    regions = tuple(_regions(counts["result"]))
+    regions = tuple(_regions(path, left_out, counts["result"]))
     return Task(_number(written), name, regions, len(kept), len(truth) == 1)
 
 
@@ -148,7 +156,7 @@ def _number(written: Any) -> int:
     return int(written["id"])
 
 
-def _regions(results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
+def _regions(path: Path, left_out: LeftOut, results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
     # With <Labels> beside <Polygon>, one result has the points and another of the same id points and labels.
     seen: set[str] = set()
     for result in sorted(results, key=lambda one: not _labels(one.get("value") or {})):
@@ -159,8 +167,12 @@ def _regions(results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
             continue
         seen.add(identity)
         stated = (result.get("original_height"), result.get("original_width"))
-        size = None if None in stated else checked_size(*stated)
-        yield Region(kind, _labels(value), value, size, identity)
+        region = None
+        with left_out.taking(), telling(path, f"{FORM} (region {identity[:40]})"):
+            size = None if None in stated else checked_size(*stated)
+            region = Region(kind, _labels(value), value, size, identity)
+        if region is not None:
+            yield region
 
 
 def _labels(value: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import binascii
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from PIL import Image
 from naslora_core.data.dataset.image_files.pixels import FORMATS, load_picture, to_rgb
 from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import PillowShape, corners_of
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Bitmap, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
 from naslora_core.reading import read_object
 
 FORM = "labelme JSON"
+# Where a shape stands in its file.
+PLACE = "naslora_place"
 KEYS = ("shapes", "imagePath")
 # What labelme makes of lines and points, which have no area of their own.
 LINE_PX, POINT_RADIUS_PX = 10, 5
@@ -51,8 +55,8 @@ class LabelmeFile:
     embeds_image: bool
 
 
-def read_labelme(path: Path) -> LabelmeFile:
-    """Read a file, and check what does not depend on the image.
+def read_labelme(path: Path, left_out: LeftOut | None = None) -> LabelmeFile:
+    """Read a file, and check what does not depend on the image; errors of single shapes go to `left_out`.
 
     Raises:
         DataError: if it is not JSON with shapes and imagePath, or a label is no text.
@@ -62,16 +66,22 @@ def read_labelme(path: Path) -> LabelmeFile:
         shapes = content["shapes"]
         if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
             raise ValueError("shapes is no list of objects")
-        for number, shape in enumerate(shapes):
-            if not isinstance(shape["label"], str) or not shape["label"]:
-                raise ValueError(f"the label of shape {number} is {shape['label']!r:.40}, expected text")
-            if not isinstance(kind_of(shape), str):
-                raise ValueError(f"the shape_type of shape {number} is {shape['shape_type']!r:.40}, expected text")
+        sound = (left_out or LeftOut()).read_each(partial(_checked, path), enumerate(shapes))
         if not isinstance(content["imagePath"], str) or not content["imagePath"]:
             raise ValueError(f"imagePath is {content['imagePath']!r:.40}, expected the name of the image")
         stated = (content.get("imageHeight"), content.get("imageWidth"))
         size = None if None in stated else checked_size(*stated)
-        return LabelmeFile(path, content["imagePath"], size, tuple(shapes), bool(content.get("imageData")))
+        return LabelmeFile(path, content["imagePath"], size, tuple(sound), bool(content.get("imageData")))
+
+
+def _checked(path: Path, numbered: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    number, shape = numbered
+    with telling(path, FORM):
+        if not isinstance(shape["label"], str) or not shape["label"]:
+            raise ValueError(f"the label of shape {number} is {shape['label']!r:.40}, expected text")
+        if not isinstance(kind_of(shape), str):
+            raise ValueError(f"the shape_type of shape {number} is {shape['shape_type']!r:.40}, expected text")
+    return shape | {PLACE: number}
 
 
 def kind_of(shape: Mapping[str, Any]) -> Any:

@@ -113,7 +113,7 @@ def test_a_document_type_is_refused_before_anything_is_expanded(tmp_path: Path, 
     ],
 )
 def test_a_file_that_is_not_as_expected_is_refused(tmp_path: Path, shapes: str, problem: str) -> None:
-    with pytest.raises(DataError, match=rf"annotations\.xml is not sound XML of CVAT for images 1\.1: .*{problem}"):
+    with pytest.raises(DataError, match=rf"annotations\.xml is not sound XML of CVAT for images 1\.1.*: .*{problem}"):
         write(tmp_path, shapes)
 
 

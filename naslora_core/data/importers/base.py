@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from naslora_core.data.dataset.card import MaskReading, MaskValues
 from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import ObjectMask
+from naslora_core.data.importers.shared.image_files import check_size
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.progress import Progress, silent
 from naslora_core.registry import Registry
@@ -165,7 +167,8 @@ class Importer:
                 "Other layouts: naslora data import --help"
             )
         found = self.find(replace(request, folder=roots[0]) if roots else request)
-        found = replace(found, sources=tuple(_leaving_out(source, request.left_out) for source in found.sources))
+        fitting = request.left_out.read_each(partial(_fitting, request.left_out), found.sources)
+        found = replace(found, sources=tuple(fitting))
         return found if "classes" in self.options else _adjusted(found, request)
 
     def roots(self, folder: Path) -> list[Path]:
@@ -190,9 +193,16 @@ class Importer:
             raise ConfigError(f"--{wrong[0].removesuffix('_px')} is for the layout {able}, not for {self.name}")
 
 
-def _leaving_out(source: Source, left_out: LeftOut) -> Source:
+def _fitting(left_out: LeftOut, source: Source) -> Source:
+    """Return a source whose painted mask, if it has one, hands errors of single objects to `left_out`.
+
+    Raises:
+        DataError: if the objects were drawn on an image of another size.
+    """
     if not isinstance(source.mask, ObjectMask):
         return source
+    if isinstance(source.image, Path) and isinstance(source.mask.size, tuple):
+        check_size(source.mask.size, source.image, source.mask.file)
     return replace(source, mask=replace(source.mask, left_out=left_out))
 
 

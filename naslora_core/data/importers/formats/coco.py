@@ -10,7 +10,7 @@ smaller of two objects is seen. `iscrowd` says nothing on which lies above: in C
 lengths, but supervision sets it for every object with a hole or of two parts, and datumaro for every mask.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from naslora_core.data.importers.shared.coco_file import (
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, once_each, split_from_path
 from naslora_core.errors import DataError, few
 
 
@@ -51,8 +51,8 @@ def find_coco(request: ImportRequest) -> Found:
     if len(files) > 1 and None in splits.values():
         unclear = few(file.relative_to(root) for file, split in splits.items() if split is None)
         raise DataError(f"{root}: of several COCO files each needs train, val or test in its name; rename {unclear}")
-    contents = {file: read_coco(file, request.left_out) for file in files}
-    names = _category_names(contents)
+    contents = dict(request.left_out.read_each(lambda file: (file, read_coco(file, request.left_out)), files))
+    names = category_names(contents)
     annotations = [entry for content in contents.values() for entry in content["annotations"]]
     choice = choose_outline(annotations, request.outline)
     if not any(has_outline(entry, choice.outline) for entry in annotations):
@@ -69,6 +69,7 @@ def find_coco(request: ImportRequest) -> Found:
             file, contents[file], class_ids, choice.outline, images, root, splits[file], request.left_out
         )
     ]
+    found = once_each(found, request.left_out)
     labels = unique_names([(place, source.name) for place, source in found])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, found, strict=True)]
     notes = (
@@ -78,13 +79,18 @@ def find_coco(request: ImportRequest) -> Found:
     return build_found(root, sources, classes, f"COCO (outlines: {choice.outline})", notes)
 
 
-def _category_names(contents: dict[Path, dict[str, Any]]) -> dict[int, str]:
+def category_names(contents: Mapping[Path, Mapping[str, Any]]) -> dict[int, str]:
+    """Return the names of categories by number in all files.
+
+    Raises:
+        DataError: if a number has two names.
+    """
     names: dict[int, str] = {}
     for file, content in contents.items():
         for category in content["categories"]:
             if names.setdefault(category["id"], category["name"]) != category["name"]:
                 raise DataError(
-                    f"{file}: category {category['id']} is '{category['name']}', in another file "
+                    f"{file}: category {category['id']} is '{category['name']}', elsewhere "
                     f"'{names[category['id']]}'; export all splits of one project"
                 )
     return names
@@ -103,11 +109,19 @@ def _sources(
     of_image: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
         of_image[annotation["image_id"]].append(annotation)
-    for image in content["images"]:
-        objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline, left_out)
-        mask = ObjectMask(file, stated_size(image), objects, "smaller_on_top")
-        written = Path(image["file_name"].replace("\\", "/"))
-        yield written, Source(one_form(written.stem), locate_image(written, file, images, root), mask, split)
+    named = [Path(image["file_name"].replace("\\", "/")) for image in content["images"]]
+    # Some tools list an image once for each annotator, and those who drew nothing with no annotation.
+    drawn = {written for written, image in zip(named, content["images"], strict=True) if of_image[image["id"]]}
+    bare: set[Path] = set()
+    for written, image in zip(named, content["images"], strict=True):
+        if not of_image[image["id"]] and (written in drawn or written in bare):
+            continue
+        bare |= set() if of_image[image["id"]] else {written}
+        with left_out.taking():
+            objects = partial(objects_of, file, of_image[image["id"]], class_ids, outline, left_out)
+            mask = ObjectMask(file, stated_size(image), objects, "smaller_on_top")
+            path = locate_image(written, file, images, root)
+            yield written, Source(one_form(written.stem), path, mask, split)
 
 
 def _notes(

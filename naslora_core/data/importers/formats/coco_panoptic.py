@@ -16,11 +16,15 @@ import numpy as np
 
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.image_files.pixels import load_picture
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.formats.coco import category_names
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Bitmap
 from naslora_core.data.importers.shared.coco_file import (
     KEYS,
+    checked_images,
     checked_text,
     looks_like_coco,
     stated_area,
@@ -28,7 +32,7 @@ from naslora_core.data.importers.shared.coco_file import (
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, once_each, split_from_path
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.reading import read_object
 
@@ -45,8 +49,10 @@ def find_panoptic(request: ImportRequest) -> Found:
     """
     root = request.folder
     files = _panoptic_files(root)
-    contents = {file: _read(file) for file in files}
-    names = {entry["id"]: entry["name"] for content in contents.values() for entry in content["categories"]}
+    images = index_images(root)
+    taking = request.left_out
+    contents = dict(taking.read_each(lambda file: (file, _read(file, images, root, taking)), files))
+    names = category_names(contents)
     used = {
         segment["category_id"]
         for content in contents.values()
@@ -55,13 +61,13 @@ def find_panoptic(request: ImportRequest) -> Found:
     }
     classes = choose_classes(request.classes, [name for number, name in sorted(names.items()) if number in used])
     class_ids = {number: classes.index(name) + 1 for number, name in names.items() if name in classes}
-    images = index_images(root)
-    void = request.void or _void_of(contents, images, root)
+    void = request.void or _void_of(contents, images, root, taking)
     entries = [
         (str(Path(split_from_path(file.relative_to(root)) or "", image["file_name"]).parent), source)
         for file, content in contents.items()
         for image, source in _sources(file, content, class_ids, void == "ignore", images, root)
     ]
+    entries = once_each(entries, taking)
     labels = unique_names([(place, source.name) for place, source in entries])
     sources = [replace(source, name=label) for label, (_, source) in zip(labels, entries, strict=True)]
     note = "pixels of no segment count as not labelled (--void background: as showing no object)"
@@ -111,25 +117,50 @@ def segments_of(
     ]
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, paths: Mapping[str, list[Path]], root: Path, left_out: LeftOut) -> dict[str, Any]:
     try:
         content = read_object(file)
         categories = {entry["id"] for entry in content["categories"] if checked_text(entry["name"])}
-        images = {image["id"] for image in content["images"] if checked_text(image["file_name"]) and stated_size(image)}
-        for entry in content["annotations"]:
-            numbers = [segment["id"] for segment in entry["segments_info"]]
-            if entry["image_id"] not in images or not checked_text(entry["file_name"]):
-                raise ValueError(f"'{entry['file_name']}' is of an image that is not listed")
-            if any(segment["category_id"] not in categories for segment in entry["segments_info"]):
-                raise ValueError(f"a segment of '{entry['file_name']}' is of a category that is not listed")
-            if not all(isinstance(number, int) and 0 < number < 2**24 for number in numbers):
-                raise ValueError(f"a segment of '{entry['file_name']}' has no number from 1 to {2**24 - 1}")
+        content["images"] = checked_images(file, content["images"], left_out)
+        sizes = {image["id"]: stated_size(image) for image in content["images"]}
+        seen: set[Any] = set()
+        sound = []
+        for place, entry in enumerate(content["annotations"], start=1):
+            try:
+                _check_annotation(entry, sizes, categories)
+                if entry["image_id"] in seen:
+                    raise ValueError(f"'{entry['file_name']}' is of an image that has another file of segments")
+                seen.add(entry["image_id"])
+                with left_out.taking():
+                    _png_of(entry, file, paths, root)
+                    sound.append(entry)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                if not left_out.skip:
+                    raise
+                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                left_out.add(DataError(f"{file}: the annotation in place {place} is not sound: {reason}"))
+        # Without its annotation an image would count as showing no object.
+        lost = {one.get("image_id") for one in content["annotations"] if isinstance(one, dict) and one not in sound}
+        content["images"] = [one for one in content["images"] if one["id"] not in lost - {e["image_id"] for e in sound}]
+        content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(
             f"{file} is not sound panoptic JSON with {', '.join(KEYS)}: {reason}; export it again"
         ) from error
     return content
+
+
+def _check_annotation(entry: dict[str, Any], images: Mapping[Any, object], categories: set[Any]) -> None:
+    numbers = [segment["id"] for segment in entry["segments_info"]]
+    if entry["image_id"] not in images or not checked_text(entry["file_name"]):
+        raise ValueError(f"'{entry['file_name']}' is of an image that is not listed")
+    if any(segment["category_id"] not in categories for segment in entry["segments_info"]):
+        raise ValueError(f"a segment of '{entry['file_name']}' is of a category that is not listed")
+    if not all(isinstance(number, int) and 0 < number < 2**24 for number in numbers):
+        raise ValueError(f"a segment of '{entry['file_name']}' has no number from 1 to {2**24 - 1}")
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"two segments of '{entry['file_name']}' have one number")
 
 
 def _sources(
@@ -159,21 +190,23 @@ def _sources(
     return sources
 
 
-def _png_of(annotation: dict[str, Any], file: Path, images: dict[str, list[Path]], root: Path) -> Path:
+def _png_of(annotation: dict[str, Any], file: Path, images: Mapping[str, list[Path]], root: Path) -> Path:
     written = Path(annotation["file_name"].replace("\\", "/"))
-    known = images.get(written.name, [])
+    known = images.get(one_form(written.name), [])
     for place in (file.parent / file.stem, root / file.stem, file.parent, root):
-        if (place / written) in known:
-            return place / written
+        path = one_form(str(place / written))
+        if same := [found for found in known if one_form(str(found)) == path]:
+            return same[0]
     raise DataError(f"{file}: '{written}' is not in {file.parent / file.stem} nor beside the file; put it there")
 
 
-def _void_of(contents: dict[Path, dict[str, Any]], images: dict[str, list[Path]], root: Path) -> str:
+def _void_of(contents: dict[Path, dict[str, Any]], images: dict[str, list[Path]], root: Path, left_out: LeftOut) -> str:
     none = pixels = 0
     for file, content in contents.items():
         for annotation in content["annotations"]:
-            numbers = segment_numbers(_png_of(annotation, file, images, root))
-            none, pixels = none + int(np.count_nonzero(numbers == 0)), pixels + numbers.size
+            with left_out.taking():
+                numbers = segment_numbers(_png_of(annotation, file, images, root))
+                none, pixels = none + int(np.count_nonzero(numbers == 0)), pixels + numbers.size
     if none > _FEW * pixels:
         raise ConfigError(
             f"{100 * none / pixels:.0f} % of the pixels are of no segment: --void background if they show no object, "

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Patch, Runs
 from naslora_core.data.importers.shared.image_files import index_images
-from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, once_each, split_from_path
 from naslora_core.errors import ConfigError, DataError
 
 CLASS = "object"
@@ -76,7 +78,7 @@ def find_kaggle(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that is not there.
     """
     root = request.folder
-    rows = {file: _read(file) for file in _csv_files(root)}
+    rows = dict(request.left_out.read_each(lambda file: (file, _read(file, request.left_out)), _csv_files(root)))
     labels = sorted({row.label for of_file in rows.values() for row in of_file if row.runs})
     if labels == [CLASS]:
         if any(request.classes.values()) or len(request.classes) > 1:
@@ -86,25 +88,28 @@ def find_kaggle(request: ImportRequest) -> Found:
     else:
         classes = choose_classes(request.classes, labels)
         class_ids = {name: number for number, name in enumerate(classes, start=1)}
-    named, stems = index_images(root), index_images(root, lambda path: path.stem)
-    sources, folders, seen = [], set(), dict[str, Path]()
+    named, stems = index_images(root), index_images(root, lambda path: one_form(path.stem))
+    sources: list[tuple[str, Source]] = []
+    folders, seen = set(), dict[str, Path]()
     for file, of_file in rows.items():
         of_image: dict[str, list[Row]] = {}
         for row in of_file:
             of_image.setdefault(row.image, []).append(row)
         for written, of_this in of_image.items():
-            if (earlier := seen.setdefault(written, file)) != file:
-                raise DataError(f"'{written}' is in {earlier} and in {file}; remove one of the files")
-            image = _locate(written, file, named, stems)
-            folders.add(image.parent)
-            mask = ObjectMask(file, image, partial(_objects, of_this, class_ids), "smaller_on_top")
-            sources.append(Source(image.stem, image, mask, split_from_path(file.relative_to(root))))
+            with request.left_out.taking():
+                if (earlier := seen.setdefault(written, file)) != file:
+                    raise DataError(f"'{written}' is in {earlier} and in {file}; remove one of the files")
+                image = _locate(written, file, named, stems)
+                folders.add(image.parent)
+                mask = ObjectMask(file, image, partial(_objects, of_this, class_ids), "smaller_on_top")
+                sources.append(("", Source(image.stem, image, mask, split_from_path(file.relative_to(root)))))
+    sources = once_each(sources, request.left_out)
     alone = sum(path.parent in folders for paths in named.values() for path in paths) - len(sources)
     note = (
         f"{alone} images beside those have no row in the file and were left out: add a row without pixels to an image "
     )
     notes = (note + "that shows no object",) if alone > 0 and len(folders) < len(sources) else ()
-    return build_found(root, sources, classes, "Kaggle run lengths", notes)
+    return build_found(root, [source for _, source in sources], classes, "Kaggle run lengths", notes)
 
 
 def _objects(rows: list[Row], class_ids: Mapping[str, int]) -> list[AnnotatedObject]:
@@ -115,7 +120,7 @@ def _objects(rows: list[Row], class_ids: Mapping[str, int]) -> list[AnnotatedObj
     ]
 
 
-def _read(file: Path) -> list[Row]:
+def _read(file: Path, left_out: LeftOut) -> list[Row]:
     csv.field_size_limit(_LONGEST)
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
@@ -123,9 +128,13 @@ def _read(file: Path) -> list[Row]:
             columns = _columns(reader.fieldnames or ())
             if columns is None:
                 raise ValueError(f"its columns are {', '.join(reader.fieldnames or ())}")
-            return [row for line in reader if (row := _row(reader.line_num, line, *columns)).image]
+            rows = [_row(reader.line_num, line, *columns) for line in reader]
     except (ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read: {error}; expected ImageId,EncodedPixels, maybe ClassId") from error
+    for row in rows:
+        if not row.image and (row.runs or row.label != CLASS):
+            left_out.add(DataError(f"{file} line {row.line} names no image; correct or remove it"))
+    return [row for row in rows if row.image]
 
 
 def _row(line: int, row: Mapping[str, str | None], image: str, runs: str, label: str) -> Row:
@@ -147,8 +156,12 @@ def _columns(names: object) -> tuple[str, str, str] | None:
 
 
 def _locate(written: str, file: Path, named: Mapping[str, list[Path]], stems: Mapping[str, list[Path]]) -> Path:
-    is_file_name = Path(written).suffix.lower() in IMAGE_SUFFIXES
-    found = named.get(written, []) if is_file_name else stems.get(written, [])
+    name = one_form(written.replace("\\", "/").rpartition("/")[2])
+    is_file_name = Path(name).suffix.lower() in IMAGE_SUFFIXES
+    found = named.get(name, []) if is_file_name else stems.get(name, [])
+    folder = Path(one_form(written.replace("\\", "/"))).parts[:-1]
+    # Of several, the one in the folder that is written, if there is one.
+    found = [path for path in found if folder and path.parts[-1 - len(folder) : -1] == folder] or found
     if len(found) != 1:
         problem = f"could be {found[0]} or {found[1]}" if found else "is not in the folder"
         raise DataError(f"{file}: image '{written}' {problem}; give each image of the file once")

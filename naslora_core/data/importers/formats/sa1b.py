@@ -5,16 +5,19 @@ Anything's script for all masks of an image writes as COCO run lengths, too. All
 names. Masks lie within others, as parts of things do: together they are what is not background.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.coco_file import checked_text, looks_like_coco, objects_of, stated_size
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
-from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
+from naslora_core.data.importers.shared.object_formats import build_found, once_each, split_from_path
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
@@ -32,33 +35,39 @@ def find_sa1b(request: ImportRequest) -> Found:
     """
     root = request.folder
     images = index_images(root)
-    entries, empty = [], 0
+    entries: list[tuple[str, Source]] = []
+    empty = 0
     for file in _files(root):
-        content = _read(file)
-        image = content["image"]
-        written = Path(image["file_name"].replace("\\", "/"))
-        annotations = [annotation | {"category_id": 0} for annotation in content["annotations"]]
-        mask = ObjectMask(
-            file, stated_size(image), partial(objects_of, file, annotations, {0: 1}, "edges"), "smaller_on_top"
-        )
-        empty += not annotations
-        split = split_from_path(file.parent.relative_to(root)) if file.parent != root else None
-        entries.append((str(file.parent.relative_to(root)), written.stem, locate_image(written, file, images, root),
-                        mask, split))  # fmt: skip
-    names = unique_names([(place, name) for place, name, *_ in entries])
-    sources = [Source(name, *entry[2:]) for name, entry in zip(names, entries, strict=True)]
+        with request.left_out.taking():
+            content = _read(file, request.left_out)
+            image = content["image"]
+            written = Path(image["file_name"].replace("\\", "/"))
+            annotations = [annotation | {"category_id": 0} for annotation in content["annotations"]]
+            objects = partial(objects_of, file, annotations, {0: 1}, "edges", request.left_out)
+            mask = ObjectMask(file, stated_size(image), objects, "smaller_on_top")
+            split = split_from_path(file.parent.relative_to(root)) if file.parent != root else None
+            place, path = str(file.parent.relative_to(root)), locate_image(written, file, images, root)
+            empty += not annotations
+            entries.append((place, Source(one_form(written.stem), path, mask, split)))
+    entries = once_each(entries, request.left_out)
+    names = unique_names([(place, source.name) for place, source in entries])
+    sources = [replace(source, name=name) for name, (_, source) in zip(names, entries, strict=True)]
     notes = (f"{empty} images have no mask in their JSON file: they count as showing no object",) if empty else ()
     return build_found(root, sources, (CLASS,), "SA-1B JSON", notes)
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, left_out: LeftOut) -> dict[str, Any]:
     try:
         content = read_object(file)
         checked_text(content["image"]["file_name"])
         stated_size(content["image"])
-        for annotation in content["annotations"]:
-            if not isinstance(annotation["segmentation"], dict | list):
-                raise TypeError(f"annotation {annotation.get('id')} has no run lengths")
+        sound = []
+        for place, annotation in enumerate(content["annotations"], start=1):
+            if not isinstance(annotation, dict) or not isinstance(annotation.get("segmentation"), dict | list):
+                left_out.add(DataError(f"{file} is not sound SA-1B JSON: annotation {place} has no run lengths"))
+                continue
+            sound.append(annotation)
+        content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(

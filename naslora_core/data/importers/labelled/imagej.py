@@ -14,8 +14,9 @@ from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.imagej_rois import holds_rois, read_rois
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.data.importers.shared.image_files import stored_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 
@@ -32,6 +33,7 @@ class RoiObjects:
 
     file: Path
     class_ids: tuple[tuple[int, int], ...]
+    left_out: LeftOut
 
     def __call__(self) -> Sequence[AnnotatedObject]:
         """Read the file.
@@ -42,7 +44,7 @@ class RoiObjects:
         ids = dict(self.class_ids)
         return [
             AnnotatedObject(f"region {region.name}", ids[region.group], region.shape)
-            for region in read_rois(self.file)
+            for region in read_rois(self.file, self.left_out)
             if region.shape is not None and region.group in ids
         ]
 
@@ -56,8 +58,10 @@ def find_imagej(request: ImportRequest) -> Found:
     """
     root = request.folder
     images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
-    files = _pair(root, _roi_files(root), images)
-    regions = {name: read_rois(file) for name, file in files.items()}
+    files = _pair(root, _roi_files(root), images, request.left_out)
+    taking = request.left_out
+    read = taking.read_each(lambda name: (name, read_rois(files[name], taking)), files)
+    regions = dict(read)
     areas = [region for listed in regions.values() for region in listed if region.shape is not None]
     groups = sorted({region.group for region in areas})
     names = {group: f"group {group}" if group else NO_GROUP for group in groups} if any(groups) else {0: "object"}
@@ -65,13 +69,15 @@ def find_imagej(request: ImportRequest) -> Found:
         names = {0: next(iter(request.classes))}
     classes = choose_classes(request.classes, list(names.values()))
     class_ids = tuple((group, classes.index(name) + 1) for group, name in names.items() if name in classes)
-    sources = [
-        Source(
-            name, image, ObjectMask(file, upright_size(image), RoiObjects(file, class_ids), "listed") if file else None
-        )
-        for name, image in images.items()
-        for file in [files.get(name)]
-    ]
+
+    def made(name: str) -> Source:
+        image, file = images[name], files.get(name)
+        if file is None:
+            return Source(name, image, None)
+        objects = RoiObjects(file, class_ids, taking)
+        return Source(name, image, ObjectMask(file, stored_size(image, "ImageJ"), objects, "listed"))
+
+    sources = taking.read_each(made, (name for name in images if name in regions or name not in files))
     without = sum(len(listed) for listed in regions.values()) - len(areas)
     notes = [f"{without} regions are lines, points or text, have no area and were left out"] if without else []
     if alone := sorted(images.keys() - files.keys()):
@@ -82,7 +88,7 @@ def find_imagej(request: ImportRequest) -> Found:
     return build_found(root, sources, classes, "ImageJ's regions of interest", tuple(notes))
 
 
-def _pair(root: Path, files: list[Path], images: dict[str, Path]) -> dict[str, Path]:
+def _pair(root: Path, files: list[Path], images: dict[str, Path], left_out: LeftOut) -> dict[str, Path]:
     """Return the file of regions of each image that has one."""
     if len(files) == len(images) == 1:
         return {next(iter(images)): files[0]}
@@ -95,13 +101,17 @@ def _pair(root: Path, files: list[Path], images: dict[str, Path]) -> dict[str, P
         if name is None:
             alone.append(file.name)
         elif name in pairs:
-            raise DataError(f"{file} and {pairs[name].name} are both of the image '{name}'; put their regions into one")
+            left_out.add(
+                DataError(f"{file} and {pairs[name].name} are both of the image '{name}'; put their regions into one")
+            )
         else:
             pairs[name] = file
     if alone:
-        raise DataError(
-            f"{root}: {len(alone)} files of regions are named as no image: {few(alone)}; the images are "
-            f"{few(sorted(images)) or 'none'}. Call the file of x.tif x.zip, x.roi or RoiSet_x.zip"
+        left_out.add(
+            DataError(
+                f"{root}: {len(alone)} files of regions are named as no image: {few(alone)}; the images are "
+                f"{few(sorted(images)) or 'none'}. Call the file of x.tif x.zip, x.roi or RoiSet_x.zip"
+            )
         )
     return pairs
 

@@ -4,6 +4,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html. 
 or (H, W, 1), of truth values or whole numbers. True, or 1 alone, is the object; other values need names: --class a=1.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,8 +89,12 @@ def find_label_arrays(request: ImportRequest) -> Found:
             f"{root}: no {ENDING} file is named as an image: images are {few(sorted(images))}, arrays "
             f"{few(sorted(arrays))}. Call the array of x.png x{ENDING}"
         )
-    counts = _count(pairs)
-    classes, meaning = _meaning(request, counts, next(iter(pairs.values())))
+    read = dict(request.left_out.read_each(lambda name: (name, _count(pairs[name])), pairs))
+    read = _with_known_values(read, pairs, request) if request.left_out.skip else read
+    if not read:
+        raise DataError(f"{root}: of {len(pairs)} arrays none can be read: {next(iter(request.left_out.errors))}")
+    classes, meaning = _meaning(request, sum(read.values(), Counter()), next(iter(pairs.values())))
+    images = {name: image for name, image in images.items() if name in read or name not in pairs}
     sources = [
         Source(name, image, ArrayMask(pairs[name], tuple(meaning.items())) if name in pairs else None)
         for name, image in images.items()
@@ -101,12 +106,24 @@ def find_label_arrays(request: ImportRequest) -> Found:
     return replace(made, mask_ignore=(IGNORED_ID,)) if IGNORED_ID in meaning.values() else made
 
 
-def _count(pairs: Mapping[str, Path]) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for file in pairs.values():
-        for value, pixels in zip(*np.unique(read_labels(file), return_counts=True), strict=True):
-            counts[int(value)] = counts.get(int(value), 0) + int(pixels)
-    return counts
+def _count(file: Path) -> Counter[int]:
+    values, counts = np.unique(read_labels(file), return_counts=True)
+    return Counter({int(value): int(count) for value, count in zip(values, counts, strict=True)})
+
+
+def _with_known_values(
+    read: Mapping[str, Counter[int]], pairs: Mapping[str, Path], request: ImportRequest
+) -> dict[str, Counter[int]]:
+    """Return the arrays that have no value beside those the request names, if it names some."""
+    named = {value for values in request.classes.values() for value in values}
+    known = named | {0, IGNORED_ID}
+    odd = {name: sorted(set(counts) - known) for name, counts in read.items() if named and set(counts) - known}
+    if len(odd) == len(read):
+        return dict(read)
+    for name, values in odd.items():
+        shown = ", ".join(map(str, values[:_SHOWN]))
+        request.left_out.add(DataError(f"{pairs[name]} has {shown}, which --class does not name"))
+    return {name: counts for name, counts in read.items() if name not in odd}
 
 
 def _meaning(

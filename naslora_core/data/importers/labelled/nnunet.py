@@ -27,6 +27,7 @@ from naslora_core.data.importers.base import (
     holds,
     register,
 )
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.legends.legend import NOT_LABELLED, Legend
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
 from naslora_core.data.importers.shared.object_formats import build_found
@@ -74,7 +75,7 @@ def find_nnunet(request: ImportRequest) -> Found:
     sources: list[Source] = []
     unlabelled = 0
     for images_folder, labels_folder, split in PARTS:
-        images = _images_of(root / images_folder)
+        images = _images_of(root / images_folder, request.left_out)
         labels = list_images(root / labels_folder)
         if split == TEST and not labels:
             unlabelled = len(images)
@@ -124,11 +125,14 @@ def _read_labels(file: Path) -> Legend:
     return Legend(str(file), dict(sorted(names.items())))
 
 
-def _images_of(folder: Path) -> dict[str, Pixels]:
+def _images_of(folder: Path, left_out: LeftOut) -> dict[str, Pixels]:
     channels: dict[str, dict[int, Path]] = {}
     for name, path in list_images(folder).items():
         if not (found := _CHANNEL.fullmatch(name)):
-            raise DataError(f"{path} has no number of a channel; nnU-Net calls the first {name}_0000{path.suffix}")
+            left_out.add(
+                DataError(f"{path} has no number of a channel; nnU-Net calls the first {name}_0000{path.suffix}")
+            )
+            continue
         channels.setdefault(found[1], {})[int(found[2])] = path
     images: dict[str, Pixels] = {}
     for name, files in channels.items():
@@ -137,9 +141,12 @@ def _images_of(folder: Path) -> dict[str, Pixels]:
         elif sorted(files) == [0, 1, 2]:
             images[name] = Channels((files[0], files[1], files[2]))
         else:
-            raise DataError(
-                f"{folder}: '{name}' has the channels {', '.join(f'{number:04d}' for number in sorted(files)[:5])}; "
-                "expected 0000 alone, or 0000 to 0002 as red, green and blue. Keep or merge three of them"
+            numbers = ", ".join(f"{number:04d}" for number in sorted(files)[:5])
+            left_out.add(
+                DataError(
+                    f"{folder}: '{name}' has the channels {numbers}; "
+                    "expected 0000 alone, or 0000 to 0002 as red, green and blue. Keep or merge three of them"
+                )
             )
     return images
 

@@ -16,7 +16,7 @@ from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_picture, to_indices, to_mask_values
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
-from naslora_core.data.importers.painting.shapes import Bitmap
+from naslora_core.data.importers.painting.shapes import Patch
 from naslora_core.data.importers.shared.image_files import upright_size
 from naslora_core.data.importers.shared.object_formats import build_found, split_from_path
 from naslora_core.errors import DataError, few
@@ -25,19 +25,29 @@ IMAGES, MASKS = "images", "masks"
 
 
 @dataclass(frozen=True)
-class ObjectFiles:
-    """The objects of one image, read from their files when called; `size` is (H, W) of the image."""
+class ObjectFile:
+    """The file of one object, which is a shape."""
 
-    files: tuple[Path, ...]
-    size: tuple[int, int]
+    file: Path
 
-    def __call__(self) -> Sequence[AnnotatedObject]:
-        """Read all files.
+    def paint(self, height: int, width: int) -> Patch:
+        """Read the file.
 
         Raises:
-            DataError: if one cannot be read, has another size than the image, or shows more than an object.
+            DataError: if it cannot be read, has another size than the image, or shows more than an object.
         """
-        return [AnnotatedObject(file.name, 1, Bitmap(read_object_mask(file, self.size))) for file in self.files]
+        return Patch(0, 0, read_object_mask(self.file, (height, width)))
+
+
+@dataclass(frozen=True)
+class ObjectFiles:
+    """The objects of one image."""
+
+    files: tuple[Path, ...]
+
+    def __call__(self) -> Sequence[AnnotatedObject]:
+        """Return an object for each file, which is read when it is painted."""
+        return [AnnotatedObject(file.name, 1, ObjectFile(file)) for file in self.files]
 
 
 def read_object_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
@@ -79,11 +89,12 @@ def find_object_masks(request: ImportRequest) -> Found:
             if not (case / MASKS).is_dir():
                 unlabelled += 1
                 continue
-            image = _image_of(case)
-            files = tuple(list_images(case / MASKS).values())
-            beside += sum(not path.name.startswith(".") for path in (case / MASKS).iterdir()) - len(files)
-            size = upright_size(image)
-            sources.append(Source(case.name, image, ObjectMask(case, size, ObjectFiles(files, size), "listed"), split))
+            with request.left_out.taking():
+                image = _image_of(case)
+                files = tuple(list_images(case / MASKS).values())
+                beside += sum(not path.name.startswith(".") for path in (case / MASKS).iterdir()) - len(files)
+                mask = ObjectMask(case, upright_size(image), ObjectFiles(files), "listed")
+                sources.append(Source(case.name, image, mask, split))
     others = [folder for folder in subfolders(root) if folder not in groups and root not in groups]
     unlabelled += sum((case / IMAGES).is_dir() for folder in others for case in subfolders(folder))
     notes = [f"{unlabelled} images have no folder of masks and were left out"] if unlabelled else []

@@ -15,9 +15,10 @@ from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.pixel_centres import Rings
-from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.data.importers.shared.image_files import stored_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 
@@ -35,6 +36,7 @@ class GeoJsonObjects:
 
     file: Path
     class_ids: tuple[tuple[str, int], ...]
+    left_out: LeftOut
 
     def __call__(self) -> Sequence[AnnotatedObject]:
         """Read the file.
@@ -45,7 +47,7 @@ class GeoJsonObjects:
         ids = dict(self.class_ids)
         return [
             AnnotatedObject(f"feature {one.number}", ids[one.name], Rings([ring + _CORNER for ring in one.rings]))
-            for one in read_features(self.file)
+            for one in read_features(self.file, self.left_out)
             if one.rings and one.name in ids
         ]
 
@@ -59,8 +61,10 @@ def find_qupath(request: ImportRequest) -> Found:
     """
     root = request.folder
     images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
-    files = _pair(root, images)
-    features = [feature for file in files.values() for feature in read_features(file)]
+    taking = request.left_out
+    files = _pair(root, images, taking)
+    read = dict(taking.read_each(lambda name: (name, read_features(files[name], taking)), files))
+    features = [feature for listed in read.values() for feature in listed]
     areas = [feature for feature in features if feature.rings and feature.name != REGION]
     named = sorted({feature.name for feature in areas} - {"", IGNORED})
     blank = UNCLASSIFIED if named else "object"
@@ -72,15 +76,15 @@ def find_qupath(request: ImportRequest) -> Found:
         "" if name == blank else name: place for place, name in enumerate(classes, start=1)
     }
     known = tuple(class_ids.items())
-    sources = [
-        Source(
-            name,
-            image,
-            ObjectMask(file, upright_size(image), GeoJsonObjects(file, known), "smaller_on_top") if file else None,
-        )
-        for name, image in images.items()
-        for file in [files.get(name)]
-    ]
+
+    def made_of(name: str) -> Source:
+        image, file = images[name], files.get(name)
+        if file is None:
+            return Source(name, image, None)
+        objects = GeoJsonObjects(file, known, taking)
+        return Source(name, image, ObjectMask(file, stored_size(image, "QuPath"), objects, "smaller_on_top"))
+
+    sources = taking.read_each(made_of, (name for name in images if name in read or name not in files))
     made = build_found(root, sources, classes, "QuPath's GeoJSON", _notes(features, blank, images, files))
     return replace(made, mask_ignore=(IGNORED_ID,)) if any(one.name == IGNORED for one in areas) else made
 
@@ -103,7 +107,7 @@ def _notes(features: Sequence[Feature], blank: str, images: dict[str, Path], fil
     return tuple(note for count, note in notes if count)
 
 
-def _pair(root: Path, images: dict[str, Path]) -> dict[str, Path]:
+def _pair(root: Path, images: dict[str, Path], left_out: LeftOut) -> dict[str, Path]:
     """Return the file of each image that has one: x.geojson or x.tif.geojson of x.tif."""
     by_name = {path.name: name for name, path in images.items()}
     pairs: dict[str, Path] = {}
@@ -114,13 +118,15 @@ def _pair(root: Path, images: dict[str, Path]) -> dict[str, Path]:
         if name is None:
             alone.append(file.name)
         elif name in pairs:
-            raise DataError(f"{file} and {pairs[name].name} are both of the image '{name}'; remove one")
+            left_out.add(DataError(f"{file} and {pairs[name].name} are both of the image '{name}'; remove one"))
         else:
             pairs[name] = file
     if alone:
-        raise DataError(
-            f"{root}: {len(alone)} files are named as no image: {few(alone)}; the images are "
-            f"{few(sorted(by_name)) or 'none'}. Call the file of x.tif x{ENDING}"
+        left_out.add(
+            DataError(
+                f"{root}: {len(alone)} files are named as no image: {few(alone)}; the images are "
+                f"{few(sorted(by_name)) or 'none'}. Call the file of x.tif x{ENDING}"
+            )
         )
     return pairs
 

@@ -44,8 +44,11 @@ def find_voc(request: ImportRequest) -> Found:
     # Lists name images for testing whose masks are not published, and other tasks' images have no mask.
     unpublished = {name for name, split in listed.items() if split == TEST and name not in masks}
     names = [name for name in names if name not in unpublished]
-    if missing := [name for name in names if name not in images and name not in masks]:
-        raise DataError(f"{root / LISTS} lists '{missing[0]}', which is neither in {IMAGES} nor has a mask; remove it")
+    for name in [name for name in names if name not in images and name not in masks]:
+        request.left_out.add(
+            DataError(f"{root / LISTS} lists '{name}', which is neither in {IMAGES} nor has a mask; remove it")
+        )
+        names.remove(name)
     sources = [Source(name, images.get(name), masks.get(name), listed.get(name)) for name in names]
     others = len(images.keys() - set(names))
     unlisted = len(masks.keys() - set(names))

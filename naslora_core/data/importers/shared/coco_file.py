@@ -32,9 +32,8 @@ def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
     try:
         content = read_object(file)
         categories = {category["id"]: checked_text(category["name"]) for category in content["categories"]}
-        images = {image["id"] for image in content["images"] if checked_text(image["file_name"])}
-        for image in content["images"]:
-            stated_size(image)
+        content["images"] = checked_images(file, content["images"], left_out or LeftOut())
+        images = {image["id"] for image in content["images"]}
         sound = []
         for place, entry in enumerate(content["annotations"], start=1):
             try:
@@ -51,6 +50,31 @@ def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError(f"{file} is not sound COCO JSON with {', '.join(KEYS)}: {reason}; export it again") from error
     return content
+
+
+def checked_images(file: Path, listed: Sequence[Any], left_out: LeftOut) -> list[dict[str, Any]]:
+    """Return the images that a file lists, each once, without those whose entry is not sound.
+
+    Raises:
+        DataError: if one is not sound: it has no name or no size, or two have one number.
+    """
+    by_number: dict[Any, dict[str, Any]] = {}
+    twice: dict[Any, None] = {}
+    for place, image in enumerate(listed, start=1):
+        try:
+            checked_text(image["file_name"])
+            stated_size(image)
+            if by_number.setdefault(image["id"], image)["file_name"] != image["file_name"]:
+                twice[image["id"]] = None
+                first = by_number[image["id"]]["file_name"]
+                raise ValueError(f"{image['file_name'][:80]!r} has the number {image['id']!r:.40} of {first[:80]!r}")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            if not left_out.skip:
+                raise
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            left_out.add(DataError(f"{file}: the image in place {place} is not sound: {reason}"))
+    # Nobody knows of which of both the annotations are.
+    return [image for number, image in by_number.items() if number not in twice]
 
 
 def _check_annotation(entry: dict[str, Any], images: set[Any], categories: dict[Any, str]) -> None:

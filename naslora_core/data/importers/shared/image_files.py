@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -26,11 +27,14 @@ def index_images(root: Path, key: Callable[[Path], str] = lambda path: one_form(
 def locate_image(written: Path, file: Path, images: Mapping[str, list[Path]], root: Path) -> Path | None:
     """Return the image that `file` calls `written`; None if there is none.
 
-    It lies beside the file, in images/, in a folder named as the split, or anywhere in `root` under one name only.
+    It lies beside the file, in images/, in a folder named as the split, or anywhere in `root` under one name only. A
+    name that is not there is looked for once more as that of a URL: some tools write a blank as %20.
 
     Raises:
         DataError: if it could be several.
     """
+    if one_form(written.name) not in images and (plain := Path(unquote(str(written)))) != written:
+        return locate_image(plain, file, images, root)
     folder = file.stem.split("_")[-1]
     for place in (file.parent, root, root / "images", root / folder, root / "images" / folder):
         path = one_form(str(place / written))
@@ -43,6 +47,42 @@ def locate_image(written: Path, file: Path, images: Mapping[str, list[Path]], ro
             f"{file}: '{written}' could be {same[0]} or {same[1]}; give images folders as the file names them"
         )
     return same[0] if same else None
+
+
+def check_size(stated: tuple[int, int], image: Path, file: Path) -> None:
+    """Check that `image` is of the size (H, W) that `file` states of it.
+
+    An image that cannot be read is left to the gate, which reports it together with all others.
+
+    Raises:
+        DataError: if not: the objects were drawn on another image, or the image was resized or turned since.
+    """
+    try:
+        facts = read_facts(image)
+    except DataError:
+        return
+    if stated != facts.size:
+        turned = f" (turned by its EXIF orientation {facts.orientation})" if facts.orientation != 1 else ""
+        raise DataError(
+            f"{file} was drawn on {stated[1]} x {stated[0]} px, but {image} has {facts.size[1]} x {facts.size[0]}"
+            f"{turned}; give the image that was labelled"
+        )
+
+
+def stored_size(path: Path, tool: str) -> tuple[int, int]:
+    """Return (H, W) of an image file for a tool that shows images as they are stored.
+
+    Raises:
+        DataError: if it is missing, not an image, or turned by its EXIF orientation, which the tool does not do.
+    """
+    facts = read_facts(path)
+    if facts.orientation != 1:
+        raise DataError(
+            f"{path} is turned by its EXIF orientation {facts.orientation}, which {tool} does not do, so that its "
+            "outlines would come in misplaced; take the orientation out of the file without turning the pixels, for "
+            "example with exiftool -Orientation="
+        )
+    return facts.size
 
 
 def upright_size(path: Path) -> tuple[int, int]:

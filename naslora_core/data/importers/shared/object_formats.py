@@ -1,11 +1,13 @@
 """Shared by formats that list objects: choose classes, read splits from paths, build the result."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID, MOST_CLASSES
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import Found, Source
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.errors import ConfigError, DataError, few
 
 SPLIT_WORDS = {"train": TRAIN, "training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION,
@@ -29,6 +31,29 @@ def choose_classes(wanted: Mapping[str, tuple[object, ...]], known: Sequence[str
     if not 0 < len(classes) <= MOST_CLASSES:
         raise DataError(f"found {len(classes)} classes with objects; expected 1 to {MOST_CLASSES}: choose with --class")
     return classes
+
+
+def once_each(sources: Sequence[tuple[str, Source]], left_out: LeftOut) -> list[tuple[str, Source]]:
+    """Return the sources, with the folders they come with, each image once.
+
+    Raises:
+        DataError: if an image is annotated more than once; with a `left_out` that takes errors the first one stays.
+    """
+    times = Counter(source.image for _, source in sources if isinstance(source.image, Path))
+    if (twice := [image for image, count in times.items() if count > 1]) and not left_out.skip:
+        raise DataError(
+            f"{len(twice)} images are annotated more than once: {few(twice)}; keep one annotation of each, or give "
+            "images of one name folders as the annotations name them"
+        )
+    seen: set[Path] = set()
+    kept = []
+    for folder, source in sources:
+        if isinstance(source.image, Path) and source.image in seen:
+            left_out.add(DataError(f"{source.image} is annotated more than once; the first annotation stays"))
+            continue
+        seen |= {source.image} if isinstance(source.image, Path) else set()
+        kept.append((folder, source))
+    return kept
 
 
 def split_from_path(path: Path) -> str | None:

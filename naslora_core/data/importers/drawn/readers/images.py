@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from naslora_core.data.importers.base import Source
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.shared.folder_pairs import unique_names
-from naslora_core.data.importers.shared.image_files import index_images, upright_size
-from naslora_core.data.importers.shared.object_formats import split_from_path
+from naslora_core.data.importers.shared.image_files import check_size, index_images, upright_size
+from naslora_core.data.importers.shared.object_formats import once_each, split_from_path
 from naslora_core.errors import DataError, few
 
 
@@ -34,6 +35,9 @@ class ImageFiles:
         """
         wanted = [part for part in PurePosixPath(_composed(written.replace("\\", "/"))).parts if part not in "/.."]
         candidates = self._by_name.get(wanted[-1], []) if wanted else []
+        # Some tools write a blank as %20.
+        if wanted and not candidates and (plain := unquote(written)) != written:
+            return self.find(plain, file)
         beside = file.parent.joinpath(*wanted)
         if len(candidates) < 2 or beside in candidates:
             return beside if beside in candidates else next(iter(candidates), None)
@@ -52,11 +56,8 @@ def agreed_size(stated: tuple[int, int] | None, image: Path | None, file: Path) 
             image cannot be opened.
     """
     actual = upright_size(image) if image else None
-    if stated and actual and stated != actual:
-        raise DataError(
-            f"{file} was drawn on {stated[1]} x {stated[0]} px, but {image} has {actual[1]} x {actual[0]}; "
-            "give the image that was labelled"
-        )
+    if stated and image:
+        check_size(stated, image, file)
     return stated or actual
 
 
@@ -66,29 +67,9 @@ def named_apart(sources: Iterable[tuple[str, Source]], left_out: LeftOut | None 
     Raises:
         DataError: if two are of one image; with a `left_out` that takes errors the first of them stays.
     """
-    listed = list(sources)
-    if left_out is not None and left_out.skip:
-        listed = _once(listed, left_out)
-    times = Counter(source.image for _, source in listed if isinstance(source.image, Path))
-    if twice := [image for image, count in times.items() if count > 1]:
-        raise DataError(
-            f"{len(twice)} images are annotated more than once: {few(twice)}; keep one annotation of each, or give "
-            "images of one name folders as the annotations name them"
-        )
+    listed = once_each(list(sources), left_out or LeftOut())
     names = unique_names([(folder, source.name) for folder, source in listed])
     return [replace(source, name=name) for name, (_, source) in zip(names, listed, strict=True)]
-
-
-def _once(listed: list[tuple[str, Source]], left_out: LeftOut) -> list[tuple[str, Source]]:
-    seen: set[Path] = set()
-    kept = []
-    for folder, source in listed:
-        if isinstance(source.image, Path) and source.image in seen:
-            left_out.add(DataError(f"{source.image} is annotated more than once; the first annotation stays"))
-            continue
-        seen |= {source.image} if isinstance(source.image, Path) else set()
-        kept.append((folder, source))
-    return kept
 
 
 def split_of_folder(folder: Path) -> str | None:

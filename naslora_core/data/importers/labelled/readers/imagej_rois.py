@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.pixel_centres import Oval, Rings
 from naslora_core.data.importers.painting.shapes import Shape
 from naslora_core.errors import DataError
@@ -35,8 +36,10 @@ class Region:
     shape: Shape | None
 
 
-def read_rois(file: Path) -> list[Region]:
+def read_rois(file: Path, left_out: LeftOut | None = None) -> list[Region]:
     """Return the regions of a .roi file or of a .zip archive of such files, in their order.
+
+    Errors of single regions go to `left_out`.
 
     Raises:
         DataError: without roifile, or if a region is damaged or of a kind that is not read, or an archive is damaged,
@@ -54,10 +57,10 @@ def read_rois(file: Path) -> list[Region]:
                 )
             if locked := [one.filename for one in members if one.flag_bits & 1]:
                 raise DataError(f"{file}: {locked[0]!r} is encrypted; save the regions anew, without a password")
-            return [
-                _region(f"{file}: {one.filename!r}", Path(one.filename).stem, _read(file, archive, one))
-                for one in members
-            ]
+            return (left_out or LeftOut()).read_each(
+                lambda one: _region(f"{file}: {one.filename!r}", Path(one.filename).stem, _read(file, archive, one)),
+                members,
+            )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise DataError(f"{file} is damaged: {error}; save the regions once more in ImageJ") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.errors import DataError
 from naslora_core.reading import read_json
 
@@ -23,8 +24,10 @@ class Feature:
     rings: Sequence[np.ndarray]
 
 
-def read_features(file: Path) -> list[Feature]:
+def read_features(file: Path, left_out: LeftOut | None = None) -> list[Feature]:
     """Return the objects of a GeoJSON file, a collection, a list or a single feature.
+
+    Errors of single objects go to `left_out`.
 
     Raises:
         DataError: if it is something else, has places on Earth instead of pixels, or an outline is not valid.
@@ -44,7 +47,9 @@ def read_features(file: Path) -> list[Feature]:
             found.append(_feature(number, feature))
         except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:200]
-            raise DataError(f"{file}: feature {number} is not sound: {reason}; correct or remove it") from error
+            (left_out or LeftOut()).add(
+                DataError(f"{file}: feature {number} is not sound: {reason}; correct or remove it")
+            )
     return found
 
 

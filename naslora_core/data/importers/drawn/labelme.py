@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
+from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.drawn.readers.images import (
     ImageFiles,
@@ -36,6 +37,7 @@ from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
+from naslora_core.reading import read_json
 
 IGNORED, BACKGROUND_LABEL = "__ignore__", "_background_"
 ORDER_FILES = ("labels.txt", "class_names.txt")
@@ -49,7 +51,7 @@ def find_labelme(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that no shape has.
     """
     root = request.folder
-    listed_files = [file for file in files_of(root, ".json") if has_keys(file, KEYS)]
+    listed_files = [file for file in files_of(root, ".json") if has_keys(file, KEYS) or _is_damaged(file)]
     files = request.left_out.read_each(partial(read_labelme, left_out=request.left_out), listed_files)
     painted = [shape for file in files for shape in file.shapes if kind_of(shape) in KINDS]
     used = {shape["label"] for shape in painted} - {IGNORED, BACKGROUND_LABEL}
@@ -93,6 +95,17 @@ def _objects(file: LabelmeFile, ids: Mapping[str, int], left_out: LeftOut) -> Se
             except (ValueError, TypeError, OverflowError) as error:
                 left_out.add(DataError(f"{file.path}: {name} is not sound: {error}; correct or remove it"))
     return objects
+
+
+def _is_damaged(file: Path) -> bool:
+    """Say whether a file beside an image of its name is no JSON: what is cut short may have lost its keys."""
+    if file.name.startswith(".") or not any(file.with_suffix(end).is_file() for end in sorted(IMAGE_SUFFIXES)):
+        return False
+    try:
+        read_json(file)
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _order(root: Path) -> list[str]:

@@ -31,8 +31,8 @@ from naslora_core.reading import parse_yaml
 
 YAML_FILE = "data.yaml"
 PARTS = ("train", "val", "test")
-# What five decimals of a fraction lose at most, in an image of 10,000 pixels.
-_WRITTEN_PX = 0.05
+# What rounding in a file may take at most from a whole number, and what that of float32 takes, in pixels.
+_WRITTEN_PX, _FLOAT_PX = 0.05, 0.001
 
 
 def labelled_objects(
@@ -52,17 +52,21 @@ def labelled_objects(
     """
     height, width = upright_size(image)
     objects = []
-    for place, number, polygon in read_polygons(labels, left_out):
+    for place, number, polygon, decimals in read_polygons(labels, left_out):
         if number in class_ids:
             corners = polygon * (width, height)
             if outline == "centres":
-                corners = np.floor(corners + _WRITTEN_PX)
+                lost = 0.5 * 10.0**-decimals * np.array([width, height]) + _FLOAT_PX
+                corners = np.floor(corners + np.minimum(lost, _WRITTEN_PX))
             objects.append(AnnotatedObject(f"line {place}", class_ids[number], Polygons([corners], outline)))
     return objects
 
 
-def read_polygons(path: Path, left_out: LeftOut | None = None) -> list[tuple[int, int, np.ndarray]]:
-    """Return number of line, number of class, and (N, 2) corners as fractions of width and height; none without a file.
+def read_polygons(path: Path, left_out: LeftOut | None = None) -> list[tuple[int, int, np.ndarray, int]]:
+    """Return what each line says; nothing without a file.
+
+    That is the number of the line, the number of the class, (N, 2) corners as fractions of width and height, and with
+    how many decimals they are written.
 
     Raises:
         DataError: for a line that is no polygon; the message names it.
@@ -81,12 +85,14 @@ def read_polygons(path: Path, left_out: LeftOut | None = None) -> list[tuple[int
     return polygons
 
 
-def _numbers(words: list[str], place: str) -> tuple[int, np.ndarray]:
+def _numbers(words: list[str], place: str) -> tuple[int, np.ndarray, int]:
     try:
         number, values = int(words[0]), [float(word) for word in words[1:]]
     except ValueError as error:
         raise DataError(f"{place}: {error}; expected a class and x y x y …") from error
-    return number, _polygon(values, place)
+    # Digits of an exponent are not counted: who writes one writes all digits there are.
+    decimals = max((len(word.partition(".")[2]) for word in words[1:]), default=0)
+    return number, _polygon(values, place), decimals
 
 
 def find_yolo(request: ImportRequest) -> Found:
@@ -113,7 +119,7 @@ def find_yolo(request: ImportRequest) -> Found:
     unreadable: set[Path] = set()
     for *_, labels in found:
         try:
-            numbers = {number for _, number, _ in read_polygons(labels, request.left_out)}
+            numbers = {number for _, number, *_ in read_polygons(labels, request.left_out)}
         except DataError as error:
             request.left_out.add(error)
             unreadable.add(labels)

@@ -6,7 +6,8 @@ any. Lines and points have no area, and are left out.
 """
 
 import re
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def find_imagej(request: ImportRequest) -> Found:
     """
     root = request.folder
     images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
-    files = _pair(root, _roi_files(root), images, request.left_out)
+    files = _pair(root, _roi_files(root, images), images, request.left_out)
     taking = request.left_out
     read = taking.read_each(lambda name: (name, read_rois(files[name], taking)), files)
     regions = dict(read)
@@ -116,13 +117,20 @@ def _pair(root: Path, files: list[Path], images: dict[str, Path], left_out: Left
     return pairs
 
 
-def _roi_files(root: Path) -> list[Path]:
+def _roi_files(root: Path, images: Collection[str] = ()) -> list[Path]:
+    """Return the files of regions, and archives named as one of `images` that are damaged."""
     found = []
     for folder in (root / name for name in ROI_FOLDERS):
         if folder.is_dir():
             found += [path for path in sorted(folder.glob("[!.]*.roi")) if path.is_file()]
-            found += [path for path in sorted(folder.glob("[!.]*.zip")) if holds_rois(path)]
+            found += [
+                path for path in sorted(folder.glob("[!.]*.zip")) if holds_rois(path) or _is_damaged(path, images)
+            ]
     return list(dict.fromkeys(path.resolve() if path.is_symlink() else path for path in found))
+
+
+def _is_damaged(path: Path, images: Collection[str]) -> bool:
+    return path.stem in images and path.is_file() and not zipfile.is_zipfile(path)
 
 
 def _is_root(folder: Path) -> bool:

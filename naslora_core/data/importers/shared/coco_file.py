@@ -32,10 +32,15 @@ def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
     try:
         content = read_object(file)
         categories = {category["id"]: checked_text(category["name"]) for category in content["categories"]}
-        content["images"] = checked_images(file, content["images"], left_out or LeftOut())
+        listed = content["images"]
+        content["images"] = checked_images(file, listed, left_out or LeftOut())
         images = {image["id"] for image in content["images"]}
+        # What was drawn on an image that is left out goes with it, and is not counted once more.
+        gone = [one["id"] for one in listed if isinstance(one, dict) and "id" in one and one["id"] not in images]
         sound = []
         for place, entry in enumerate(content["annotations"], start=1):
+            if gone and isinstance(entry, dict) and entry.get("image_id") in gone:
+                continue
             try:
                 _check_annotation(entry, images, categories)
             except (KeyError, TypeError, ValueError, AttributeError) as error:

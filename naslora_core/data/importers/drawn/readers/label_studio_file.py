@@ -159,7 +159,7 @@ def _number(written: Any) -> int:
 def _regions(path: Path, left_out: LeftOut, results: Sequence[Mapping[str, Any]]) -> Iterator[Region]:
     # With <Labels> beside <Polygon>, one result has the points and another of the same id points and labels.
     seen: set[str] = set()
-    for result in sorted(results, key=lambda one: not _labels(one.get("value") or {})):
+    for result in sorted(results, key=lambda one: not _has_labels(one.get("value") or {})):
         value = result.get("value") or {}
         kind = next((kind for key, kind in _KINDS.items() if key in value), None)
         identity = str(result.get("id", len(seen)))
@@ -173,6 +173,10 @@ def _regions(path: Path, left_out: LeftOut, results: Sequence[Mapping[str, Any]]
             region = Region(kind, _labels(value), value, size, identity)
         if region is not None:
             yield region
+
+
+def _has_labels(value: Mapping[str, Any]) -> bool:
+    return any(key.endswith("labels") and isinstance(given, list) and given for key, given in value.items())
 
 
 def _labels(value: Mapping[str, Any]) -> tuple[str, ...]:

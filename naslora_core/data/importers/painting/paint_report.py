@@ -94,10 +94,11 @@ def paint_found(found: Found) -> PaintReport:
     """Paint all masks that are made of objects, one after another, and write none.
 
     Raises:
-        DataError: if a shape is not valid.
+        DataError: if a shape or a mask is not valid, and its `left_out` does not take that.
     """
     report = PaintReport()
     for source in found.sources:
         if isinstance(source.mask, ObjectMask):
-            report.add(source.name, source.mask.paint())
+            with source.mask.left_out.taking():
+                report.add(source.name, source.mask.paint())
     return report

@@ -182,6 +182,32 @@ def test_fractions_of_a_pixel_are_cut_off_but_not_what_rounding_in_the_file_took
         np.testing.assert_array_equal(mask_of(write_yolo(tmp_path, lines)), ids_of((1, 7, 2, 14, 12)))
 
 
+def test_a_corner_just_before_a_pixel_is_cut_off_where_its_decimals_say_so(tmp_path: Path) -> None:
+    # Ultralytics paints 12.97 as 12; only what the last decimal may have lost is given back.
+    written = " ".join(f"{x / WIDTH:.6f} {y / HEIGHT:.6f}" for x, y in ((7, 2), (7, 11), (12.97, 11), (12.97, 2)))
+    np.testing.assert_array_equal(mask_of(write_yolo(tmp_path, f"0 {written}")), ids_of((1, 7, 2, 13, 12)))
+
+
+def test_an_image_is_found_by_its_name_as_a_url_has_it(tmp_path: Path) -> None:
+    found = write_coco(tmp_path, [{"segmentation": [square(1, 1, 5, 5)]}], image="photos/my%20leaf.jpg")
+    assert found.sources[0].image is None
+    (tmp_path / "a.jpg").rename(tmp_path / "my leaf.jpg")
+    assert IMPORTERS["coco"](ImportRequest(tmp_path)).sources[0].image == tmp_path / "my leaf.jpg"
+
+
+def test_two_images_of_one_number_are_refused(tmp_path: Path) -> None:
+    listed = [{"id": 5, "file_name": name, "height": HEIGHT, "width": WIDTH} for name in ("a.jpg", "b.jpg")]
+    with pytest.raises(DataError, match=r"'b\.jpg' has the number 5 of 'a\.jpg'"):
+        write_coco(tmp_path, [{"segmentation": [square(1, 1, 5, 5)]}], images=listed)
+
+
+def test_an_image_that_is_listed_once_more_without_annotations_is_one(tmp_path: Path) -> None:
+    listed = [{"id": number, "file_name": "a.jpg", "height": HEIGHT, "width": WIDTH} for number in (4, 5)]
+    found = write_coco(tmp_path, [{"segmentation": [square(1, 1, 5, 5)]}], images=listed)
+    assert len(found.sources) == 1
+    np.testing.assert_array_equal(mask_of(found), ids_of((1, 1, 1, 5, 5)))
+
+
 def test_an_image_without_a_label_file_shows_nothing_and_is_counted(tmp_path: Path) -> None:
     write_yolo(tmp_path, "0 0.1 0.1 0.5 0.1 0.5 0.5")
     (tmp_path / "labels/train/a.txt").unlink()

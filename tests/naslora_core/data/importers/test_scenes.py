@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ def parts(kind: str) -> list[tuple[int, np.ndarray]]:
 
 def write_coco(root: Path, form: str) -> Path:
     """Write run lengths, or outlines as supervision does: with the area of what was drawn, and holes as runs."""
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for number, kind in enumerate(KINDS):
         write_image(root / f"{kind}.png")
         for class_id, inside in parts(kind):

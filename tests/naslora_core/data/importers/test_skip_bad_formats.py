@@ -13,6 +13,7 @@ from PIL import Image
 from naslora_core.data.dataset.encoding import read_class_ids
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset, recognise
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.painting.paint_report import paint_found
 from naslora_core.errors import DataError
 
 SIDE, NAMES = 24, ("n0", "n1", "n2", "n3")
@@ -49,7 +50,7 @@ def dump(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content))
 
 
-def edit(path: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
+def edit(path: str, change: Callable[[Any], object]) -> Callable[[Path], object]:
     def spoil(root: Path) -> None:
         content = json.loads((root / path).read_text())
         change(content)
@@ -58,11 +59,11 @@ def edit(path: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
     return spoil
 
 
-def broken(path: str) -> Callable[[Path], None]:
+def broken(path: str) -> Callable[[Path], object]:
     return lambda root: (root / path).write_bytes(b"{ no") and None
 
 
-def other_values(path: str) -> Callable[[Path], None]:
+def other_values(path: str) -> Callable[[Path], object]:
     return lambda root: save(root / path, np.full((SIDE, SIDE), 77, np.uint8))
 
 
@@ -79,7 +80,7 @@ def coco(root: Path) -> None:
 
 def runs(*boxes: tuple[int, int, int, int]) -> list[int]:
     flat = inside(*boxes).T.ravel()
-    return np.diff([0, *np.flatnonzero(np.diff(flat, prepend=0)), flat.size]).tolist()  # type: ignore[no-any-return]
+    return np.diff([0, *np.flatnonzero(np.diff(flat, prepend=0)), flat.size]).tolist()
 
 
 def sa1b(root: Path) -> None:
@@ -236,7 +237,7 @@ def voc(root: Path) -> None:
     (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(NAMES))
 
 
-def line(path: str, text: str) -> Callable[[Path], None]:
+def line(path: str, text: str) -> Callable[[Path], object]:
     def spoil(root: Path) -> None:
         lines = (root / path).read_text().splitlines()
         (root / path).write_text("\n".join([*lines[:3], text, *lines[4:]] if len(lines) > 3 else [lines[0], text]))
@@ -244,7 +245,7 @@ def line(path: str, text: str) -> Callable[[Path], None]:
     return spoil
 
 
-def size_of(path: str) -> Callable[[Path], None]:
+def size_of(path: str) -> Callable[[Path], object]:
     return lambda root: save(root / path, np.full((SIDE, SIDE + 6, 3), 90, np.uint8))
 
 
@@ -254,7 +255,7 @@ class Odd:
 
     layout: str
     write: Callable[[Path], None]
-    spoil: Callable[[Path], None]
+    spoil: Callable[[Path], object]
     says: tuple[str, ...]
     keeps: bool
     options: tuple[tuple[str, Any], ...] = ()
@@ -281,7 +282,7 @@ CASES = [
     Odd("sa1b", sa1b, edit("n1.json", lambda c: c["annotations"][1]["segmentation"].update(counts=[3])), ("n1.json", "annotation 1"), True),
     Odd("sa1b", sa1b, broken("n1.json"), ("n1.json",), False),
     Odd("yolo", yolo, line("labels/train/n1.txt", "0 0.5 0.5 0.1 0.1"), ("n1.txt line 2", "box"), True),
-    Odd("kaggle_rle", kaggle, lambda root: (root / "train.csv").write_text((root / "train.csv").read_text().replace("\nn1,301", "\nn1,9999999 1 301")) and None, ("train.csv", "line"), True),
+    Odd("kaggle_rle", kaggle, lambda root: (root / "train.csv").write_text((root / "train.csv").read_text().replace("\nn1,301", "\nn1,9999999 1 301")), ("train.csv", "line"), True),
     Odd("kaggle_rle", kaggle, lambda root: (root / "images/n1.png").unlink(), ("train.csv", "'n1' is not in the folder"), False),
     Odd("labelme", labelme, edit("n1.json", lambda c: c["shapes"][1].update(points=[[1, 1]])), ("n1.json", "shape 1"), True),
     Odd("labelme", labelme, edit("n1.json", lambda c: c["shapes"][1].update(label=7)), ("n1.json", "shape 1"), True),
@@ -292,8 +293,8 @@ CASES = [
     Odd("label_studio", label_studio, edit("export.json", lambda c: c[1].update(data={})), ("export.json", "image"), False),
     Odd("label_studio_png", label_studio_png, lambda root: save(root / "masks/task-1-annotation-1-by-1-tag-leaf-1.png", np.ones((3, 4), np.uint8)), ("task-1-annotation-1-by-1-tag-leaf-1.png", "4 x 3"), True),
     Odd("label_studio_png", label_studio_png, broken("masks/task-1-annotation-1-by-1-tag-leaf-1.png"), ("task-1-annotation-1-by-1-tag-leaf-1.png",), True),
-    Odd("cvat", cvat, lambda root: (root / "annotations.xml").write_text((root / "annotations.xml").read_text().replace('n1.png" width="24"', 'n1.png" width="x"')) and None, ("annotations.xml", "'x'"), False),
-    Odd("cvat", cvat, lambda root: (root / "annotations.xml").write_text('points="20,y'.join((root / "annotations.xml").read_text().rsplit('points="12,12', 3)[:2]) + 'points="12,12'.join(["", *(root / "annotations.xml").read_text().rsplit('points="12,12', 2)[1:]])) and None, ("annotations.xml", "n1.png", "polygon 2"), True),
+    Odd("cvat", cvat, lambda root: (root / "annotations.xml").write_text((root / "annotations.xml").read_text().replace('n1.png" width="24"', 'n1.png" width="x"')), ("annotations.xml", "'x'"), False),
+    Odd("cvat", cvat, lambda root: (root / "annotations.xml").write_text('points="20,y'.join((root / "annotations.xml").read_text().rsplit('points="12,12', 3)[:2]) + 'points="12,12'.join(["", *(root / "annotations.xml").read_text().rsplit('points="12,12', 2)[1:]])), ("annotations.xml", "n1.png", "polygon 2"), True),
     Odd("datumaro", datumaro, edit("annotations/train.json", lambda c: c["items"][1]["annotations"][1].update(points=[1, 2, 3])), ("train.json", "item n1, annotation 1"), True),
     Odd("datumaro", datumaro, edit("annotations/train.json", lambda c: c["items"][1]["annotations"][1].update(label_id=4)), ("train.json", "n1"), True),
     Odd("datumaro", datumaro, edit("annotations/train.json", lambda c: c["items"][1].update(id=5)), ("train.json", "the id 5"), False),
@@ -306,7 +307,7 @@ CASES = [
     Odd("label_arrays", arrays, broken("n1.npy"), ("n1.npy",), False),
     Odd("label_arrays", arrays, lambda root: np.save(root / "n1.npy", BOTH * 7), ("arrays have the values 7",), False, (("classes", {"leaf": (1,)}),)),
     Odd("nnunet", nnunet, other_values("labelsTr/n1.png"), ("labelsTr/n1.png", "77"), False),
-    Odd("nnunet", nnunet, lambda root: (root / "imagesTr/n1_0000.png").rename(root / "imagesTr/n1_0007.png") and None, ("'n1' has the channels 0007",), False),
+    Odd("nnunet", nnunet, lambda root: (root / "imagesTr/n1_0000.png").rename(root / "imagesTr/n1_0007.png"), ("'n1' has the channels 0007",), False),
     Odd("roboflow_masks", roboflow, other_values("train/n1_mask.png"), ("train/n1_mask.png", "77"), False),
     Odd("voc", voc, other_values("SegmentationClass/n1.png"), ("SegmentationClass/n1.png", "77"), False),
     Odd("voc", voc, without_n1, ("'n1'", "neither"), False),
@@ -327,7 +328,10 @@ def test_an_odd_entry_stops_the_import_or_is_left_out_alone(odd: Odd, tmp_path: 
     for words in odd.says:
         assert words in str(caught.value)
     request = ImportRequest(root, left_out=LeftOut(skip=True), **options)
-    dataset = import_dataset(IMPORTERS[odd.layout](request), request, tmp_path / "made", pairs_only=True)
+    found = IMPORTERS[odd.layout](request)
+    # As --dry-run does, which leaves out the same.
+    paint_found(found)
+    dataset = import_dataset(found, request, tmp_path / "made", pairs_only=True)
     assert len(request.left_out.errors) == 1, list(request.left_out.errors)
     masks = {pair.name: read_class_ids(pair.mask, dataset.card) for pair in dataset.pairs if pair.mask}
     assert sorted(masks) == [name for name in NAMES if odd.keeps or name != "n1"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.errors import DataError
@@ -115,3 +115,13 @@ def test_what_is_no_outline_is_named(tmp_path: Path, content: Any, message: str)
 def test_a_file_of_no_image_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 files are named as no image: b\.geojson; the images are a\.png"):
         auto(write(tmp_path, [feature()], "b.geojson"), "qupath")
+
+
+def test_an_image_that_exif_turns_is_refused(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    Image.new("RGB", (48, 40)).save(tmp_path / "a.jpg", exif=exif)
+    outline = {"type": "Polygon", "coordinates": [[[2, 2], [9, 2], [9, 9], [2, 2]]]}
+    (tmp_path / "a.geojson").write_text(json.dumps([{"type": "Feature", "geometry": outline, "properties": {}}]))
+    with pytest.raises(DataError, match=r"a\.jpg is turned by its EXIF orientation 3, which QuPath does not do"):
+        auto(tmp_path, "qupath")

@@ -1,6 +1,7 @@
 """Show how an import reads the masks: a table of what each value means, and a contact sheet."""
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
     from naslora_core.data.dataset.card import SplitRule
     from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, list_images
     from naslora_core.data.importers.import_dataset import card_of
+    from naslora_core.data.importers.painting.objects import ObjectMask
     from naslora_core.data.importers.write_pair import write_pixels
     from naslora_core.pictures.contact_sheet import write_contact_sheet
 
@@ -85,10 +87,16 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
         for kind in (IMAGES_FOLDER, MASKS_FOLDER):
             (root / kind).mkdir(parents=True)
         for source in chosen:
-            write_pixels(source.image, root / IMAGES_FOLDER, source.name, is_mask=False)
-            write_pixels(source.mask, root / MASKS_FOLDER, source.name, is_mask=True)
+            # What cannot be painted is told where all masks are.
+            with source.mask.left_out.taking() if isinstance(source.mask, ObjectMask) else nullcontext():
+                write_pixels(source.mask, root / MASKS_FOLDER, source.name, is_mask=True)
+                write_pixels(source.image, root / IMAGES_FOLDER, source.name, is_mask=False)
         images, masks = list_images(root / IMAGES_FOLDER), list_images(root / MASKS_FOLDER)
-        pairs = tuple(Pair(one.name, images[one.name], masks[one.name], one.split or "train") for one in chosen)
+        pairs = tuple(
+            Pair(one.name, images[one.name], masks[one.name], one.split or "train")
+            for one in chosen
+            if one.name in images and one.name in masks
+        )
         write_contact_sheet(path, Dataset(root, card_of(found, rule, root), pairs), len(pairs), name_splits=False)
     return path
 

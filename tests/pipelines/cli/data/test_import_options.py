@@ -406,3 +406,21 @@ def test_a_split_that_could_not_be_drawn_says_why(project: Path, tmp_path: Path)
     (source / "pairs.csv").write_text("\n".join(["image,mask,group", *lines]))
     output = run("folder", str(source), "--pairs", str(source / "pairs.csv"), "--name", "b").stdout
     assert "the splits have not the shares asked for: 8 of 12 are one group (0, 1, 2, …)" in output
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_mask_that_cannot_be_painted_does_not_stop_the_sheet(project: Path, dry: bool) -> None:
+    root = project / "pano"
+    for number in range(6):
+        picture(root / f"images/{number}.png", number)
+        segments = np.zeros((SIDE, SIDE, 3), np.uint8)
+        segments[5:20, 5:20, 0] = 1 if number else 9
+        (root / "panoptic").mkdir(exist_ok=True)
+        Image.fromarray(segments).save(root / f"panoptic/{number}.png")
+    listed = [{"id": number, "file_name": f"{number}.png", "height": SIDE, "width": SIDE} for number in range(6)]
+    drawn = [{"image_id": n, "file_name": f"{n}.png", "segments_info": [{"id": 1, "category_id": 1}]} for n in range(6)]
+    content = {"images": listed, "annotations": drawn, "categories": [{"id": 1, "name": "leaf"}]}
+    (root / "panoptic.json").write_text(json.dumps(content))
+    output = run("coco_panoptic", str(root), "--void", "background", "--skip-bad", *["--dry-run"] * dry).output
+    assert "1 odd lines and files were left out" in output
+    assert "0.png holds 1 segments that the JSON file does not list: 9" in output

@@ -306,10 +306,7 @@ CASES = [
     Odd("qupath", qupath, broken("n1.geojson"), ("n1.geojson",), False),
     Odd("label_arrays", arrays, broken("n1.npy"), ("n1.npy",), False),
     Odd("label_arrays", arrays, lambda root: np.save(root / "n1.npy", BOTH * 7), ("arrays have the values 7",), False, (("classes", {"leaf": (1,)}),)),
-    Odd("nnunet", nnunet, other_values("labelsTr/n1.png"), ("labelsTr/n1.png", "77"), False),
     Odd("nnunet", nnunet, lambda root: (root / "imagesTr/n1_0000.png").rename(root / "imagesTr/n1_0007.png"), ("'n1' has the channels 0007",), False),
-    Odd("roboflow_masks", roboflow, other_values("train/n1_mask.png"), ("train/n1_mask.png", "77"), False),
-    Odd("voc", voc, other_values("SegmentationClass/n1.png"), ("SegmentationClass/n1.png", "77"), False),
     Odd("voc", voc, without_n1, ("'n1'", "neither"), False),
 ]  # fmt: skip
 
@@ -338,3 +335,21 @@ def test_an_odd_entry_stops_the_import_or_is_left_out_alone(odd: Odd, tmp_path: 
     for name, mask in masks.items():
         wanted = BOTH if name != "n1" or "more than once" in odd.says else inside(FIRST)
         np.testing.assert_array_equal(mask, wanted, err_msg=name)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize(
+    ("layout", "write", "mask", "legend"),
+    [
+        ("nnunet", nnunet, "labelsTr/n1.png", "dataset.json"),
+        ("roboflow_masks", roboflow, "train/n1_mask.png", "_classes.csv"),
+        ("voc", voc, "SegmentationClass/n1.png", "class_names.txt"),
+    ],
+)
+def test_a_value_that_no_legend_names_is_a_choice_and_no_odd_file(
+    layout: str, write: Callable[[Path], None], mask: str, legend: str, skip: bool, tmp_path: Path
+) -> None:
+    write(tmp_path)
+    other_values(mask)(tmp_path)
+    with pytest.raises(DataError, match=rf"{legend} does not name .*77 \(25 % .*{Path(mask).name}"):
+        IMPORTERS[layout](ImportRequest(tmp_path, left_out=LeftOut(skip)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from naslora_core.data.dataset.card import MaskReading, MaskValues
 from naslora_core.data.dataset.image_files.reading import ImageReading
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.image_files import check_size
@@ -194,11 +195,12 @@ class Importer:
 
 
 def _fitting(left_out: LeftOut, source: Source) -> Source:
-    """Return a source whose painted mask, if it has one, hands errors of single objects to `left_out`.
+    """Return a source, its name in one Unicode form, whose painted mask hands errors of single objects to `left_out`.
 
     Raises:
         DataError: if the objects were drawn on an image of another size.
     """
+    source = replace(source, name=one_form(source.name))
     if not isinstance(source.mask, ObjectMask):
         return source
     if isinstance(source.image, Path) and isinstance(source.mask.size, tuple):

@@ -71,13 +71,14 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
     """Write a JPEG of a few pairs with the outlines of their masks, as they will be read; return its path.
 
     Raises:
-        DataError: if a name of a class cannot be written into a card.
+        DataError: if a name of a class cannot be written into a card, or no mask of those looked at can be painted.
     """
     from naslora_core.data.dataset.card import SplitRule
     from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, list_images
     from naslora_core.data.importers.import_dataset import card_of
     from naslora_core.data.importers.painting.objects import ObjectMask
     from naslora_core.data.importers.write_pair import write_pixels
+    from naslora_core.errors import DataError
     from naslora_core.pictures.contact_sheet import write_contact_sheet
 
     rule = SplitRule(kind="random", seed=0, train=1, validation=0, test=0)
@@ -97,6 +98,8 @@ def write_reading_sheet(path: Path, found: "Found", name: str) -> Path:
             for one in chosen
             if one.name in images and one.name in masks
         )
+        if not pairs:
+            raise DataError(f"none of the {len(chosen)} masks that were looked at can be painted; nothing was imported")
         write_contact_sheet(path, Dataset(root, card_of(found, rule, root), pairs), len(pairs), name_splits=False)
     return path
 

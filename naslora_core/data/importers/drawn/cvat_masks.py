@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, holds, register
 from naslora_core.data.importers.drawn.readers.images import named_apart
 from naslora_core.data.importers.legends.files import read_labelmap
@@ -50,7 +51,7 @@ def find_cvat_masks(request: ImportRequest) -> Found:
 def _files(folder: Path) -> dict[str, Path]:
     """Return image files by their path in a folder, without the extension."""
     return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
+        one_form(path.relative_to(folder).with_suffix("").as_posix()): path
         for path in sorted(folder.rglob("[!.]*"))
         if path.suffix.lower() in IMAGE_SUFFIXES
     }
@@ -63,7 +64,7 @@ def _listed(root: Path, images: Mapping[str, Path], masks: Mapping[str, Path]) -
             names = [line.strip().replace("\\", "/") for line in file.read_text(encoding="utf-8-sig").splitlines()]
         except UnicodeDecodeError as error:
             raise DataError(f"{file} is not text: {error}; export it again") from error
-        for name in filter(None, names):
+        for name in map(one_form, filter(None, names)):
             splits[name] = splits.get(name) or split_from_path(Path(file.name))
     if not splits:
         splits = dict.fromkeys(sorted(images.keys() & masks.keys()))

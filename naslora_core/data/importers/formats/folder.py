@@ -1,4 +1,4 @@
-"""Plain folders: images and masks of the same names in two folders or in one, or files that a CSV file pairs."""
+"""Plain folders: images and masks in two folders, of each split or of all, or in one; or files that a CSV file pairs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,10 @@ from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, Impo
 from naslora_core.data.importers.reading.by_card import as_card_says
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
 from naslora_core.data.importers.reading.survey import survey_masks
+from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.one_folder import MASK_ENDINGS, images_with_alpha, pair_one_folder
 from naslora_core.data.importers.shared.pairs_file import read_pairs
+from naslora_core.data.importers.shared.split_folders import find_split_folders
 from naslora_core.errors import DataError, few
 from naslora_core.reading import parse_yaml
 
@@ -47,7 +49,7 @@ def find_folder(request: ImportRequest) -> Found:
         return _found_again(request, own)
     if request.pairs:
         sources = read_pairs(request.pairs, request.folder, request.left_out)
-    elif not (sources := _in_one_folder(request)):
+    elif not (sources := _in_split_folders(request) or _in_one_folder(request)):
         sources = _pair_folders(request)
     own_masks = all(source.image == source.mask for source in sources)
     if own_masks:
@@ -97,6 +99,16 @@ def _found_again(request: ImportRequest, card: DatasetCard) -> Found:
     return with_reading(found, as_card_says(survey_masks(masks, request.progress), card))
 
 
+def _in_split_folders(request: ImportRequest) -> tuple[Source, ...]:
+    """Return the pairs of the folders of each split; nothing if there are none such."""
+    parts = () if request.images else find_split_folders(request.folder, IMAGE_FOLDERS, MASK_FOLDERS)
+    found = [(part, source) for part in parts for source in _pair(part.images, part.masks)]
+    names = unique_names([(str(part.images.relative_to(request.folder)), source.name) for part, source in found])
+    return tuple(
+        replace(source, name=name, split=part.split) for name, (part, source) in zip(names, found, strict=True)
+    )
+
+
 def _in_one_folder(request: ImportRequest) -> tuple[Source, ...]:
     """Return the pairs of images and masks in one folder; nothing if there are two folders."""
     if request.images and request.masks:
@@ -122,6 +134,10 @@ def _in_one_folder(request: ImportRequest) -> tuple[Source, ...]:
 def _pair_folders(request: ImportRequest) -> tuple[Source, ...]:
     images_folder = request.images or _look_for(request.folder, IMAGE_FOLDERS, "images")
     masks_folder = request.masks or _look_for(request.folder, MASK_FOLDERS, "masks")
+    return _pair(images_folder, masks_folder)
+
+
+def _pair(images_folder: Path, masks_folder: Path) -> tuple[Source, ...]:
     images, masks = _images_of(images_folder), _images_of(masks_folder)
     masks = _named_as(images, masks)
     paired = images.keys() & masks.keys()
@@ -175,6 +191,8 @@ def _examples(found: dict[str, Path]) -> str:
 
 
 def _is_root(folder: Path) -> bool:
+    if find_split_folders(folder, IMAGE_FOLDERS, MASK_FOLDERS):
+        return True
     names = {path.name for path in subfolders(folder)}
     if names.intersection(MASK_FOLDERS):
         return bool(names.intersection(IMAGE_FOLDERS))
@@ -186,7 +204,7 @@ register(
     Importer(
         name="folder",
         summary="plain folders of images and masks, or a list of pairs (--pairs)",
-        expected="images/ and masks/",
+        expected="images/ and masks/, or both in train/, val/ and test/",
         is_root=_is_root,
         find=find_folder,
         options=MASK_OPTIONS | {"images", "masks", "pairs"},

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.legends.legend import Legend
 from naslora_core.data.importers.reading.read_masks import read_masks, with_reading
@@ -62,13 +63,13 @@ def find_cellpose(request: ImportRequest) -> Found:
 def _pair(folder: Path) -> list[tuple[str, Path | None, Path | None]]:
     """Return name, image and mask of each pair of a folder; one of both may be missing."""
     ending, of_image = next((pair for pair in ENDINGS if _masks(folder, pair[0])), ENDINGS[0])
-    masks = {path.stem.removesuffix(ending): path for path in _masks(folder, ending)}
+    masks = {one_form(path.stem).removesuffix(ending): path for path in _masks(folder, ending)}
     images: dict[str, Path] = {}
     for path in sorted(folder.glob("[!.]*")):
         # Not all images of the folder are paired: masks may be there as PNG and as TIFF.
         is_image = path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(of_image)
         if is_image and not path.stem.endswith((*OTHERS, *(mask for mask, _ in ENDINGS))):
-            name = path.stem.removesuffix(of_image)
+            name = one_form(path.stem).removesuffix(of_image)
             if name in images:
                 raise DataError(f"{folder} holds both {images[name].name} and {path.name}; rename or remove one")
             images[name] = path

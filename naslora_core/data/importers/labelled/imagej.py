@@ -13,6 +13,7 @@ from pathlib import Path
 
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.imagej_rois import holds_rois, read_rois
 from naslora_core.data.importers.left_out import LeftOut
@@ -96,7 +97,8 @@ def _pair(root: Path, files: list[Path], images: dict[str, Path], left_out: Left
     pairs: dict[str, Path] = {}
     alone = []
     for file in files:
-        stem = Path(file.stem).stem if Path(file.stem).suffix.lower() in IMAGE_SUFFIXES else file.stem
+        stem = one_form(file.stem)
+        stem = Path(stem).stem if Path(stem).suffix.lower() in IMAGE_SUFFIXES else stem
         around = _AROUND.fullmatch(stem)
         name = next((name for name in (stem, around[1] if around else "") if name in images), None)
         if name is None:
@@ -130,7 +132,7 @@ def _roi_files(root: Path, images: Collection[str] = ()) -> list[Path]:
 
 
 def _is_damaged(path: Path, images: Collection[str]) -> bool:
-    return path.stem in images and path.is_file() and not zipfile.is_zipfile(path)
+    return one_form(path.stem) in images and path.is_file() and not zipfile.is_zipfile(path)
 
 
 def _is_root(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.shared.object_formats import build_found
 from naslora_core.errors import ConfigError, DataError, few
@@ -171,7 +172,7 @@ def _named_as(images: Mapping[str, Path], arrays: Mapping[str, Path]) -> dict[st
 def _arrays(root: Path) -> dict[str, Path]:
     for folder in (root / name for name in LABEL_FOLDERS):
         # Cellpose's pickles have this ending, too.
-        found = {path.stem: path for path in sorted(folder.glob(f"[!.]*{ENDING}")) if path.is_file()}
+        found = {one_form(path.stem): path for path in sorted(folder.glob(f"[!.]*{ENDING}")) if path.is_file()}
         if found and folder.is_dir():
             return found
     return {}

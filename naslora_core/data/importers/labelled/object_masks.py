@@ -14,6 +14,7 @@ import numpy as np
 
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES, load_picture, to_indices, to_mask_values
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register, subfolders
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Patch
@@ -110,8 +111,10 @@ def _image_of(case: Path) -> Path:
 
 
 def _is_case(folder: Path) -> bool:
-    named = ((folder / IMAGES / f"{folder.name}{suffix}") for suffix in sorted(IMAGE_SUFFIXES))
-    return (folder / MASKS).is_dir() and any(path.is_file() for path in named)
+    if not (folder / MASKS).is_dir() or not (folder / IMAGES).is_dir():
+        return False
+    pictures = (path for path in (folder / IMAGES).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return any(one_form(path.stem) == one_form(folder.name) for path in pictures)
 
 
 def _has_cases(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from naslora_core.data.dataset.card import IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
 from naslora_core.data.importers.left_out import LeftOut
@@ -109,11 +110,11 @@ def _notes(features: Sequence[Feature], blank: str, images: dict[str, Path], fil
 
 def _pair(root: Path, images: dict[str, Path], left_out: LeftOut) -> dict[str, Path]:
     """Return the file of each image that has one: x.geojson or x.tif.geojson of x.tif."""
-    by_name = {path.name: name for name, path in images.items()}
+    by_name = {one_form(path.name): name for name, path in images.items()}
     pairs: dict[str, Path] = {}
     alone = []
     for file in _files(root):
-        stem = file.name[: -len(ENDING)]
+        stem = one_form(file.name[: -len(ENDING)])
         name = stem if stem in images else by_name.get(stem)
         if name is None:
             alone.append(file.name)

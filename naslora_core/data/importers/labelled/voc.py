@@ -10,6 +10,7 @@ Folders with a labelmap.txt are CVAT's, and of another layout.
 from pathlib import Path
 
 from naslora_core.data.dataset.dataset import list_images
+from naslora_core.data.dataset.names import one_form
 from naslora_core.data.dataset.splits import TEST, TRAIN, VALIDATION
 from naslora_core.data.importers.base import MASK_OPTIONS, Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.legends.files import read_names
@@ -69,7 +70,7 @@ def _read_lists(root: Path) -> dict[str, str]:
             lines = file.read_text(encoding="utf-8-sig").split()
         except UnicodeDecodeError as error:
             raise DataError(f"{file} is not text in UTF-8: {error}; get it once more") from error
-        for name in lines:
+        for name in map(one_form, lines):
             if splits.setdefault(name, split) != split:
                 raise DataError(f"{file}: '{name}' is on another list of {LISTS} as well; remove it from one")
     return splits if TRAIN in splits.values() else {}

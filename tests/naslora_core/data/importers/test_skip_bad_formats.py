@@ -1,6 +1,7 @@
 """One odd entry of every format: it stops an import and is named, and with --skip-bad it alone is left out."""
 
 import json
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,3 +354,49 @@ def test_a_value_that_no_legend_names_is_a_choice_and_no_odd_file(
     other_values(mask)(tmp_path)
     with pytest.raises(DataError, match=rf"{legend} does not name .*77 \(25 % .*{Path(mask).name}"):
         IMPORTERS[layout](ImportRequest(tmp_path, left_out=LeftOut(skip)))
+
+
+def cellpose(root: Path) -> None:
+    images(root)
+    for name in NAMES:
+        save(root / f"{name}_cp_masks.png", BOTH)
+
+
+def cvat_masks(root: Path) -> None:
+    images(root / "JPEGImages")
+    for name in NAMES:
+        save(root / f"SegmentationClass/{name}.png", np.dstack([BOTH * 200, BOTH * 0, BOTH * 0]))
+    (root / "labelmap.txt").write_text("background:0,0,0::\nleaf:200,0,0::\n")
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(NAMES))
+
+
+WRITERS = {
+    "coco": coco, "coco_panoptic": panoptic, "sa1b": sa1b, "yolo": yolo, "kaggle_rle": kaggle, "labelme": labelme,
+    "label_studio": label_studio, "label_studio_png": label_studio_png, "cvat": cvat, "cvat_masks": cvat_masks,
+    "datumaro": datumaro, "object_masks": object_masks, "imagej": imagej, "qupath": qupath, "label_arrays": arrays,
+    "cellpose": cellpose, "nnunet": nnunet, "roboflow_masks": roboflow, "voc": voc,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("renamed", ["images", "all"])
+@pytest.mark.parametrize("layout", WRITERS)
+def test_names_on_the_disk_may_have_the_other_unicode_form(
+    layout: str, renamed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [unicodedata.normalize("NFC", f"\u00fc{number}") for number in range(4)]
+    monkeypatch.setitem(globals(), "NAMES", names)
+    WRITERS[layout](tmp_path / "in")
+    for path in sorted((tmp_path / "in").rglob("*"), reverse=True):
+        # As macOS writes names into archives; images alone, where only these come from there.
+        is_image = path.suffix in (".png", ".jpg") and not {"masks", "panoptic"} & set(path.parts)
+        if renamed == "all" or (is_image and "Segmentation" not in str(path) and "mask" not in path.name):
+            path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    request = ImportRequest(tmp_path / "in", void="background" if layout == "coco_panoptic" else None)
+    assert recognise(tmp_path / "in").name == layout
+    dataset = import_dataset(IMPORTERS[layout](request), request, tmp_path / "made")
+    assert [pair.name for pair in dataset.pairs] == names
+    for pair in dataset.pairs:
+        assert pair.image is not None
+        assert pair.mask is not None
+        np.testing.assert_array_equal(read_class_ids(pair.mask, dataset.card), BOTH, err_msg=pair.name)

@@ -1,4 +1,4 @@
-"""Plain folders: images and masks in two folders, of each split or of all, or in one; or files that a CSV file pairs."""
+"""Plain folders: images and masks in two folders, of each split or of all, in one, or files that a CSV file pairs."""
 
 from dataclasses import replace
 from pathlib import Path

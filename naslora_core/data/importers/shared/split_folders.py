@@ -36,8 +36,8 @@ def find_split_folders(
     images_of, masks_of = _only(root, image_names), _only(root, mask_names)
     if images_of is None or masks_of is None:
         return ()
-    images, masks = _splits(images_of), _splits(masks_of)
-    return tuple(SplitFolders(split, images[split], masks[split]) for split in images if split in masks)
+    of_images, of_masks = _splits(images_of), _splits(masks_of)
+    return tuple(SplitFolders(split, of_images[split], of_masks[split]) for split in of_images if split in of_masks)
 
 
 def _splits(folder: Path) -> dict[str, Path]:

@@ -55,7 +55,8 @@ def test_an_unknown_value_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_colour_file_where_numbers_are_expected_is_refused(tmp_path: Path) -> None:
-    Image.fromarray(np.zeros((2, 2, 3), dtype=np.uint8)).save(tmp_path / "m.png")
+    # Three equal channels are one number; these differ.
+    Image.fromarray(np.array([[[0, 0, 1]]], dtype=np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(DataError, match="has 3 channels"):
         read_class_ids(tmp_path / "m.png", NUMBERS)
 

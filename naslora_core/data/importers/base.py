@@ -115,6 +115,16 @@ class Found:
     accepted_copies: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def reading(self) -> MaskReading:
+        """What the numbers of mask files are, also where a layout leaves it to its threshold or values."""
+        if self.mask_reading is not None:
+            return self.mask_reading
+        if self.mask_values is None:
+            return "grey"
+        coloured = any(isinstance(value, str) for values in self.mask_values.values() for value in values)
+        return "colours" if coloured else "values"
+
 
 @dataclass(frozen=True)
 class Importer:

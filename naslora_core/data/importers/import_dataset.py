@@ -11,7 +11,6 @@ from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER, read
 from naslora_core.data.dataset.card import (
     CARD_FILE,
     DatasetCard,
-    MaskReading,
     SplitRule,
     explain,
     read_card,
@@ -114,12 +113,6 @@ def check_sources(found: Found, request: ImportRequest) -> None:
             raise DataError(f"{request.folder} has an image called {name!r}, which cannot be a file's name; rename it")
 
 
-def _reading_of(found: Found) -> MaskReading:
-    if found.mask_values is None:
-        return "grey"
-    return "colours" if any(isinstance(v, str) for values in found.mask_values.values() for v in values) else "values"
-
-
 def card_of(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
     """Return the card of what was found; copies that the dataset in `target` accepts stay accepted.
 
@@ -136,7 +129,7 @@ def card_of(found: Found, rule: SplitRule, target: Path) -> DatasetCard:
             mask_threshold=found.mask_threshold,
             mask_values=dict(found.mask_values) if found.mask_values else None,
             mask_ignore=found.mask_ignore or None,
-            mask_reading=found.mask_reading or _reading_of(found),
+            mask_reading=found.reading,
             image=found.image,
             split=rule,
             accepted_copies=tuple(

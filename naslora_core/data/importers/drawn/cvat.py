@@ -20,10 +20,10 @@ from naslora_core.data.importers.drawn.readers.images import (
     named_apart,
     split_of_folder,
 )
-from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline
+from naslora_core.data.importers.shared.json_files import files_of, first_files, reason_of
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 
@@ -83,7 +83,7 @@ def _objects(
         try:
             objects.append(AnnotatedObject(name, ids[shape.label], shape_from(shape, outline)))
         except (KeyError, ValueError, OverflowError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else error
+            reason = reason_of(error)
             left_out.add(DataError(f"{file}: {name} is not sound: {reason}; correct or remove it"))
     return objects
 

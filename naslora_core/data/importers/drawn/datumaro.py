@@ -21,12 +21,12 @@ from naslora_core.data.importers.drawn.readers.images import (
     named_apart,
     split_of_folder,
 )
-from naslora_core.data.importers.drawn.readers.json_files import has_keys, telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
+from naslora_core.data.importers.shared.json_files import has_keys, telling
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 from naslora_core.reading import read_object

@@ -19,7 +19,6 @@ from naslora_core.data.importers.drawn.readers.images import (
     named_apart,
     split_of_folder,
 )
-from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.drawn.readers.label_studio_file import (
     PAINTED,
     Task,
@@ -30,6 +29,7 @@ from naslora_core.data.importers.drawn.readers.label_studio_file import (
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Outline
+from naslora_core.data.importers.shared.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 

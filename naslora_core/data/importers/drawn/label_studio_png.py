@@ -19,11 +19,11 @@ from naslora_core.data.dataset.image_files.pixels import read_mask_values
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
 from naslora_core.data.importers.drawn.label_studio import find_image, is_export
 from naslora_core.data.importers.drawn.readers.images import ImageFiles, named_apart
-from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.drawn.readers.label_studio_file import read_image_names
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
 from naslora_core.data.importers.painting.shapes import Patch
 from naslora_core.data.importers.shared.image_files import upright_size
+from naslora_core.data.importers.shared.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 

@@ -20,7 +20,6 @@ from naslora_core.data.importers.drawn.readers.images import (
     named_apart,
     split_of_folder,
 )
-from naslora_core.data.importers.drawn.readers.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.drawn.readers.labelme_file import (
     KEYS,
     KINDS,
@@ -35,6 +34,7 @@ from naslora_core.data.importers.drawn.readers.labelme_file import (
 )
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
+from naslora_core.data.importers.shared.json_files import files_of, first_files, has_keys
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 from naslora_core.reading import read_json

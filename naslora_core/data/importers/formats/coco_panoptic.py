@@ -32,6 +32,7 @@ from naslora_core.data.importers.shared.coco_file import (
 )
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
+from naslora_core.data.importers.shared.json_files import reason_of
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes, once_each, split_from_path
 from naslora_core.errors import ConfigError, DataError, few
 from naslora_core.reading import read_object
@@ -137,14 +138,14 @@ def _read(file: Path, paths: Mapping[str, list[Path]], root: Path, left_out: Lef
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 if not left_out.skip:
                     raise
-                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                reason = reason_of(error)
                 left_out.add(DataError(f"{file}: the annotation in place {place} is not sound: {reason}"))
         # Without its annotation an image would count as showing no object.
         lost = {one.get("image_id") for one in content["annotations"] if isinstance(one, dict) and one not in sound}
         content["images"] = [one for one in content["images"] if one["id"] not in lost - {e["image_id"] for e in sound}]
         content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = reason_of(error)
         raise DataError(
             f"{file} is not sound panoptic JSON with {', '.join(KEYS)}: {reason}; export it again"
         ) from error

@@ -17,6 +17,7 @@ from naslora_core.data.importers.painting.objects import ObjectMask
 from naslora_core.data.importers.shared.coco_file import checked_text, looks_like_coco, objects_of, stated_size
 from naslora_core.data.importers.shared.folder_pairs import unique_names
 from naslora_core.data.importers.shared.image_files import index_images, locate_image
+from naslora_core.data.importers.shared.json_files import reason_of
 from naslora_core.data.importers.shared.object_formats import build_found, once_each, split_from_path
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
@@ -69,7 +70,7 @@ def _read(file: Path, left_out: LeftOut) -> dict[str, Any]:
             sound.append(annotation)
         content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = reason_of(error)
         raise DataError(
             f"{file} is not sound SA-1B JSON with image and annotations: {reason}; export it again"
         ) from error

@@ -7,6 +7,7 @@ from PIL import Image
 
 from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard
 from naslora_core.data.importers.painting.mask_files import write_ids
+from naslora_core.data.importers.reading.understood import number_of
 from naslora_core.errors import DataError
 
 OPAQUE = 255
@@ -50,7 +51,7 @@ def _numbers(card: DatasetCard, ignored_in: Path | None) -> np.ndarray:
     """Return the stored number of each class id, (256,) int32."""
     numbers = np.zeros(IGNORED_ID + 1, dtype=np.int32)
     for class_id, name in enumerate(card.classes, start=1):
-        numbers[class_id] = _number((card.mask_values or {})[name][0])
+        numbers[class_id] = number_of((card.mask_values or {})[name][0])
     if ignored_in is not None:
         numbers[IGNORED_ID] = _ignore_number(card, ignored_in)
     return numbers
@@ -69,8 +70,4 @@ def _ignore_number(card: DatasetCard, path: Path) -> int:
             f"{path} has pixels that nobody labelled, for which this dataset has no value; add one to dataset.yaml, "
             "such as mask_ignore: [255]"
         )
-    return _number(card.mask_ignore[0])
-
-
-def _number(value: int | str) -> int:
-    return int(value[1:], 16) if isinstance(value, str) else value
+    return number_of(card.mask_ignore[0])

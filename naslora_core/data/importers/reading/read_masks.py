@@ -87,10 +87,14 @@ def describe(found: Found, progress: Progress = silent) -> Understood | None:
     survey = survey_masks([source.mask for source in found.sources if isinstance(source.mask, Path)], progress)
     if not survey.readable:
         return None
-    coloured = any(isinstance(value, str) for values in (found.mask_values or {}).values() for value in values)
-    reading = found.mask_reading or ("grey" if found.mask_values is None else "colours" if coloured else "values")
     understood = as_stated(
-        survey, found.classes, reading, found.mask_threshold, found.mask_values, found.mask_ignore or (), "as published"
+        survey,
+        found.classes,
+        found.reading,
+        found.mask_threshold,
+        found.mask_values,
+        found.mask_ignore or (),
+        "as published",
     )
     return replace(understood, examples=_examples(survey))
 

@@ -11,6 +11,7 @@ from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Runs, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
+from naslora_core.data.importers.shared.json_files import reason_of
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object
 
@@ -46,13 +47,13 @@ def read_coco(file: Path, left_out: LeftOut | None = None) -> dict[str, Any]:
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 if left_out is None or not left_out.skip:
                     raise
-                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                reason = reason_of(error)
                 left_out.add(DataError(f"{file}: the annotation in place {place} is not sound: {reason}"))
             else:
                 sound.append(entry)
         content["annotations"] = sound
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        reason = reason_of(error)
         raise DataError(f"{file} is not sound COCO JSON with {', '.join(KEYS)}: {reason}; export it again") from error
     return content
 
@@ -76,7 +77,7 @@ def checked_images(file: Path, listed: Sequence[Any], left_out: LeftOut) -> list
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if not left_out.skip:
                 raise
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            reason = reason_of(error)
             left_out.add(DataError(f"{file}: the image in place {place} is not sound: {reason}"))
     # Nobody knows of which of both the annotations are.
     return [image for number, image in by_number.items() if number not in twice]

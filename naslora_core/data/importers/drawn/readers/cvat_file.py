@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.safe_xml import stream_xml
 from naslora_core.data.importers.drawn.readers.tool_shapes import OpenCvEllipse, corners_of
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Bitmap, Outline, Polygons, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
+from naslora_core.data.importers.shared.json_files import telling
 
 FORM = "XML of CVAT for images 1.1"
 PAINTED = ("polygon", "mask", "ellipse")

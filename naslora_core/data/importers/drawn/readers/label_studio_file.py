@@ -15,11 +15,11 @@ import numpy as np
 
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.importers.drawn.readers.brush_runs import BrushStroke
-from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import corners_of
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Outline, Polygons, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
+from naslora_core.data.importers.shared.json_files import telling
 from naslora_core.errors import few
 from naslora_core.reading import read_json
 

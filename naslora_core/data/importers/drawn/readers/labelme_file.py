@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.dataset.image_files.pixels import FORMATS, load_picture, to_rgb
-from naslora_core.data.importers.drawn.readers.json_files import telling
 from naslora_core.data.importers.drawn.readers.tool_shapes import PillowShape, corners_of
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.shapes import Bitmap, Shape
 from naslora_core.data.importers.shared.image_files import checked_size
+from naslora_core.data.importers.shared.json_files import telling
 from naslora_core.reading import read_object
 
 FORM = "labelme JSON"

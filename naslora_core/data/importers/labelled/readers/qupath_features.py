@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from naslora_core.data.importers.left_out import LeftOut
+from naslora_core.data.importers.shared.json_files import reason_of
 from naslora_core.errors import DataError
 from naslora_core.reading import read_json
 
@@ -46,7 +47,7 @@ def read_features(file: Path, left_out: LeftOut | None = None) -> list[Feature]:
         try:
             found.append(_feature(number, feature))
         except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)[:200]
+            reason = reason_of(error)[:200]
             (left_out or LeftOut()).add(
                 DataError(f"{file}: feature {number} is not sound: {reason}; correct or remove it")
             )

@@ -34,13 +34,17 @@ def first_files(folder: Path, suffix: str) -> list[Path]:
     ]
 
 
+def reason_of(error: Exception) -> str:
+    """Return what was wrong with the content of a file; of a key that is not there, Python says the key alone."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
 @contextmanager
 def telling(file: Path, form: str) -> Iterator[None]:
     """Turn what goes wrong where a file is read into a DataError that names the file and its form."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise DataError(f"{file} is not sound {form}: {reason[:300]}; export it again") from error
+        raise DataError(f"{file} is not sound {form}: {reason_of(error)[:300]}; export it again") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error}; look at its permissions and its disk") from error

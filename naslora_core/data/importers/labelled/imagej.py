@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, register
+from naslora_core.data.importers.labelled.readers.beside import images_of, painted_pairs
 from naslora_core.data.importers.labelled.readers.imagej_rois import holds_rois, read_rois
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
@@ -22,7 +22,6 @@ from naslora_core.data.importers.shared.image_files import stored_size
 from naslora_core.data.importers.shared.object_formats import build_found, choose_classes
 from naslora_core.errors import DataError, few
 
-IMAGES_FOLDERS = ("images", ".")
 ROI_FOLDERS = (".", "rois", "ROIs", "roi", "RoiSets", "annotations", "labels", "masks")
 # What Fiji and people add to the name of an image.
 _AROUND = re.compile(r"(?:roiset[_\- ]*)?(.*?)(?:[_\- ]*(?:roiset|rois?))?", re.IGNORECASE)
@@ -59,7 +58,7 @@ def find_imagej(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that no region has.
     """
     root = request.folder
-    images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
+    images = images_of(root)
     files = _pair(root, _roi_files(root, images), images, request.left_out)
     taking = request.left_out
     read = taking.read_each(lambda name: (name, read_rois(files[name], taking)), files)
@@ -72,14 +71,10 @@ def find_imagej(request: ImportRequest) -> Found:
     classes = choose_classes(request.classes, list(names.values()))
     class_ids = tuple((group, classes.index(name) + 1) for group, name in names.items() if name in classes)
 
-    def made(name: str) -> Source:
-        image, file = images[name], files.get(name)
-        if file is None:
-            return Source(name, image, None)
-        objects = RoiObjects(file, class_ids, taking)
-        return Source(name, image, ObjectMask(file, stored_size(image, "ImageJ"), objects, "listed"))
+    def mask_of(image: Path, file: Path) -> ObjectMask:
+        return ObjectMask(file, stored_size(image, "ImageJ"), RoiObjects(file, class_ids, taking), "listed")
 
-    sources = taking.read_each(made, (name for name in images if name in regions or name not in files))
+    sources = painted_pairs(images, files, regions, mask_of, taking)
     without = sum(len(listed) for listed in regions.values()) - len(areas)
     notes = [f"{without} regions are lines, points or text, have no area and were left out"] if without else []
     if alone := sorted(images.keys() - files.keys()):
@@ -136,7 +131,7 @@ def _is_damaged(path: Path, images: Collection[str]) -> bool:
 
 
 def _is_root(folder: Path) -> bool:
-    return bool(_roi_files(folder)) and any(list_images(folder / name) for name in IMAGES_FOLDERS)
+    return bool(_roi_files(folder)) and bool(images_of(folder))
 
 
 register(

@@ -15,11 +15,11 @@ from naslora_core.data.dataset.card import BACKGROUND, IGNORED_ID
 from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.names import one_form
 from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.labelled.readers.beside import images_of
 from naslora_core.data.importers.shared.object_formats import build_found
 from naslora_core.errors import ConfigError, DataError, few
 
 ENDING = ".npy"
-IMAGES_FOLDERS = ("images", ".")
 LABEL_FOLDERS = ("masks", "labels", ".")
 # What people add to the name of an image.
 NAME_ENDINGS = ("", "_mask", "_masks", "_label", "_labels", "_seg")
@@ -82,7 +82,7 @@ def find_label_arrays(request: ImportRequest) -> Found:
         ConfigError: if a class has no value, or one that no number can be.
     """
     root = request.folder
-    images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
+    images = images_of(root)
     arrays = _named_as(images, _arrays(root))
     pairs = {name: file for name, file in arrays.items() if name in images}
     if not pairs:
@@ -185,7 +185,7 @@ def _is_root(folder: Path) -> bool:
     arrays = _arrays(folder)
     if not arrays:
         return False
-    images = next((found for name in IMAGES_FOLDERS if (found := list_images(folder / name))), {})
+    images = images_of(folder)
     return bool(_named_as(images, arrays).keys() & images.keys())
 
 

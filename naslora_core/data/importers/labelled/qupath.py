@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from naslora_core.data.dataset.card import IGNORED_ID
-from naslora_core.data.dataset.dataset import list_images
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form
-from naslora_core.data.importers.base import Found, Importer, ImportRequest, Source, register
+from naslora_core.data.importers.base import Found, Importer, ImportRequest, register
+from naslora_core.data.importers.labelled.readers.beside import IMAGES_FOLDERS, images_of, painted_pairs
 from naslora_core.data.importers.labelled.readers.qupath_features import Feature, read_features
 from naslora_core.data.importers.left_out import LeftOut
 from naslora_core.data.importers.painting.objects import AnnotatedObject, ObjectMask
@@ -24,7 +24,6 @@ from naslora_core.data.importers.shared.object_formats import build_found, choos
 from naslora_core.errors import DataError, few
 
 ENDING = ".geojson"
-IMAGES_FOLDERS = ("images", ".")
 LABEL_FOLDERS = (".", "geojson", "annotations", "labels", "masks")
 UNCLASSIFIED, IGNORED, REGION = "unclassified", "Ignore*", "Region*"
 # Graphics2D looks at the upper left corner of a pixel unless it is asked for pure strokes, which QuPath does not do.
@@ -61,7 +60,7 @@ def find_qupath(request: ImportRequest) -> Found:
         ConfigError: if a class is asked for that no object has.
     """
     root = request.folder
-    images = next(found for name in IMAGES_FOLDERS if (found := list_images(root / name)) or name == ".")
+    images = images_of(root)
     taking = request.left_out
     files = _pair(root, images, taking)
     read = dict(taking.read_each(lambda name: (name, read_features(files[name], taking)), files))
@@ -78,14 +77,10 @@ def find_qupath(request: ImportRequest) -> Found:
     }
     known = tuple(class_ids.items())
 
-    def made_of(name: str) -> Source:
-        image, file = images[name], files.get(name)
-        if file is None:
-            return Source(name, image, None)
-        objects = GeoJsonObjects(file, known, taking)
-        return Source(name, image, ObjectMask(file, stored_size(image, "QuPath"), objects, "smaller_on_top"))
+    def mask_of(image: Path, file: Path) -> ObjectMask:
+        return ObjectMask(file, stored_size(image, "QuPath"), GeoJsonObjects(file, known, taking), "smaller_on_top")
 
-    sources = taking.read_each(made_of, (name for name in images if name in read or name not in files))
+    sources = painted_pairs(images, files, read, mask_of, taking)
     made = build_found(root, sources, classes, "QuPath's GeoJSON", _notes(features, blank, images, files))
     return replace(made, mask_ignore=(IGNORED_ID,)) if any(one.name == IGNORED for one in areas) else made
 

@@ -12,6 +12,7 @@ from naslora_core.errors import ConfigError, NasLoraError, is_out_of_memory
 from naslora_core.telemetry import turn_telemetry_off
 from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
+from stages.run_cache import keep_result
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given.
 StageMain = Callable[..., None]
@@ -56,8 +57,10 @@ def run_stage(
         params = load_params(paths.params, options.settings)
         if needs_domain:
             require_domain(paths, options.domain)
+        progress = ConsoleProgress()
         try:
-            main(options.domain, params, paths, ConsoleProgress(), **chosen)
+            main(options.domain, params, paths, progress, **chosen)
+            keep_result(progress)
         finally:
             end_bars()
     except (NasLoraError, OSError, RuntimeError, MemoryError) as error:

@@ -29,7 +29,7 @@ HOMES = {
     "tzlocal": ("pipelines/flow/",),
     "great_expectations": ("naslora_core/quality/",),
     "segment_anything": ("naslora_core/sam/",),
-    "dvc": (),
+    "dvc": ("stages/run_cache", "pipelines/dvc/"),
     "fastapi": ("pipelines/serve/",),
     "starlette": ("pipelines/serve/",),
     "uvicorn": ("pipelines/cli/serve",),
@@ -124,6 +124,7 @@ def test_stages_meet_in_files_only(file):
         "stages.curves",
         "stages.paths",
         "stages.provenance",
+        "stages.run_cache",
         "stages.runner",
     }
 

@@ -1,0 +1,37 @@
+"""Keep a stage's result in DVC's run cache, where `dvc repro` finds it when the same inputs come again."""
+
+import os
+from pathlib import Path
+
+from naslora_core.progress import Progress
+
+# What dvc tells a stage that it runs.
+_STAGE, _ROOT = "DVC_STAGE", "DVC_ROOT"
+
+
+def keep_result(progress: Progress) -> None:
+    """Store the outputs of the stage that dvc is running in DVC's cache, and what they were made from beside them.
+
+    DVC does so by itself only for outputs that `dvc pull` and `dvc checkout` bring, too; and with such outputs `dvc
+    pull` fails in every clone of a project until each stage has run and was pushed. A stage that dvc has not started
+    keeps nothing. A result that cannot be kept is no failure of the stage: it is only computed again when asked for
+    again, and the reason is reported.
+
+    Args:
+        progress: gets the reason if the result is not kept.
+    """
+    address, root = os.environ.get(_STAGE), os.environ.get(_ROOT)
+    # Of several processes that train one model together, the first one has written the outputs.
+    if address is None or root is None or os.environ.get("RANK", "0") != "0":
+        return
+    # It takes half a second to import, and is not needed where dvc has not started the stage.
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(Path(root))) as repo:
+            for stage in repo.stage.collect(address):
+                stage.save(run_cache=False)
+                repo.stage_cache.save(stage)
+    except (DvcException, OSError) as error:
+        progress(1, 1, f"not kept in DVC's run cache, and computed again when it is wanted again: {error}")

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -29,9 +29,6 @@ Model = TypeVar("Model", bound=BaseModel)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 # The largest settings there are list a few thousand names.
 MOST_CHARACTERS, MOST_NODES, DEEPEST = 1 << 20, 200_000, 64
-
-# Of verdict.json, which the gate writes and whoever trains on the data reads.
-VERDICT_FORMAT: Literal[1] = 1
 
 
 def read_json(path: Path) -> Any:

@@ -1,8 +1,7 @@
 """Stage preprocess: turn checked images and masks into arrays of the model's size."""
 
-import json
-
 from naslora_core.config import Params
+from naslora_core.data.dataset.clearance import CLEARANCE_FILE, read_clearance
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.errors import DataError
@@ -18,13 +17,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     Raises:
         DataError: if the data was not accepted by stage validate, or has changed since.
     """
-    verdict_file = paths.source("validate", domain) / "verdict.json"
-    verdict = json.loads(verdict_file.read_text(encoding="utf-8"))
+    clearance_file = paths.source("validate", domain) / CLEARANCE_FILE
     dataset = read_dataset(paths.data(domain))
-    if not verdict["passed"]:
-        raise DataError(f"{verdict_file} rejects the data; mend what naslora data check {domain} names")
-    if verdict["dataset_sha256"] != fingerprint(dataset):
-        raise DataError(f"{dataset.root} has changed since {verdict_file} was written; run stage validate again")
+    if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset):
+        raise DataError(f"{dataset.root} has changed since {clearance_file} was written; run stage validate again")
     image_size = find_spec(params.model.name, params.model.image_size).image_size
     preprocess(dataset, image_size, paths.output("preprocess", domain), progress)
 

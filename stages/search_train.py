@@ -9,6 +9,7 @@ from naslora_core.adapted.genotype import describe_genotype
 from naslora_core.adapted.saved import continue_from, save_adapted
 from naslora_core.adapted.warm_start import WarmStart, find_warm_start
 from naslora_core.config import Params
+from naslora_core.data.dataset.clearance import CLEARANCE_FILE
 from naslora_core.data.prepared.clearance import clearance, dataset_sha256
 from naslora_core.data.prepared.prepared import describe_reading, load_prepared
 from naslora_core.errors import DataError, PipelineError
@@ -97,7 +98,7 @@ def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmS
 def _provenance(domain: str, paths: StagePaths, prepared: Path, force: bool) -> dict[str, str]:
     manifest = prepared / "manifest.json"
     try:
-        return clearance(paths.source("validate", domain) / "verdict.json", manifest, paths.data(domain))
+        return clearance(paths.source("validate", domain) / CLEARANCE_FILE, manifest, paths.data(domain))
     except (DataError, PipelineError) as error:
         if force:
             return {"dataset_sha256": dataset_sha256(manifest), "gate": f"forced: {error}"}

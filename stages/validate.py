@@ -1,6 +1,7 @@
 """Stage validate: check a domain's data, and stop the pipeline if the gate rejects it."""
 
 from naslora_core.config import Params
+from naslora_core.data.dataset.clearance import CLEARANCE_FILE, write_clearance
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
@@ -14,10 +15,11 @@ from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write the measurements, the verdict, the failing files as table and pictures, and the Data Docs.
+    """Write the measurements, the clearance, the verdict, the failing files as table and pictures, and the Data Docs.
 
-    All are written whatever the verdict is. What is compared with, the measurements of the model in service, is no
-    dependency in dvc.yaml: each promotion would run this stage, and all after it, again.
+    All are written whatever the verdict is. What preprocessing and training depend on is clearance.json alone. The
+    data of the model in service is not compared with here, as it is none of the stage's inputs: naslora run and
+    naslora data check do so.
 
     Raises:
         DataError: if the data fails; the message names the files.
@@ -26,11 +28,11 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     with atomic_directory(output) as folder:
         docs = folder / "data_docs"
         docs.mkdir()
-        measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        input_px = find_spec(params.model.name, params.model.image_size).image_size
-        verdict, table = check_dataset(root, params.quality, progress, measured, reference, docs, input_px)
+        measured, input_px = paths.measured(domain), find_spec(params.model.name, params.model.image_size).image_size
+        verdict, table = check_dataset(root, params.quality, progress, measured, docs=docs, input_px=input_px)
         dataset = read_dataset(root)
         write_table(folder / "measurements.parquet", table, dataset.card, input_px)
+        write_clearance(folder / CLEARANCE_FILE, verdict.passed, domain, verdict.dataset_sha256)
         write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json"))
         (folder / "verdict.md").write_text(verdict.markdown(), encoding="utf-8")
         write_offending(folder / "offending.csv", verdict)

@@ -20,10 +20,18 @@ def find_drift(table: pd.DataFrame, reference: Path | None, quality: QualityConf
     A statistic has drifted if the two-sample Kolmogorov-Smirnov test rejects that both are alike (Bonferroni's
     correction divides `drift_p_value` by the number of tests) and their distance is at least `drift_min_effect`.
 
+    Args:
+        table: of measurements.
+        reference: the file with those of the earlier version, which may be missing; None compares nothing.
+        quality: the thresholds.
+
     Returns:
-        A warning for each statistic that has drifted, and what was compared with, or why nothing was.
+        A warning for each statistic that has drifted; and what was compared with, or why nothing was, "" where nothing
+        was to be.
     """
-    earlier = read_table(reference) if reference else None
+    if reference is None:
+        return [], ""
+    earlier = read_table(reference)
     if earlier is None:
         return [], "No earlier version of the data to compare with."
     if not _enough_to_compare(len(table), len(earlier), quality):

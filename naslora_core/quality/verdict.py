@@ -4,8 +4,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from naslora_core.reading import VERDICT_FORMAT
-
 
 class FileProblem(BaseModel):
     """A file, relative to the dataset's folder, and what is wrong with it."""
@@ -44,7 +42,7 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal[1] = VERDICT_FORMAT
+    format: Literal[1] = 1
     dataset: str
     passed: bool
     pairs: int

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Table, Training, trainings_of
 from naslora_core.config import Params, load_params
+from naslora_core.data.dataset.clearance import CLEARANCE_FILE
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError, MergeError, NasLoraError, PipelineError
 from naslora_core.files import write_json
@@ -201,12 +202,12 @@ def _prepare(job: Job, progress: Progress) -> None:
     domain, model = job.training.domain, job.params.model
     size = find_spec(model.name, model.image_size).image_size
     shared = StagePaths(job.paths.root, f"bench-data-{size}")
-    arrays, verdict = shared.output("preprocess", domain), shared.output("validate", domain) / "verdict.json"
-    found = json.loads(verdict.read_text(encoding="utf-8")) if verdict.is_file() else {}
-    if not arrays.is_dir() or found["dataset_sha256"] != fingerprint(read_dataset(shared.data(domain))):
+    arrays, clearance = shared.output("preprocess", domain), shared.output("validate", domain) / CLEARANCE_FILE
+    found = json.loads(clearance.read_text(encoding="utf-8")) if clearance.is_file() else {}
+    if not arrays.is_dir() or found.get("dataset_sha256") != fingerprint(read_dataset(shared.data(domain))):
         validate.main(domain, job.params, shared, progress)
         preprocess.main(domain, job.params, shared, progress)
-    # Training asks for the verdict on its data, too.
+    # Training asks for the clearance of its data, too.
     for stage in ("validate", "preprocess"):
         link = job.paths.output(stage, domain)
         if not link.is_symlink():

@@ -19,13 +19,13 @@ from naslora_core.config import ModelConfig, load_params
 from naslora_core.data.curation.pack import pack
 from naslora_core.data.curation.quarantine import quarantine
 from naslora_core.data.dataset.card import DatasetCard, write_card
+from naslora_core.data.dataset.clearance import write_clearance
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.data.dataset.splits import write_splits
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.files import write_json
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import save_merged
-from naslora_core.quality.verdict import Verdict
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
 from naslora_core.sam.segmenter import PromptFreeSegmenter
@@ -98,7 +98,7 @@ def write_models(folder: Path) -> dict[str, list[float]]:
 
 
 def write_records(folder: Path) -> None:
-    """Write a packed dataset, its prepared data, a verdict, a registry, and the notes of a warm start and a cell."""
+    """Write a packed dataset, its prepared data, a clearance, a registry, and the notes of a warm start and a cell."""
     root = folder / "data" / "discs"
     pixels = (np.indices((12, 16)).sum(axis=0) * 9 % 256).astype(np.uint8)
     for name in ("a1", "a2", "b1", "b2"):
@@ -110,11 +110,7 @@ def write_records(folder: Path) -> None:
     quarantine(root, {"b2": "blurred"}, date(2026, 1, 1))
     preprocess(read_dataset(root), 16, folder / "prepared", workers=1)
     sha256 = json.loads((folder / "prepared" / "manifest.json").read_text())["dataset_sha256"]
-    verdict = Verdict(
-        dataset="discs", passed=True, pairs=3, pairs_per_split={"train": 2, "validation": 1}, expectations_expected=20,
-        expectations_run=20, failures=(), dataset_sha256=sha256,
-    )  # fmt: skip
-    write_json(folder / "verdict.json", verdict.model_dump(mode="json"))
+    write_clearance(folder / "clearance.json", passed=True, dataset="discs", dataset_sha256=sha256)
     ModelRegistry(folder).write(Record.model_validate(RECORD))
     write_json(folder / "start.json", {"format": 1, "version": 3, "epochs": 6})
     write_json(

@@ -66,7 +66,8 @@ def test_the_records_of_a_pipeline_say_what_they_said(records: Path) -> None:
     data = load_prepared(records / "prepared", "train")
     assert (data.names, data.classes, data.input_sizes) == (["a1", "a2"], ("disc",), [(12, 16)] * 2)
     assert data.masks[0].sum() == EXPECTED_FOREGROUND
-    assert clearance(records / "verdict.json", records / "prepared" / "manifest.json", Path("none"))["gate"] == "passed"
+    cleared = clearance(records / "clearance.json", records / "prepared" / "manifest.json", Path("none"))
+    assert cleared["gate"] == "passed"
     unpack(records / "data" / "discs")
     assert [pair.name for pair in read_dataset(records / "data" / "discs").pairs] == ["a1", "a2", "b1"]
     assert [(one.name, one.split) for one in read_quarantine(records / "data" / "discs")] == [("b2", "test")]
@@ -86,9 +87,9 @@ VERSIONED: dict[str, tuple[str, Read]] = {
     "adapter/adapter.json": ("models", lambda folder: read_adapter_config(folder / "adapter")),
     "merged/model.json": ("models", lambda folder: read_merged_notes(folder / "merged")),
     "prepared/manifest.json": ("records", lambda folder: load_prepared(folder / "prepared", "train")),
-    "verdict.json": (
+    "clearance.json": (
         "records",
-        lambda folder: clearance(folder / "verdict.json", folder / "prepared" / "manifest.json", Path("none")),
+        lambda folder: clearance(folder / "clearance.json", folder / "prepared" / "manifest.json", Path("none")),
     ),
     "data/discs/shards/index.json": ("records", lambda folder: unpack(folder / "data" / "discs")),
     "registry/discs.json": ("records", lambda folder: ModelRegistry(folder).read("discs")),

@@ -131,7 +131,7 @@ def is_empty(path: Path) -> bool:
 
 
 def test_a_rejected_domain_blocks_what_follows():
-    assert "artifacts/validate/${item.domain}/verdict.json" in STAGES["preprocess"]["deps"]
+    assert "artifacts/validate/${item.domain}/clearance.json" in STAGES["preprocess"]["deps"]
 
 
 def test_the_report_follows_the_list_of_domains():

@@ -17,10 +17,10 @@ PARAMS = Path(__file__).parents[2] / "params.yaml"
 def test_images_are_prepared_at_the_configured_size(tmp_path):
     paths = StagePaths(tmp_path)
     generate_domain("leaf_lesions", paths.data("leaf_lesions"), count=6, seed=1)
-    verdict = paths.output("validate", "leaf_lesions") / "verdict.json"
-    verdict.parent.mkdir(parents=True)
+    cleared = paths.output("validate", "leaf_lesions") / "clearance.json"
+    cleared.parent.mkdir(parents=True)
     sha256 = fingerprint(read_dataset(paths.data("leaf_lesions")))
-    verdict.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
+    cleared.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
     for setting, side in (("native", 256), (96, 96)):
         params = load_params(PARAMS, [f"model.image_size={setting}"])
         preprocess.main("leaf_lesions", params, paths, silent)

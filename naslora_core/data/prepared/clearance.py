@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from naslora_core.data.dataset.card import CARD_FILE
+from naslora_core.data.dataset.clearance import read_clearance
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import DataError
-from naslora_core.reading import VERDICT_FORMAT, read_object, require_format
+from naslora_core.reading import read_object
 
 PASSED = "passed"
 
 
-def clearance(verdict_file: Path, manifest_file: Path, dataset: Path) -> dict[str, str]:
+def clearance(clearance_file: Path, manifest_file: Path, dataset: Path) -> dict[str, str]:
     """Check that the gate has passed exactly this data, and return the fingerprints that a trained model records.
 
     Args:
-        verdict_file: verdict.json of the gate.
+        clearance_file: clearance.json of the gate.
         manifest_file: manifest.json of the preprocessed data.
         dataset: folder of the dataset; it is compared too if it is there.
 
@@ -26,20 +27,9 @@ def clearance(verdict_file: Path, manifest_file: Path, dataset: Path) -> dict[st
     """
     name = dataset.name
     prepared = dataset_sha256(manifest_file)
-    try:
-        verdict = read_object(verdict_file)
-    except (OSError, ValueError) as error:
+    if read_clearance(clearance_file, name).dataset_sha256 != prepared:
         raise DataError(
-            f"the gate has not judged '{name}': {verdict_file} cannot be read; run naslora run --domain {name}"
-        ) from error
-    # The first version wrote no number.
-    found = verdict.get("format", 1)
-    require_format(found, VERDICT_FORMAT, verdict_file, f"judge again: naslora run --domain {name}", DataError)
-    if verdict.get("passed") is not True:
-        raise DataError(f"{verdict_file} rejects the data; mend what naslora data check {name} names, and run it again")
-    if verdict.get("dataset_sha256") != prepared:
-        raise DataError(
-            f"{manifest_file} was made from other data than {verdict_file} passed; run stages validate and "
+            f"{manifest_file} was made from other data than {clearance_file} passed; run stages validate and "
             f"preprocess, or naslora run --domain {name}"
         )
     if (dataset / CARD_FILE).is_file() and fingerprint(read_dataset(dataset)) != prepared:

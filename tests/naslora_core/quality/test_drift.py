@@ -82,7 +82,8 @@ def test_too_few_images_to_tell_a_change_are_said_to_be_so(
 def test_without_a_model_in_service_there_is_nothing_to_compare_with(root: Path, tmp_path: Path) -> None:
     table = measure_pairs(read_dataset(root))
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
-    for reference in (None, tmp_path / "nowhere.parquet", tmp_path / "damaged.parquet"):
+    assert find_drift(table, None, STRICT) == ([], "")
+    for reference in (tmp_path / "nowhere.parquet", tmp_path / "damaged.parquet"):
         assert find_drift(table, reference, STRICT) == ([], "No earlier version of the data to compare with.")
 
 

@@ -43,10 +43,10 @@ class Project:
 
     def accept_and_reproduce(self) -> None:
         """Let the gate accept the data as it is, and bring the stage up to date."""
-        verdict = self.root / "artifacts" / "validate" / DOMAIN / "verdict.json"
-        verdict.parent.mkdir(parents=True, exist_ok=True)
+        cleared = self.root / "artifacts" / "validate" / DOMAIN / "clearance.json"
+        cleared.parent.mkdir(parents=True, exist_ok=True)
         sha256 = fingerprint(read_dataset(self.root / "data" / DOMAIN))
-        verdict.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
+        cleared.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
         self.dvc("repro", f"preprocess@{DOMAIN}")
 
     def stored(self) -> int:

@@ -375,9 +375,9 @@ def test_a_layout_is_recognised(case: str, tmp_path: Path) -> None:
 def test_what_comes_in_is_preprocessed(case: str, tmp_path: Path) -> None:
     drawn, dataset = import_layout(case, tmp_path)
     paths = StagePaths(tmp_path)
-    verdict = paths.output("validate", "domain") / "verdict.json"
-    verdict.parent.mkdir(parents=True)
-    verdict.write_text(json.dumps({"passed": True, "dataset_sha256": fingerprint(dataset)}))
+    cleared = paths.output("validate", "domain") / "clearance.json"
+    cleared.parent.mkdir(parents=True)
+    cleared.write_text(json.dumps({"passed": True, "dataset_sha256": fingerprint(dataset)}))
     preprocess.main("domain", load_params(PARAMS, SETTINGS), paths, silent)
     for split in ("train", "validation", "test"):
         prepared = load_prepared(paths.output("preprocess", "domain"), split)
@@ -392,7 +392,7 @@ def test_what_comes_in_passes_the_gate(case: str, tmp_path: Path) -> None:
     """One layout of painted masks in groups, one of several classes by colour; Great Expectations takes its time."""
     import_layout(case, tmp_path)
     validate.main("domain", load_params(PARAMS, SETTINGS), StagePaths(tmp_path), silent)
-    assert json.loads((StagePaths(tmp_path).output("validate", "domain") / "verdict.json").read_text())["passed"]
+    assert json.loads((StagePaths(tmp_path).output("validate", "domain") / "clearance.json").read_text())["passed"]
 
 
 def test_tiles_that_are_mostly_white_are_counted(tmp_path: Path) -> None:

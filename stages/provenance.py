@@ -78,7 +78,8 @@ def repository_state(root: Path) -> Repository:
     if "not a git repository (or any" in said:
         return Repository("no repository", "the folder is in no git repository", _MAKE_ONE)
     reason = f"git cannot read the repository: {said.removeprefix('fatal: ')}"
-    return Repository("unreadable", reason, "git worktree repair, where the worktree was made; or clone the project again")
+    remedy = "git worktree repair, in the repository that the worktree is of; or clone the project again"
+    return Repository("unreadable", reason, remedy)
 
 
 def _is_tracked(root: Path, commit: str) -> Repository:

@@ -10,7 +10,7 @@ import typer
 from pipelines.cli.output import Json, print_result
 from stages.runner import OPTIONS
 
-_NOT_STAGES = {"__init__", "console", "curves", "paths", "provenance", "runner"}
+_NOT_STAGES = {"__init__", "console", "curves", "paths", "provenance", "run_cache", "runner"}
 
 
 def stage_names() -> list[str]:

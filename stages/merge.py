@@ -6,7 +6,7 @@ from naslora_core.adapted.saved import CONFIG_FILE, load_adapted
 from naslora_core.config import Params
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.files import atomic_directory, write_json
-from naslora_core.merge.certificate import certify
+from naslora_core.merge.certificate import certify, seconds_per_image
 from naslora_core.merge.choose import MergeContext, choose
 from naslora_core.merge.merged import save_merged
 from naslora_core.merge.training_images import describe_training
@@ -34,6 +34,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     with atomic_directory(paths.output("merge", domain)) as folder:
         save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin})
         write_json(folder / "certificate.json", certificate.model_dump())
+    seconds = seconds_per_image(choice, base, adapted, validation)
+    write_json(paths.timing("merge", domain), {"seconds_per_image": seconds})
 
 
 if __name__ == "__main__":

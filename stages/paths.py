@@ -46,6 +46,13 @@ class StagePaths:
         """Return the cache of measurements, by which unchanged files are not opened again."""
         return self.root / ".naslora" / "measurements" / f"{domain}.parquet"
 
+    def earlier_arrays(self, domain: str) -> Path | None:
+        """Return the folder that keeps the last arrays, whose unchanged rows are used again; None for a trial.
+
+        DVC deletes the output before the stage runs. That of a trial is there until the next one replaces it.
+        """
+        return self.root / ".naslora" / "preprocess" / domain if self.run is None else None
+
     def served_measurements(self, domain: str) -> Path:
         """Return the measurements of the data that the model in service was trained on."""
         return self.root / "serving" / domain / "measurements.parquet"
@@ -54,6 +61,18 @@ class StagePaths:
         """Return the folder that `stage` writes; None is for stages that cover all domains."""
         top = self.root / "artifacts" if self.run is None else self.root / "runs" / self.run
         return top / stage if domain is None else top / stage / domain
+
+    def timing(self, stage: str, domain: str) -> Path:
+        """Return the file for how long a stage, and what it made, takes: no result, and nothing depends on it."""
+        return self.output("timing", domain) / f"{stage}.json"
+
+    def timing_of_source(self, stage: str, domain: str) -> Path:
+        """Return that file of the run that `source` finds; it may be missing.
+
+        Raises:
+            PipelineError: as `source`.
+        """
+        return self.source(stage, domain).parents[1] / "timing" / domain / f"{stage}.json"
 
     def warm_start(self, domain: str) -> Path:
         """Return the folder of the adapter that a warm start begins from; it may be missing."""

@@ -12,7 +12,7 @@ from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write the shards and manifest.json; unchanged rows of an earlier run are reused.
+    """Write the shards and manifest.json; unchanged rows of an earlier run are reused, and change nothing in them.
 
     Raises:
         DataError: if the data was not accepted by stage validate, or has changed since.
@@ -22,7 +22,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset):
         raise DataError(f"{dataset.root} has changed since {clearance_file} was written; run stage validate again")
     image_size = find_spec(params.model.name, params.model.image_size).image_size
-    preprocess(dataset, image_size, paths.output("preprocess", domain), progress)
+    kept = paths.earlier_arrays(domain)
+    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, kept=kept)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
         write_records(folder / "history.csv", EpochRecord, record.epochs)
         write_records(folder / "alphas.csv", AlphaRecord, record.alphas)
         write_json(folder / "metrics.json", _metrics(sam, record, total, warm))
+    seconds = [epoch.seconds for epoch in record.epochs]
+    write_json(paths.timing("search_train", domain), {"train_seconds": round(sum(seconds), 1), "epochs": seconds})
     checkpoints.remove()
 
 
@@ -91,7 +93,6 @@ def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmS
         "total_parameters": base_parameters,
         "epochs": len(record.epochs),
         "warm_start": warm.version if warm else None,
-        "train_seconds": round(sum(epoch.seconds for epoch in record.epochs), 1),
     }
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from naslora_core.bench.statistics import describe, paired_difference, score_matrix
 from naslora_core.bench.table import Table, Training
+from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 
 METRIC = "dice"
@@ -20,12 +21,14 @@ class TrainingFolders:
     """The output folders of one finished training, and whether its merge was refused.
 
     Attributes:
+        timing: holds what the stages say of times.
         refused: why the model could not be merged within `merge.max_metric_drop`; None where it was.
     """
 
     search_train: Path
     merge: Path
     evaluate: Path
+    timing: Path
     refused: str | None
 
 
@@ -64,6 +67,9 @@ def summarise(
 
     Returns:
         {"question", "reference", "metric", "domains": {domain: {row: {...}}}, "cost": {row: {...}}}.
+
+    Raises:
+        DataError: if a file of a training is missing.
     """
     domains: dict[str, dict[str, Any]] = {}
     for domain in table.domains:
@@ -96,13 +102,14 @@ def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
     """Return means over the seeds of a training's own metrics and of its merge."""
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
     certificates = [_read(folder.merge / "certificate.json") for folder in folders]
-    latency = [c["seconds_per_image"]["merged"] / c["seconds_per_image"]["base"] for c in certificates]
+    train_s = [_read(folder.timing / "search_train.json")["train_seconds"] for folder in folders]
+    image_s = [_read(folder.timing / "merge.json")["seconds_per_image"] for folder in folders]
     return {
         "trainable_parameters": training[0]["trainable_parameters"],
-        "train_seconds": _mean([facts["train_seconds"] for facts in training]),
+        "train_seconds": _mean(train_s),
         "merge": sorted({certificate["mode"] for certificate in certificates}),
         "merge_refused": next((folder.refused for folder in folders if folder.refused), None),
-        "latency_ratio": _mean(latency),
+        "latency_ratio": _mean([seconds["merged"] / seconds["base"] for seconds in image_s]),
     }
 
 
@@ -111,4 +118,8 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        again = f"delete {path.parents[2]} to measure its training again"
+        raise DataError(f"{path} not found, though its training has finished; {again}") from error

@@ -1,6 +1,5 @@
 """The certificate of a merge: measured differences between the adapted and the merged model."""
 
-from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -27,7 +26,6 @@ class Certificate(Section):
         relative_logit_difference: the same, over the largest absolute logit.
         mask_agreement: share of pixels of the same class.
         parameters: of base, adapted and merged model.
-        seconds_per_image: median of the encoder and decoder, alternating between the models in one run.
     """
 
     mode: str
@@ -41,14 +39,12 @@ class Certificate(Section):
     validation_dice_after: float
     max_metric_drop: float
     parameters: dict[str, int]
-    seconds_per_image: dict[str, float]
     passed: bool
 
 
 def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, max_metric_drop: float) -> Certificate:
     """Compare a merged model with the adapted model and the base; all three are on one device."""
-    models = {"base": base, "adapted": adapted, "merged": choice.merged.sam}
-    segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
+    segmenters = _segmenters(choice, base, adapted)
     # A rounding difference needs no larger sample than this.
     count = min(len(validation), 64)
     images = make_batch(validation, range(count)).images.to(adapted.device)
@@ -66,15 +62,25 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         validation_dice_after=choice.validation_dice_after,
         max_metric_drop=max_metric_drop,
         parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
-        seconds_per_image=_seconds_per_image(segmenters, images[:1]),
         passed=choice.attempts[-1].passed,
     )
 
 
 @torch.no_grad()
-def _seconds_per_image(segmenters: Mapping[str, PromptFreeSegmenter], image: torch.Tensor) -> dict[str, float]:
+def seconds_per_image(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData) -> dict[str, float]:
+    """Return the median time of encoder and decoder by model, alternating between the models in one run.
+
+    It is no part of the certificate, which is the same whenever and wherever the same model is merged.
+    """
+    image = make_batch(validation, range(1)).images.to(adapted.device)
+    segmenters = _segmenters(choice, base, adapted)
     # An accelerator answers before it is done; the copy waits for it.
     runs = {
         name: partial(lambda segmenter: segmenter(image).cpu(), segmenter) for name, segmenter in segmenters.items()
     }
     return {name: median(seconds)[0] for name, seconds in alternate(runs, repeats=9).items()}
+
+
+def _segmenters(choice: Choice, base: Sam, adapted: Sam) -> dict[str, PromptFreeSegmenter]:
+    models = {"base": base, "adapted": adapted, "merged": choice.merged.sam}
+    return {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}

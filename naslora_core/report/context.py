@@ -62,7 +62,9 @@ def domain_context(
         "architecture": architecture_in_words(results.layers, results.space) if results.layers else "",
         "certificate": sentences.certificate_sentences(results.certificate),
         "learning": sentences.learning_sentence(results.history),
-        "training": sentences.training_sentence(results.history, results.training, results.adapter["method"]),
+        "training": sentences.training_sentence(
+            results.history, results.training, results.adapter["method"], results.train_seconds
+        ),
         "records": _records(results),
     }
 

@@ -117,11 +117,11 @@ def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
     ]
 
 
-def training_sentence(history: pd.DataFrame, training: dict[str, Any], method: str) -> str:
-    """Describe the training: what was trained, for how long, and which epoch was kept."""
+def training_sentence(history: pd.DataFrame, training: dict[str, Any], method: str, seconds: float | None) -> str:
+    """Describe the training: what was trained, for how long if that is known, and which epoch was kept."""
     epochs = len(history)
     return (
-        f"{epochs} epoch{'' if epochs == 1 else 's'} in {duration(float(history['seconds'].sum()))} "
+        f"{epochs} epoch{'' if epochs == 1 else 's'}{'' if seconds is None else f' in {duration(seconds)}'} "
         f"for {method_words(method)}. The weights of epoch {training['best_epoch']}, the best by validation Dice, "
         f"were kept. {training['trainable_parameters']:,} parameters were trained, "
         f"{training['adapter_parameters']:,} of them in adapters; the base model has "

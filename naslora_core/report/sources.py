@@ -15,7 +15,7 @@ from naslora_core.report.headline import HeadlineRow, domain_rows
 
 _CERTIFICATE_KEYS = (
     "mode", "passed", "images", "max_logit_difference", "relative_logit_difference", "mask_agreement",
-    "validation_dice_before", "validation_dice_after", "parameters", "seconds_per_image", "reason",
+    "validation_dice_before", "validation_dice_after", "parameters", "reason",
 )  # fmt: skip
 
 _SUMMARY_KEYS = ("dataset", "models", "gain", "metrics", "breakdowns", "set_metrics", "set_metric_titles")
@@ -28,12 +28,17 @@ _CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share
 
 @dataclass(frozen=True)
 class Folders:
-    """The output folders of the stages for one domain."""
+    """The output folders of the stages for one domain.
+
+    Args:
+        times: files with how long things took; those that are missing are left out of the page.
+    """
 
     validate: Path
     search_train: Path
     merge: Path
     evaluate: Path
+    times: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Results:
         alphas: the architecture weights by epoch; empty for methods without a search.
         layers: the found architecture; empty for methods without a search.
         space: the primitives that were searched.
+        train_seconds: how long training took; None where that is not known.
+        seconds_per_image: the median of each model; empty where that is not known.
     """
 
     domain: str
@@ -67,6 +74,8 @@ class Results:
     adapter: dict[str, Any]
     certificate: dict[str, Any]
     model: dict[str, Any]
+    train_seconds: float | None
+    seconds_per_image: dict[str, float]
 
 
 def read_results(domain: str, folders: Folders) -> Results:
@@ -78,6 +87,7 @@ def read_results(domain: str, folders: Folders) -> Results:
     genotype = _read_json(folders.search_train / "genotype.json", ("space", "layers"))
     layers = read_layers(genotype)
     searched = folders.search_train / "alphas.csv"
+    times = {key: value for path in folders.times if path.is_file() for key, value in _read_json(path, ()).items()}
     docs = folders.validate / "data_docs" / "index.html"
     return Results(
         domain=domain,
@@ -91,9 +101,7 @@ def read_results(domain: str, folders: Folders) -> Results:
         gallery=_read_json(folders.evaluate / "gallery.json", ()),
         heat=_read_json(folders.evaluate / "heat.json", ()),
         verdict=_read_verdict(folders.validate / "verdict.json"),
-        history=_read_table(
-            folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice", "seconds")
-        ),
+        history=_read_table(folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice")),
         alphas=_read_table(searched, ("epoch", "layer", "primitive", "weight")) if layers else pd.DataFrame(),
         layers=layers,
         space=list(genotype["space"]),
@@ -101,6 +109,8 @@ def read_results(domain: str, folders: Folders) -> Results:
         adapter=_read_json(folders.search_train / "adapter.json", ("method", "base")),
         certificate=_read_json(folders.merge / "certificate.json", _CERTIFICATE_KEYS),
         model=_read_json(folders.merge / "model.json", ("origin",)),
+        train_seconds=times.get("train_seconds"),
+        seconds_per_image=times.get("seconds_per_image", {}),
     )
 
 

@@ -21,6 +21,7 @@ class EpochRecord:
         arch_lr: that of the alphas; None before their first step.
         alpha_entropy: from 1, all operations have equal shares, to 0, every layer has chosen one; None without
             a search.
+        seconds: that it took; the only one that differs between two runs of the same.
         skipped_steps: those left out because their loss or gradients were not finite; they count in no loss.
     """
 
@@ -71,8 +72,12 @@ def alpha_entropy(adapters: Mapping[str, Adapter]) -> float | None:
 
 
 def write_records(path: Path, kind: type, records: Sequence[EpochRecord] | Sequence[AlphaRecord]) -> None:
-    """Write records as CSV; the header is there even if there are none."""
+    """Write records as CSV, without times: the same run gives the same bytes.
+
+    The header is there even if there are no records.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+        columns = [field.name for field in fields(kind) if field.name != "seconds"]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(asdict(record) for record in records)

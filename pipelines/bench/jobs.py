@@ -64,10 +64,9 @@ class Job:
     def folders(self) -> TrainingFolders:
         """Return the output folders of a finished training."""
         done = read_done(self.done_file)
-        stages = {
-            stage: self.paths.output(stage, self.training.domain) for stage in ("search_train", "merge", "evaluate")
-        }
-        return TrainingFolders(**stages, refused=done["refused"])
+        kinds = ("search_train", "merge", "evaluate", "timing")
+        folders = {kind: self.paths.output(kind, self.training.domain) for kind in kinds}
+        return TrainingFolders(**folders, refused=done["refused"])
 
 
 @dataclass(frozen=True)

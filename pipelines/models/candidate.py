@@ -46,7 +46,8 @@ def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
         return None
     paths = StagePaths(root)
     trained, scored = paths.output("search_train", domain), paths.output("evaluate", domain)
-    files = {f"{MODEL}/{Path(out).name}": root / out for out in merge.outs}
+    merged = paths.output("merge", domain)
+    files = {f"{MODEL}/{Path(out).name}": root / out for out in merge.outs if merged in (root / out).parents}
     files[f"{MODEL}/metrics.json"] = scored / "metrics.json"
     files |= {f"{START}/{path.name}": path for path in sorted(trained.glob("*.safetensors"))}
     files[f"{START}/adapter.json"] = trained / "adapter.json"
@@ -79,7 +80,7 @@ def describe(root: Path, lock: DvcLock, candidate: Candidate, params: Params, nu
         certificate=_json(certificate),
         metrics=_json(candidate.files[f"{MODEL}/metrics.json"])["merged"],
         yardstick=score_fingerprint(root, lock, candidate.domain, params),
-        training=_json(candidate.files[f"{EVIDENCE}/training.json"]),
+        training=_json(candidate.files[f"{EVIDENCE}/training.json"]) | _train_seconds(root, candidate.domain),
     )
 
 
@@ -87,6 +88,12 @@ def pair_hashes(root: Path, domain: str) -> dict[str, str]:
     """Return a SHA-256 over the split and the content of every pair of a domain, by name."""
     dataset = read_dataset(StagePaths(root).data(domain))
     return {pair.name: fingerprint(replace(dataset, pairs=(pair,))) for pair in dataset.pairs}
+
+
+def _train_seconds(root: Path, domain: str) -> dict[str, float]:
+    """Return how long training took, as "train_seconds"; nothing where that is not known."""
+    timing = StagePaths(root).timing("search_train", domain)
+    return {"train_seconds": _json(timing)["train_seconds"]} if timing.is_file() else {}
 
 
 def _data_version(root: Path, manifest: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class ModelVersion(Section):
         certificate: what merging the adapter changed.
         metrics: means over the test images, by metric.
         yardstick: what these were measured with (see `pipelines.models.score_fingerprint`).
-        training: what the training says of itself: epochs, seconds, whether it had a warm start.
+        training: what the training says of itself: epochs, whether it had a warm start; and how long it took, if known.
     """
 
     number: PositiveInt

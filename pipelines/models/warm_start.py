@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,14 @@ def describe_warm_start(version: ModelVersion, start: ModelVersion) -> str:
     """Describe what a warm start saved: the training time beside that of the model it started from."""
     new, old = version.training, start.training
     return (
-        f"started from version {start.number}: {new['epochs']} epochs in {new['train_seconds']} s, where that took "
-        f"{old['epochs']} in {old['train_seconds']} s; what it cost or gained in quality is the difference above"
+        f"started from version {start.number}: {_effort(new)}, where that took {_effort(old)}; what it cost or gained "
+        "in quality is the difference above"
     )
+
+
+def _effort(training: Mapping[str, Any]) -> str:
+    seconds = f" in {training['train_seconds']} s" if "train_seconds" in training else ""
+    return f"{training['epochs']} epochs{seconds}"
 
 
 def _why_not(root: Path, params: Params, domain: str, version: ModelVersion) -> str:

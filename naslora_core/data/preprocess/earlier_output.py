@@ -1,4 +1,4 @@
-"""The output of an earlier preprocessing, and which of its rows can be used again."""
+"""The output of an earlier preprocessing, which of its rows can be used again, and how it is kept for that."""
 
 import hashlib
 import os
@@ -12,6 +12,7 @@ import numpy as np
 
 from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, open_shard, shard_file
 from naslora_core.data.preprocess.decode import Sizes, Square
+from naslora_core.files import atomic_directory
 from naslora_core.reading import read_object
 
 KINDS = ("images", "masks")
@@ -53,11 +54,7 @@ class EarlierOutput:
         if self.keys.get(shard) != keys:
             return False
         for name in (shard_file(shard, kind) for kind in KINDS):
-            try:
-                os.link(self.folder / name, folder / name)
-            except OSError:
-                # Not every file system has hard links.
-                shutil.copy2(self.folder / name, folder / name)
+            _link_or_copy(self.folder / name, folder / name)
         return True
 
 
@@ -83,6 +80,28 @@ def open_earlier_output(folder: Path, recipe: dict[str, Any]) -> EarlierOutput:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return EarlierOutput(folder, problem="the earlier output is damaged")
     return earlier
+
+
+def keep_output(output: Path, kept: Path) -> None:
+    """Keep an output in another folder, as links to the same files, for whoever opens it there the next time.
+
+    A folder that cannot be written, for want of space perhaps, costs the next run its time and this one nothing.
+    """
+    try:
+        with atomic_directory(kept, durable=False) as folder:
+            for path in output.iterdir():
+                _link_or_copy(path, folder / path.name)
+    except OSError:
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    # A file with two names is one file: nobody may write into it, and all here replace files by new ones.
+    try:
+        os.link(source, target)
+    except OSError:
+        # Not every file system has hard links.
+        shutil.copy2(source, target)
 
 
 def checksums(folder: Path, shard: str) -> dict[str, str]:

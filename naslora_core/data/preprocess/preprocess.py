@@ -16,7 +16,7 @@ from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, shard_file
 from naslora_core.data.prepared.shards import shard_count, shard_name
 from naslora_core.data.preprocess.decode import WORTH_A_PROCESS, Decode, Sizes, decoder
-from naslora_core.data.preprocess.earlier_output import EarlierOutput, Key, checksums, open_earlier_output
+from naslora_core.data.preprocess.earlier_output import EarlierOutput, Key, checksums, keep_output, open_earlier_output
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, reserve, write_json
 from naslora_core.parallel import worker_count
@@ -30,12 +30,18 @@ class _Row:
 
 
 def preprocess(
-    dataset: Dataset, image_size: int, output: Path, progress: Progress = silent, workers: int | None = None
+    dataset: Dataset,
+    image_size: int,
+    output: Path,
+    progress: Progress = silent,
+    workers: int | None = None,
+    kept: Path | None = None,
 ) -> None:
     """Resize every pair to `image_size` on its longer side, pad it to a square and write all as arrays.
 
     Writes shards (see `shards.py`) and manifest.json into `output`, which is replaced as a whole. What an earlier
-    run left there is used again where image, mask and settings are the same; the result does not depend on it.
+    run left there, or in `kept`, is used again where image, mask and settings are the same; the result does not depend
+    on it.
 
     Args:
         dataset: what to prepare.
@@ -43,6 +49,8 @@ def preprocess(
         output: folder to write.
         progress: called after every row; its message says so if an earlier output could not be used.
         workers: processes that decode; None is as many as pay off. The result does not depend on it.
+        kept: folder that keeps the output for the next run, where something else deletes `output` before it; may be
+            missing, and deleted at any time.
 
     Raises:
         DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
@@ -51,6 +59,8 @@ def preprocess(
     shards = _plan(dataset, digests)
     recipe = _recipe(dataset.card, image_size)
     earlier = open_earlier_output(output, recipe)
+    if not earlier.items and kept is not None:
+        earlier = open_earlier_output(kept, recipe)
     fresh = sum(row.key not in earlier.items for rows in shards.values() for row in rows)
     tick = _ticker(progress, len(dataset.pairs), dataset.card.name, earlier.problem)
     sizes: dict[str, list[Sizes]] = {}
@@ -70,6 +80,8 @@ def preprocess(
                 sums[shard] = checksums(folder, shard)
         about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
         write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes)})
+    if kept is not None:
+        keep_output(output, kept)
 
 
 def _plan(dataset: Dataset, digests: Mapping[Path, str]) -> dict[str, list[_Row]]:

@@ -14,8 +14,8 @@ from stages.paths import StagePaths
 def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[OnEpoch]:
     """Yield a function that writes each epoch when it ends; curves of an earlier run are deleted first.
 
-    DVCLive's files are in artifacts/live/<domain>, those of TensorBoard in artifacts/tensorboard/<domain>; of an
-    trial, in its own folder.
+    DVCLive's files are in artifacts/live/<domain>, those of TensorBoard in artifacts/tensorboard/<domain>; of a trial,
+    in its own folder. Neither is an output: the curves of a finished training are in history.csv.
 
     Raises:
         ConfigError: if `tensorboard` is wanted and not installed.
@@ -39,7 +39,7 @@ def curves(paths: StagePaths, domain: str, tensorboard: bool) -> Iterator[OnEpoc
 def _dvclive(folder: Path) -> Iterator[OnEpoch]:
     from dvclive import Live
 
-    # The pipeline's dvc.yaml declares the files, and dvc exp run makes the experiments: Live only writes. An
+    # The pipeline's dvc.yaml declares the folder, and dvc exp run makes the experiments: Live only writes. An
     # interrupted run logs all its epochs again, so that no step can be missing or double.
     try:
         live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None)

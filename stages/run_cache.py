@@ -9,7 +9,7 @@ from naslora_core.progress import Progress
 _STAGE, _ROOT = "DVC_STAGE", "DVC_ROOT"
 
 
-def keep_result(progress: Progress) -> None:
+def keep_result(progress: Progress, not_for: str | None = None) -> None:
     """Store the outputs of the stage that dvc is running in DVC's cache, and what they were made from beside them.
 
     DVC does so by itself only for outputs that `dvc pull` and `dvc checkout` bring, too; and with such outputs `dvc
@@ -19,10 +19,14 @@ def keep_result(progress: Progress) -> None:
 
     Args:
         progress: gets the reason if the result is not kept.
+        not_for: why the same inputs must not bring the result again; it is not kept then.
     """
     address, root = os.environ.get(_STAGE), os.environ.get(_ROOT)
     # Of several processes that train one model together, the first one has written the outputs.
     if address is None or root is None or os.environ.get("RANK", "0") != "0":
+        return
+    if not_for:
+        progress(1, 1, f"not kept in DVC's run cache: {not_for}")
         return
     # It takes half a second to import, and is not needed where dvc has not started the stage.
     from dvc.exceptions import DvcException

@@ -14,8 +14,9 @@ from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
 from stages.run_cache import keep_result
 
-# main(domain, params, paths, progress), and a keyword for each switch that was given.
-StageMain = Callable[..., None]
+# main(domain, params, paths, progress), and a keyword for each switch that was given. What it returns, if anything, is
+# why its result must not be found again by its inputs: it depends on more than those.
+StageMain = Callable[..., str | None]
 # The command-line options of a stage, as a program of its own and by `naslora stage`.
 OPTIONS = {
     "domain": "Which folder of data/; all stages but report need it.",
@@ -59,8 +60,8 @@ def run_stage(
             require_domain(paths, options.domain)
         progress = ConsoleProgress()
         try:
-            main(options.domain, params, paths, progress, **chosen)
-            keep_result(progress)
+            reason = main(options.domain, params, paths, progress, **chosen)
+            keep_result(progress, reason)
         finally:
             end_bars()
     except (NasLoraError, OSError, RuntimeError, MemoryError) as error:

@@ -34,12 +34,15 @@ from stages.runner import run_stage
 CHECKPOINT_S = 600.0
 
 
-def main(domain: str, params: Params, paths: StagePaths, progress: Progress, force: bool = False) -> None:
+def main(domain: str, params: Params, paths: StagePaths, progress: Progress, force: bool = False) -> str | None:
     """Write the adapter, the architecture, the learning curve and the alphas by epoch.
 
     An interrupted run resumes from its last checkpoint if nothing it depends on has changed. If a warm start was
     prepared, training starts from that adapter, with shorter schedules. `force` trains on data that the gate
     has not passed, and the adapter records it.
+
+    Returns:
+        Why the result must not be found again by its inputs; None if it may be.
 
     Raises:
         DataError: if the gate has not passed this data, and `force` is not given.
@@ -71,7 +74,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
         record = SearchAndTrain(phases, validation).run(checkpoints, progress, draw, fresh_adapters=warm is None)
     processes.wait()
     if not processes.is_main:
-        return
+        return None
     about = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
@@ -82,6 +85,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     seconds = [epoch.seconds for epoch in record.epochs]
     write_json(paths.timing("search_train", domain), {"train_seconds": round(sum(seconds), 1), "epochs": seconds})
     checkpoints.remove()
+    # What it started from is none of the stage's inputs: DVC would train again whenever another model is promoted.
+    return f"training started from version {warm.version}, and another may start from none" if warm else None
 
 
 def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmStart | None) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """`naslora run`: the pipeline, from changed data to models in service."""
 
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -50,12 +52,44 @@ def run(
     for kept in (decision for decision in outcome.decisions if not decision.promoted):
         typer.echo(f"Kept out of service: {kept.domain} version {kept.version.number}, {kept.reason}")
         typer.echo(f"  to use it all the same: naslora models promote {kept.domain} {kept.version.number}")
-    typer.echo("\n" + format_headline(outcome.headline))
-    if outcome.report.is_file():
+    if outcome.headline:
+        typer.echo("\n" + format_headline(outcome.headline))
+    if outcome.missing:
+        _tell_missing(outcome.missing)
+    if outcome.report.is_file() and "report" not in outcome.missing:
         typer.echo(f"\nReport: {outcome.report}")
-    first = outcome.headline[0].domain
-    typer.echo(f"Next: naslora predict <images> --domain {first} --out masks")
+    if outcome.to_commit:
+        _tell_what_to_commit(root, outcome.to_commit)
+    if outcome.headline:
+        typer.echo(f"Next: naslora predict <images> --domain {outcome.headline[0].domain} --out masks")
     print_result(outcome)
+
+
+def _tell_missing(stages: Sequence[str]) -> None:
+    """Say which results are not in this checkout, and how they come here."""
+    names: dict[str, list[str]] = {}
+    for stage in stages:
+        name, _, domain = stage.partition("@")
+        names.setdefault(domain, []).append(name)
+    of_domains = [f"{domain} ({', '.join(found)})" for domain, found in names.items() if domain]
+    typer.echo(f"\nNot in this checkout, as another one made it: {'; '.join([*of_domains, *names.get('', [])])}")
+    typer.echo("  fetch it: naslora results pull; or compute it again: naslora run --force")
+
+
+def _tell_what_to_commit(root: Path, files: Sequence[str]) -> None:
+    """Print the commands that keep what a run was made from, and what it has made."""
+    from pipelines.run.to_commit import stored_in_repository
+
+    here = [os.path.relpath(root / file) for file in files]
+    typer.echo(f"\nTo keep it: git add {shlex.join(here)}")
+    typer.echo('            git commit -m "Train on the present data and settings"')
+    if inside := stored_in_repository(root):
+        typer.echo(
+            f"            then dvc push, once you have a DVC remote of your own: the present one, {inside}, lies in "
+            "this git repository, which would grow with every version (docs/teams.md)"
+        )
+    else:
+        typer.echo("            dvc push")
 
 
 def _leave(signum: int, frame: FrameType | None) -> None:

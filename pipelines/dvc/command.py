@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from naslora_core.errors import PipelineError
 from naslora_core.telemetry import TELEMETRY_OFF
+from pipelines.dvc.changes import ChangedStages, sort_changes
+from pipelines.dvc.lock_file import DvcLock
 from pipelines.dvc.other_processes import is_busy, wait_for_others
 from pipelines.dvc.recover import recover
 from pipelines.dvc.repro_output import ReproOutput
@@ -22,24 +23,8 @@ _DVC = [sys.executable, "-m", "dvc"]
 _GRACE_S = 10.0
 
 
-@dataclass(frozen=True)
-class ChangedStages:
-    """What `dvc status` reports.
-
-    Args:
-        stages: addresses of the stages whose inputs, settings or outputs changed, as "merge@leaf_lesions".
-    """
-
-    stages: tuple[str, ...]
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """The domains with at least one changed stage, sorted."""
-        return tuple(sorted({stage.partition("@")[2] for stage in self.stages if "@" in stage}))
-
-
 def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStages:
-    """Run `dvc status`; changes nothing but truncated files that keep dvc from starting.
+    """Run `dvc status` and sort what it says; changes nothing but truncated files that keep dvc from starting.
 
     Args:
         root: the project's folder.
@@ -61,7 +46,15 @@ def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStag
             if recover(root, done.stdout + done.stderr, say):
                 continue
             raise PipelineError(f"dvc status failed: {_last_line(done.stderr)}") from error
-        return ChangedStages(tuple(name for name in content if not name.endswith(".dvc")))
+        return _sorted(root, content)
+
+
+def _sorted(root: Path, content: dict[str, Any]) -> ChangedStages:
+    # Not at the top: it asks this module for the cache's folder.
+    from pipelines.dvc.kept import LocalCache
+
+    cache = LocalCache(root)
+    return sort_changes(content, lambda: DvcLock(root), lambda path: cache.has_content_of(root / path))
 
 
 def repro(

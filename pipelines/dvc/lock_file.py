@@ -34,9 +34,23 @@ class DvcLock:
             raise PipelineError(f"{path} is not valid YAML: {error}; solve the conflict or restore it") from error
         self._stages: dict[str, Any] = (content or {}).get("stages", {})
 
-    def stage(self, name: str, domain: str) -> LockedStage | None:
-        """Return the last run of a stage on a domain, or None if it has not run."""
-        entry = self._stages.get(f"{name}@{domain}")
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The stages that have run, as "merge@leaf_lesions"; those of domains that were taken out are among them."""
+        return tuple(self._stages)
+
+    @property
+    def stages(self) -> tuple[LockedStage, ...]:
+        """The last runs of all stages."""
+        return tuple(stage for address in self._stages if (stage := self.at(address)))
+
+    def stage(self, name: str, domain: str = "") -> LockedStage | None:
+        """Return the last run of a stage on a domain, or None if it has not run; no domain is for all of them."""
+        return self.at(f"{name}@{domain}" if domain else name)
+
+    def at(self, address: str) -> LockedStage | None:
+        """Return the last run of the stage of this address, or None if it has not run."""
+        entry = self._stages.get(address)
         if entry is None:
             return None
         hashes = {

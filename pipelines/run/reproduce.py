@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from naslora_core.config import Params, load_params
-from naslora_core.data.curation.pack import refresh
 from naslora_core.errors import PipelineError
 from naslora_core.report.headline import HeadlineRow, headline_rows
-from pipelines.dvc.lock_file import DvcLock
-from pipelines.models.promote import restore
+from pipelines.dvc.changes import ChangedStages
+from pipelines.run import unchanged
 from pipelines.run.inputs import choose_domains, require_inputs
 from pipelines.run.lock import exclusive
+from pipelines.run.removed_domains import remove_leftovers
 from pipelines.run.steps import Decision, Request, decide, detect, gate, publish_report, reproduce_domain, undecided
 from stages.paths import StagePaths
 
@@ -31,8 +31,10 @@ class RunOutcome:
         rerun: the domains that had changed, or the stage for all of them; empty if nothing was to be done.
         decisions: what became of every model that is new.
         restored: the domains whose copy in serving/ had been lost or changed.
-        headline: scores of the chosen domains' last models.
+        headline: scores of the chosen domains' last models, as far as they are in this checkout.
         report: the page with all results; it may be missing while other domains have not run.
+        missing: stages whose outputs are not in this checkout although nothing has changed.
+        to_commit: what git should hold of this run, as paths for `git add`; empty outside git.
     """
 
     rerun: tuple[str, ...]
@@ -40,6 +42,8 @@ class RunOutcome:
     restored: tuple[str, ...]
     headline: list[HeadlineRow]
     report: Path
+    missing: tuple[str, ...] = ()
+    to_commit: tuple[str, ...] = ()
 
     @property
     def promoted(self) -> tuple[str, ...]:
@@ -75,15 +79,21 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
         NasLoraError: if a name is unknown, something is missing, the data fails, a stage fails or another run
             holds the project. Models in service stay as they were where it is about their domain.
     """
-    params = load_params(request.root / "params.yaml")
+    root = request.root
+    params = load_params(root / "params.yaml")
     chosen = choose_domains(params, request.domains)
-    require_inputs(request.root, params, chosen)
-    with hold(request.root, request.wait_s, request.say):
+    require_inputs(root, params, chosen)
+    with hold(root, request.wait_s, request.say):
         unpack_domains(request, params)
-        changes = step(detect)(request)
+        removed = remove_leftovers(root, params.domains, request.say)
+        known = unchanged.recall(root)
+        before = None if known else unchanged.look_again(root, request.say)
+        changes = step(detect)(request, known)
         rerun = chosen if request.force else tuple(d for d in chosen if d in changes.domains)
         if not rerun and not request.domains:
             rerun = changes.stages
+        if changes.is_settled and not rerun:
+            return _outcome(request, params, chosen, changes)
         # DVC versions data/ as a whole: changed data of a domain that was not asked for is judged too.
         suspects = {d for d in params.domains if f"validate@{d}" in changes.stages}
         suspects |= set(chosen) if request.force else set()
@@ -91,19 +101,57 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
             step(gate)(request, params, sorted(suspects))
         failed = _reproduce_each(request, params, [d for d in rerun if d in chosen], step)
         decisions = _decide_each(request, params, [d for d in chosen if d not in failed], step)
-        restored = tuple(domain for domain in chosen if restore(request.root, domain))
+        restored = _restore_each(root, chosen)
         if rerun:
             step(publish_report)(request, params)
         if failed:
             raise PipelineError("\n".join(failed.values()))
+        if rerun or decisions or restored:
+            before, changes = _look_at_result(request)
+        if before and not changes.stages and set(chosen) == set(params.domains):
+            unchanged.remember(root, before, changes)
+        outcome = _outcome(request, params, chosen, changes)
+    to_commit = _to_commit(root) if rerun or decisions or removed else ()
+    return replace(outcome, rerun=rerun, decisions=decisions, restored=restored, to_commit=to_commit)
+
+
+def _outcome(request: Request, params: Params, chosen: Sequence[str], changes: ChangedStages) -> RunOutcome:
+    """Return the outcome of a run that had nothing to do."""
     paths = StagePaths(request.root)
-    headline = headline_rows(paths.output("evaluate"), chosen)
-    return RunOutcome(rerun, decisions, restored, headline, paths.output("report") / "index.html")
+    gone = {d for d in chosen if f"evaluate@{d}" in changes.missing and not _scores(paths, d).is_file()}
+    headline = headline_rows(paths.output("evaluate"), [domain for domain in chosen if domain not in gone])
+    page = paths.output("report") / "index.html"
+    missing = tuple(name for name in changes.missing if name.partition("@")[2] in ("", *chosen))
+    return RunOutcome((), (), (), headline, page, missing)
+
+
+def _scores(paths: StagePaths, domain: str) -> Path:
+    return paths.output("evaluate", domain) / "metrics.json"
+
+
+def _look_at_result(request: Request) -> tuple[unchanged.Snapshot | None, ChangedStages]:
+    """Ask DVC whether everything is done, so that the next run need not."""
+    from pipelines.dvc import command as dvc
+
+    snapshot = unchanged.take(request.root)
+    return snapshot, dvc.status(request.root, request.wait_s, request.say)
+
+
+def _to_commit(root: Path) -> tuple[str, ...]:
+    from pipelines.run.to_commit import files_to_commit
+
+    return files_to_commit(root)
 
 
 def unpack_domains(request: Request, params: Params) -> None:
     """Unpack packed domains whose copy does not match their shards, as after dvc pull or dvc checkout."""
-    for domain in params.domains:
+    packed = [domain for domain in params.domains if (StagePaths(request.root).data(domain) / "shards").is_dir()]
+    if not packed:
+        return
+    # Not at the top: reading data takes half a second to import.
+    from naslora_core.data.curation.pack import refresh
+
+    for domain in packed:
         if refresh(StagePaths(request.root).data(domain), request.progress):
             request.say(f"unpacked data/{domain}")
 
@@ -120,5 +168,13 @@ def _reproduce_each(request: Request, params: Params, domains: Sequence[str], st
 
 
 def _decide_each(request: Request, params: Params, domains: Sequence[str], step: Step) -> tuple[Decision, ...]:
+    from pipelines.dvc.lock_file import DvcLock
+
     lock = DvcLock(request.root)
     return tuple(step(decide)(request, params, domain) for domain in domains if undecided(request.root, lock, domain))
+
+
+def _restore_each(root: Path, domains: Sequence[str]) -> tuple[str, ...]:
+    from pipelines.models.promote import restore
+
+    return tuple(domain for domain in domains if restore(root, domain))

@@ -1,7 +1,7 @@
 """The steps of a run, one function each, so that a flow can run each as a task."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,17 +9,15 @@ from naslora_core.config import Params
 from naslora_core.errors import PipelineError
 from naslora_core.files import write_json
 from naslora_core.progress import Progress
-from naslora_core.quality.verdict import Verdict
-from pipelines.dvc import command as dvc
-from pipelines.dvc.lock_file import DvcLock
-from pipelines.models.candidate import MODEL, find_candidate
-from pipelines.models.promote import keep, put_into_service, register, restore
-from pipelines.models.registry import ModelRegistry, ModelVersion
-from pipelines.models.warm_start import describe_warm_start, prepare_warm_start
+from pipelines.dvc.changes import ChangedStages
 from stages.paths import StagePaths
 
+# What reads models and data takes a second to import, and a run with nothing to do needs none of it.
 if TYPE_CHECKING:
+    from naslora_core.quality.verdict import Verdict
+    from pipelines.dvc.lock_file import DvcLock
     from pipelines.models.compare import ModelComparison
+    from pipelines.models.registry import ModelVersion
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Decision:
     """
 
     domain: str
-    version: ModelVersion
+    version: "ModelVersion"
     promoted: bool
     reason: str
     comparison: "ModelComparison | None"
@@ -69,14 +67,34 @@ class Decision:
         return f"{self.domain} version {self.version.number} {word}; {self.reason}{warm}"
 
 
-def detect(request: Request) -> dvc.ChangedStages:
-    """Find out what has changed: data, settings or code, by DVC's own records."""
-    changes = dvc.status(request.root, request.wait_s, request.say)
+def detect(request: Request, known: ChangedStages | None) -> ChangedStages:
+    """Find out what has changed: data, settings or code, by DVC's own records.
+
+    Outputs that are missing although nothing has changed are taken from DVC's cache, if it has them.
+
+    Args:
+        request: what to bring up to date.
+        known: the answer, if DVC need not be asked.
+    """
+    changes = known or _ask_dvc(request)
     request.say(f"changed: {', '.join(changes.stages) or 'nothing'}")
     return changes
 
 
-def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdict]:
+def _ask_dvc(request: Request) -> ChangedStages:
+    from pipelines.dvc import command as dvc
+    from pipelines.run.bring_back import bring_back
+
+    changes = dvc.status(request.root, request.wait_s, request.say)
+    if changes.missing:
+        changes = bring_back(request.root, changes, request.wait_s, request.say)
+    if changes.stages == ("report",) and changes.missing:
+        # It is made of all results, and some are not in this checkout.
+        return replace(changes, stages=(), missing=(*changes.missing, "report"))
+    return changes
+
+
+def gate(request: Request, params: Params, domains: Sequence[str]) -> "list[Verdict]":
     """Run the gate on the working data before DVC stores any of it; raises DataError if a domain fails."""
     from pipelines.run.gate import check_domains
 
@@ -85,12 +103,18 @@ def gate(request: Request, params: Params, domains: Sequence[str]) -> list[Verdi
 
 def reproduce_domain(request: Request, params: Params, domain: str) -> None:
     """Run the changed stages of a domain, up to evaluate; raises PipelineError if a stage fails."""
+    from pipelines.dvc import command as dvc
+    from pipelines.models.warm_start import prepare_warm_start
+
     prepare_warm_start(request.root, params, domain, request.say)
     dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
 
 
-def undecided(root: Path, lock: DvcLock, domain: str) -> bool:
+def undecided(root: Path, lock: "DvcLock", domain: str) -> bool:
     """Return whether the domain has a finished model without a decision."""
+    from pipelines.models.candidate import find_candidate
+    from pipelines.models.registry import ModelRegistry
+
     candidate = find_candidate(root, lock, domain)
     if candidate is None:
         return False
@@ -101,6 +125,12 @@ def undecided(root: Path, lock: DvcLock, domain: str) -> bool:
 
 def decide(request: Request, params: Params, domain: str) -> Decision:
     """Compare the new model with the one in service on the same test images; promote it, or keep that one."""
+    from pipelines.dvc.lock_file import DvcLock
+    from pipelines.models.candidate import find_candidate
+    from pipelines.models.promote import keep, put_into_service, register, restore
+    from pipelines.models.registry import ModelRegistry
+    from pipelines.models.warm_start import describe_warm_start
+
     root, lock = request.root, DvcLock(request.root)
     candidate = find_candidate(root, lock, domain)
     if candidate is None:
@@ -137,6 +167,8 @@ def _note_for_report(path: Path, decision: Decision) -> None:
     if decision.comparison is None:
         path.unlink(missing_ok=True)
         return
+    from pipelines.models.candidate import MODEL
+
     dice = decision.comparison.row("dice")
     note = {
         "weights_sha256": decision.version.files[f"{MODEL}/model.safetensors"],
@@ -150,11 +182,17 @@ def _note_for_report(path: Path, decision: Decision) -> None:
 
 
 def publish_report(request: Request, params: Params) -> None:
-    """Run stage report, once every domain has results."""
+    """Run stage report, once every domain has results in this checkout."""
+    from pipelines.dvc import command as dvc
+    from pipelines.run.bring_back import missing_for_report
+
     paths = StagePaths(request.root)
     scores = {domain: paths.output("evaluate", domain) / "metrics.json" for domain in params.domains}
     if missing := [domain for domain, file in scores.items() if not file.is_file()]:
         request.say(f"no report yet: {', '.join(missing)} not evaluated")
+        return
+    if elsewhere := missing_for_report(request.root, params.domains):
+        request.say(f"no report yet: results of {', '.join(elsewhere)} are not here; fetch them: naslora results pull")
         return
     # Alone: the report depends on every domain, and the others may not have been asked for.
     dvc.repro(request.root, ["report"], request.say, wait_s=request.wait_s, force=request.force, alone=True)

@@ -1,12 +1,11 @@
 """Keep a stage's result in DVC's run cache, where `dvc repro` finds it when the same inputs come again."""
 
 import os
-from pathlib import Path
 
 from naslora_core.progress import Progress
 
-# What dvc tells a stage that it runs.
-_STAGE, _ROOT = "DVC_STAGE", "DVC_ROOT"
+# How dvc tells a stage which one it is: "merge@leaves", or "sub/dvc.yaml:merge@leaves" if asked for from elsewhere.
+_STAGE = "DVC_STAGE"
 
 
 def keep_result(progress: Progress, not_for: str | None = None) -> None:
@@ -21,21 +20,22 @@ def keep_result(progress: Progress, not_for: str | None = None) -> None:
         progress: gets the reason if the result is not kept.
         not_for: why the same inputs must not bring the result again; it is not kept then.
     """
-    address, root = os.environ.get(_STAGE), os.environ.get(_ROOT)
+    address = os.environ.get(_STAGE)
     # Of several processes that train one model together, the first one has written the outputs.
-    if address is None or root is None or os.environ.get("RANK", "0") != "0":
+    if address is None or os.environ.get("RANK", "0") != "0":
         return
     if not_for:
         progress(1, 1, f"not kept in DVC's run cache: {not_for}")
         return
-    # It takes half a second to import, and is not needed where dvc has not started the stage.
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
     try:
-        with Repo(str(Path(root))) as repo:
-            for stage in repo.stage.collect(address):
+        # It takes half a second to import, and is not needed where dvc has not started the stage.
+        from dvc.repo import Repo
+
+        # Of the working folder, where dvc starts a stage: what else dvc says of the place is that of an outer dvc.
+        with Repo() as repo:
+            for stage in repo.stage.collect(address.rpartition(":")[2]):
                 stage.save(run_cache=False)
                 repo.stage_cache.save(stage)
-    except (DvcException, OSError) as error:
+    except Exception as error:
+        # Hours of training are not lost to whatever goes wrong in a library, or in the database of its cache.
         progress(1, 1, f"not kept in DVC's run cache, and computed again when it is wanted again: {error}")

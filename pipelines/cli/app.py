@@ -18,6 +18,7 @@ from pipelines.cli.models import models_app
 from pipelines.cli.output import print_error
 from pipelines.cli.predict import predict
 from pipelines.cli.pretrain import pretrain
+from pipelines.cli.results import results_app
 from pipelines.cli.run import run
 from pipelines.cli.serve import serve
 from pipelines.cli.stage import stage
@@ -39,6 +40,7 @@ app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions 
 app.command(epilog="Example: naslora serve --port 8080")(serve)
 app.command(epilog="Example: naslora heatmap --domain leaf_lesions --run lora --run nas")(heatmap)
 app.add_typer(models_app, name="models")
+app.add_typer(results_app, name="results")
 app.add_typer(export_app, name="export")
 app.command(epilog="Example: naslora pretrain --evaluate models/sam_tiny.safetensors")(pretrain)
 app.command(epilog="Example: naslora bench --domain kvasir --row conv_lora --seed 7")(bench)

@@ -102,11 +102,18 @@ def gate(request: Request, params: Params, domains: Sequence[str]) -> "list[Verd
 
 
 def reproduce_domain(request: Request, params: Params, domain: str) -> None:
-    """Run the changed stages of a domain, up to evaluate; raises PipelineError if a stage fails."""
+    """Run the changed stages of a domain, up to evaluate, or take their results from where they were computed before.
+
+    Raises:
+        PipelineError: if a stage fails.
+    """
     from pipelines.dvc import command as dvc
+    from pipelines.dvc.results import find_results
     from pipelines.models.warm_start import prepare_warm_start
 
     prepare_warm_start(request.root, params, domain, request.say)
+    if not request.force:
+        find_results(request.root, f"evaluate@{domain}", request.say)
     dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
 
 

@@ -2,9 +2,14 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from pipelines.cli.output import Json, print_result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Runner(str, Enum):
@@ -22,37 +27,100 @@ def sweep(
     ] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Which seeds.", show_default="that of params.yaml")] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many jobs at a time.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many threads each job computes with.", show_default="cores / workers; cluster: 1"),
+    ] = None,
     runner: Annotated[Runner, typer.Option(help="What spreads the jobs: this process, or a cluster.")] = Runner.THREADS,
     remote: Annotated[
         str | None,
-        typer.Option(help="Address of the DVC remote that shares results.", show_default=".naslora/results"),
+        typer.Option(
+            help="For a cluster of other machines: name or address of the DVC remote through which they share inputs and "
+            "results. On this machine jobs share the project's DVC cache.",
+            show_default="the default remote",
+        ),
+    ] = None,
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            help="For a cluster of other machines: where they clone the project's repository from.",
+            show_default="this folder, on a disk that they share",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Table of all scores.")] = Path("sweep.csv"),
+    as_json: Json = False,
 ) -> None:
-    """Train domains x methods x seeds, each in a clone of its own, and write a table of test scores.
+    """Train domains x methods x seeds, each in a clone of its own, and write a table of test scores, best first.
 
-    Needs a clean commit, which is what the clones hold. What a sweep has computed before is not computed again.
+    Clones hold the last commit and what DVC tracks; whatever they would lack is named before anything starts. What has
+    been computed before is not computed again.
     """
+    from dataclasses import replace
+
     from naslora_core.config import load_params
+    from naslora_core.errors import ConfigError, PipelineError
     from naslora_core.files import atomic_file
+    from pipelines.flow.clone import source_of
     from pipelines.flow.server import use_project_settings
+    from pipelines.flow.sweep_job import default_threads, jobs_of
     from pipelines.run.inputs import choose_domains, project_root
 
     root = project_root()
     params = load_params(root / "params.yaml")
+    domains = choose_domains(params, domain or ())
+    jobs = jobs_of(domains, method or [params.adapter.method], seed or [params.seed])
     use_project_settings(root)
-    import pandas as pd
+    from pipelines.flow.sweep import cluster_address, run_sweep
 
-    from pipelines.flow.sweep import jobs_of, run_sweep
+    cluster = cluster_address(runner.value)
+    if cluster is None and (remote or repository):
+        raise ConfigError(
+            "--remote and --repository are for clusters of other machines; on this one jobs share the project's DVC cache. "
+            "To give their results to others afterwards: naslora results push"
+        )
+    source = source_of(root, domains, remote, far=cluster is not None)
+    if repository:
+        source = replace(source, place=replace(source.place, repository=repository))
+    each = threads or (1 if cluster else default_threads(workers))
+    where = f"on the cluster at {cluster}" if cluster else f"{workers} at a time"
+    typer.echo(f"{_count(len(jobs), 'job')}, {where}, {_count(each, 'thread')} each; starting Prefect …")
+    outcome = run_sweep(source, jobs, runner.value, workers, each)
+    if outcome.rows:
+        rows = sorted(outcome.rows, key=lambda row: (domains.index(row["domain"]), -row["dice"]))
+        import pandas as pd
 
-    jobs = jobs_of(choose_domains(params, domain or ()), method or [params.adapter.method], seed or [params.seed])
-    typer.echo(f"{len(jobs)} jobs, {workers} at a time")
-    shared = remote or str(root / ".naslora" / "results")
-    table = pd.DataFrame(run_sweep(root, jobs, shared, runner.value, workers))
-    with atomic_file(out) as temporary:
-        table.to_csv(temporary, index=False)
-    typer.echo(table.groupby(["domain", "method"])["dice"].agg(["mean", "min", "max"]).round(3).to_string())
-    typer.echo(
-        f"Table: {out}\nNext: write the best setting into params.yaml; to take its outputs over without training, "
-        f"dvc remote add --local --default results {shared}, then dvc repro --pull"
-    )
+        table = pd.DataFrame(rows)
+        with atomic_file(out) as temporary:
+            table.to_csv(temporary, index=False)
+        trained = sum(row["trained"] for row in rows)
+        typer.echo(f"\n{_count(trained, 'job')} trained, {len(rows) - trained} found\n")
+        typer.echo(_format(table))
+        best = _best(table)
+        typer.echo(f"\nTable: {out}\n{_next_step(best, list(dict.fromkeys(table['domain'])))}")
+        print_result({"jobs": rows, "best": best, "failed": outcome.failures, "table": out})
+    if outcome.failures:
+        raise PipelineError("\n".join(outcome.failures))
+
+
+def _format(table: "pd.DataFrame") -> str:
+    shown = table[["domain", "method", "seed", "dice", "iou", "seconds", "trained"]]
+    return shown.round({"dice": 3, "iou": 3}).to_string(index=False)
+
+
+def _best(table: "pd.DataFrame") -> dict[str, Any]:
+    """Return the settings with the highest mean Dice over the domains, of those that ran on most of them."""
+    found = table.groupby(["method", "seed"])["dice"].agg(["count", "mean"]).sort_values(["count", "mean"])
+    method, seed = found.index[-1]
+    return {"adapter.method": str(method), "seed": int(seed)}
+
+
+def _next_step(best: dict[str, Any], domains: list[str]) -> str:
+    over = "" if len(domains) == 1 else ", by the mean over the domains"
+    lines = [f"Next: take the best over{over}. In params.yaml set"]
+    lines += [f"  {key}: {value}" for key, value in best.items()]
+    lines += [f"then: naslora run {' '.join(f'--domain {domain}' for domain in domains)}   # finds the results, trains nothing"]
+    return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -2,12 +2,8 @@
 
 import json
 import os
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from naslora_core.telemetry import turn_telemetry_off
@@ -17,86 +13,112 @@ turn_telemetry_off()
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from naslora_core.errors import PipelineError
-from pipelines.flow.clone import CloneSource, compute, make_clone, source_of
-from stages.paths import StagePaths
+from naslora_core.errors import NasLoraError, PipelineError
+from pipelines.flow.clone import CloneSource
+from pipelines.flow.sweep_job import SweepJob, domains_of_several, prepare_domain, run_job
+from pipelines.json_document import to_json
 
 RunnerName = Literal["threads", "dask", "ray"]
+_CLUSTERS = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
 
 
 @dataclass(frozen=True)
-class SweepJob:
-    """One training: a domain, a method of adapter.method, and a seed."""
+class SweepOutcome:
+    """What came of a sweep.
 
-    domain: str
-    method: str
-    seed: int
-
-    def settings(self) -> dict[str, Any]:
-        """Return what the job changes in params.yaml."""
-        return {"domains": [self.domain], "adapter.method": self.method, "seed": self.seed}
-
-
-def jobs_of(domains: Sequence[str], methods: Sequence[str], seeds: Sequence[int]) -> list[SweepJob]:
-    """Return every combination."""
-    return [SweepJob(*one) for one in product(domains, methods, seeds)]
-
-
-def run_job(source: CloneSource, job: SweepJob, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train and evaluate in a temporary clone; its results are pushed to the remote of `source`.
-
-    Returns:
-        The job, its seconds, and the merged model's means over the test images.
+    Args:
+        rows: by job that succeeded, in the order of the jobs, what `run_job` returns.
+        failures: why the others did not, one message each, which begins with the job.
     """
-    begin = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="naslora-") as scratch:
-        folder = Path(scratch) / "project"
-        make_clone(source, folder, job.settings())
-        compute(folder, job.domain, say)
-        scores = json.loads((StagePaths(folder).output("evaluate", job.domain) / "metrics.json").read_text("utf-8"))
-    return asdict(job) | {"seconds": round(time.monotonic() - begin, 1)} | scores["merged"]
+
+    rows: list[dict[str, Any]]
+    failures: list[str]
 
 
-@task(cache_policy=NO_CACHE, task_run_name="{job.domain} · {job.method} · seed {job.seed}")
-def train_and_measure(source: CloneSource, job: SweepJob) -> dict[str, Any]:
-    """Run one job of a sweep as a Prefect task."""
-    return run_job(source, job, get_run_logger().info)
+@task(cache_policy=NO_CACHE, task_run_name="{job}")
+def train_and_measure(source: CloneSource, job: SweepJob, threads: int) -> "dict[str, Any] | State[Any]":
+    """Run one job of a sweep; ends as Failed, with the reason in words, if it cannot be done."""
+    try:
+        return run_job(source, job, threads, get_run_logger().info)
+    except (NasLoraError, OSError) as error:
+        return Failed(message=str(error))
+
+
+@task(cache_policy=NO_CACHE, task_run_name="prepare · {domain}")
+def prepare(source: CloneSource, domain: str, threads: int) -> "State[Any]":
+    """Run what all jobs on a domain have in common; ends as Failed, with the reason in words, if it cannot be done."""
+    try:
+        prepare_domain(source, domain, threads, get_run_logger().info)
+    except (NasLoraError, OSError) as error:
+        return Failed(message=str(error))
+    return Completed(message=f"'{domain}' is prepared")
 
 
 @flow(name="sweep", validate_parameters=False)
-def sweep(source: CloneSource, jobs: list[SweepJob]) -> list[dict[str, Any]]:
+def sweep(source: CloneSource, jobs: list[SweepJob], threads: int, together: bool) -> "State[Any]":
     """Run all jobs and publish their scores; a failed job does not stop the others.
 
-    Raises:
-        PipelineError: after all others are done, if a job failed.
+    Args:
+        source: what they clone.
+        jobs: what to train.
+        threads: how many threads each of them computes with.
+        together: whether several run at a time; what they have in common is computed before.
+
+    Returns:
+        A state with the `SweepOutcome`; it is Failed if a job has failed.
     """
-    futures = [train_and_measure.submit(source, job) for job in jobs]
-    results = [future.result(raise_on_failure=False) for future in futures]
-    rows = [row for row in results if isinstance(row, dict)]
-    create_table_artifact(rows, key="sweep", description="Scores on the test images")
-    failed = [f"{job}: {row}" for job, row in zip(jobs, results, strict=True) if not isinstance(row, dict)]
-    if failed:
-        raise PipelineError("\n".join(failed))
-    return rows
+    domains = domains_of_several(jobs) if together and source.shared else []
+    prepared = [(domain, prepare.submit(source, domain, threads)) for domain in domains]
+    refused = {domain: reason for domain, future in prepared if (reason := _failure(future))}
+    submitted = [(job, train_and_measure.submit(source, job, threads)) for job in jobs if job.domain not in refused]
+    failures = [f"{domain}: {reason}" for domain, reason in refused.items()]
+    rows = []
+    for job, future in submitted:
+        if reason := _failure(future):
+            failures.append(f"{job}: {reason}")
+        else:
+            rows.append(future.result())
+    if rows:
+        # Its pages fail on numbers that JSON does not know.
+        create_table_artifact(json.loads(to_json(rows)), key="sweep", description="Scores on the test images")
+    outcome = SweepOutcome(rows, failures)
+    if failures:
+        return Failed(message=f"{len(jobs) - len(rows)} of {len(jobs)} jobs failed", data=outcome)
+    return Completed(message=f"{len(jobs)} jobs", data=outcome)
 
 
-def run_sweep(root: Path, jobs: list[SweepJob], remote: str, runner: RunnerName, workers: int) -> list[dict[str, Any]]:
-    """Run jobs on the committed state of a project.
+def run_sweep(
+    source: CloneSource, jobs: Sequence[SweepJob], runner: RunnerName, workers: int, threads: int
+) -> SweepOutcome:
+    """Run jobs.
 
     Args:
-        root: the project's folder.
+        source: the committed state of a project.
         jobs: what to train.
-        remote: address of the DVC remote through which workers share results.
         runner: "threads" of this process, each driving processes of its own; or a cluster of "dask" or "ray",
             that of DASK_SCHEDULER_ADDRESS or RAY_ADDRESS if set, else a local one.
         workers: how many jobs at a time.
+        threads: how many threads each of them computes with.
 
     Raises:
-        PipelineError: if a job fails, the project has uncommitted changes, or the runner is not installed.
+        PipelineError: if the runner is not installed, or the flow was cancelled or crashed.
     """
-    return sweep.with_options(task_runner=task_runner(runner, workers))(source_of(root, remote), jobs)
+    together = workers > 1 or cluster_address(runner) is not None
+    run = sweep.with_options(task_runner=task_runner(runner, workers))
+    state = run(source, list(jobs), threads, together, return_state=True)
+    outcome = state.result(raise_on_failure=False)
+    if not isinstance(outcome, SweepOutcome):
+        raise PipelineError(f"the sweep ended as {state.name}: {state.message}; start it again")
+    return outcome
+
+
+def cluster_address(runner: RunnerName) -> str | None:
+    """Return the address of the user's cluster; None if jobs run on this machine."""
+    return os.environ.get(_CLUSTERS[runner]) if runner in _CLUSTERS else None
 
 
 def task_runner(name: RunnerName, workers: int) -> TaskRunner[Any]:
@@ -113,10 +135,17 @@ def task_runner(name: RunnerName, workers: int) -> TaskRunner[Any]:
         raise PipelineError(f"{name} is not installed ({error}); pip install 'naslora[{name}]'") from error
 
 
+def _failure(future: PrefectFuture[Any]) -> str | None:
+    """Wait for a task and return why it failed; None if it did not."""
+    future.wait()
+    state = future.state
+    return None if state.is_completed() else state.message or state.name
+
+
 def _dask(workers: int) -> TaskRunner[Any]:
     from prefect_dask import DaskTaskRunner
 
-    if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
+    if address := cluster_address("dask"):
         return DaskTaskRunner(address=address)
     local = {"n_workers": workers, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
     return DaskTaskRunner(cluster_class="distributed.LocalCluster", cluster_kwargs=local)
@@ -125,6 +154,6 @@ def _dask(workers: int) -> TaskRunner[Any]:
 def _ray(workers: int) -> TaskRunner[Any]:
     from prefect_ray import RayTaskRunner
 
-    if address := os.environ.get("RAY_ADDRESS"):
+    if address := cluster_address("ray"):
         return RayTaskRunner(address=address)
     return RayTaskRunner(init_kwargs={"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"})

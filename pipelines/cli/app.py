@@ -14,7 +14,7 @@ from pipelines.cli.doctor import doctor
 from pipelines.cli.export import export_app
 from pipelines.cli.flows import flows_app
 from pipelines.cli.heatmap import heatmap
-from pipelines.cli.models import models_app
+from pipelines.cli.models.app import models_app
 from pipelines.cli.output import print_error
 from pipelines.cli.predict import predict
 from pipelines.cli.pretrain import pretrain

@@ -149,10 +149,12 @@ def environment() -> dict[str, str]:
 
 
 def _answer(root: Path, *words: str, failure: str) -> str:
-    """Run a short dvc command and return its output; raises PipelineError with `failure` and dvc's last line."""
+    """Run a short dvc command and return its output; raises PipelineError with `failure` and dvc's reason."""
     done = _run(root, *words)
     if done.returncode != 0:
-        raise PipelineError(f"{failure}: {_last_line(done.stderr)}")
+        # The last line may be a link only.
+        reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        raise PipelineError(f"{failure}: {'; '.join(reasons) or _last_line(done.stderr)}")
     return done.stdout.strip()
 
 

@@ -1,5 +1,6 @@
 """The candidate: the last run's model, with its provenance (data, settings, code, base, seeds)."""
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -38,11 +39,23 @@ class Candidate:
     files: dict[str, Path]
 
 
-def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
-    """Return the finished model of a domain, or None if merge or evaluate has not run."""
+def finished_identity(lock: DvcLock, domain: str) -> str | None:
+    """Return the MD5 of the weights of a domain's finished model; None if merge or evaluate has not run."""
     merge, evaluate = lock.stage("merge", domain), lock.stage("evaluate", domain)
     weights = f"artifacts/merge/{domain}/model.safetensors"
     if merge is None or evaluate is None or evaluate.deps.get(weights) != merge.outs[weights]:
+        return None
+    return merge.outs[weights]
+
+
+def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
+    """Return the finished model of a domain, or None if merge or evaluate has not run.
+
+    Raises:
+        PipelineError: if its files are not here, as in a clone, or are those of another model.
+    """
+    identity, merge = finished_identity(lock, domain), lock.stage("merge", domain)
+    if identity is None or merge is None:
         return None
     paths = StagePaths(root)
     trained, scored = paths.output("search_train", domain), paths.output("evaluate", domain)
@@ -54,13 +67,18 @@ def find_candidate(root: Path, lock: DvcLock, domain: str) -> Candidate | None:
     files[f"{EVIDENCE}/training.json"] = trained / "metrics.json"
     files[f"{EVIDENCE}/per_image.csv"] = scored / "per_image.csv"
     files[f"{EVIDENCE}/manifest.json"] = paths.output("preprocess", domain) / "manifest.json"
-    if missing := [str(path) for path in files.values() if not path.is_file()]:
-        raise PipelineError(f"{', '.join(missing)} not found, though dvc.lock lists it; restore it with: dvc checkout")
+    weights = files[f"{MODEL}/model.safetensors"]
+    if any(not path.is_file() for path in files.values()) or _md5(weights) != identity:
+        raise PipelineError(
+            f"the model that dvc.lock records for '{domain}' is not here, and the registry has no files of it; "
+            f"fetch it with: naslora results pull --domain {domain}. If nobody has pushed it, train it again: "
+            f"naslora run --domain {domain} --force"
+        )
     measurements = paths.output("validate", domain) / "measurements.parquet"
     if measurements.is_file():
         # Later versions of the data are compared with these.
         files[f"{MODEL}/{measurements.name}"] = measurements
-    return Candidate(domain, merge.outs[weights], files)
+    return Candidate(domain, identity, files)
 
 
 def describe(root: Path, lock: DvcLock, candidate: Candidate, params: Params, number: int) -> ModelVersion:
@@ -110,6 +128,15 @@ def _data_version(root: Path, manifest: Path) -> dict[str, Any]:
 def _code(root: Path) -> str:
     revision = code_revision(root, "--untracked-files=no", "--", "*.py", "dvc.yaml", "params.yaml")
     return "unknown" if revision is None else revision.commit + "+changes" * revision.is_changed
+
+
+def _md5(path: Path) -> str:
+    """Return the hash by which DVC knows a file."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _json(path: Path) -> Any:

@@ -14,8 +14,10 @@ from naslora_core.config import DomainName, Section
 from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.files import write_json
 from naslora_core.reading import read_model
+from pipelines.models.conflicts import require_no_conflict
 
 FORMAT: Literal[1] = 1
+Action = Literal["promoted", "kept", "rolled back", "withdrawn"]
 
 
 class ModelVersion(Section):
@@ -53,10 +55,10 @@ class ModelVersion(Section):
 
 
 class Event(Section):
-    """A decision on a version: time, action, the version it replaces, and reason."""
+    """A decision on a version: time, action, the version in service until then, and reason."""
 
     time: str
-    action: Literal["promoted", "kept", "rolled back"]
+    action: Action
     version: PositiveInt
     previous: PositiveInt | None
     reason: str
@@ -84,8 +86,8 @@ class Record(Section):
         raise ConfigError(f"'{self.domain}' has no version {number}; known: {numbers}. See naslora models list")
 
     def find(self, identity: str) -> ModelVersion | None:
-        """Return the version with these weights, if there is one."""
-        return next((version for version in self.versions if version.identity == identity), None)
+        """Return the newest version with these weights, if there is one."""
+        return next((version for version in reversed(self.versions) if version.identity == identity), None)
 
     def decision_on(self, number: int) -> Event | None:
         """Return the last decision on a version, if there is one."""
@@ -100,10 +102,10 @@ class Record(Section):
         """Return the record with one more version."""
         return self.model_copy(update={"versions": (*self.versions, version)})
 
-    def decided(self, action: Literal["promoted", "kept", "rolled back"], number: int, reason: str) -> "Record":
-        """Return the record with one more decision; all but "kept" put the version into service."""
+    def decided(self, action: Action, number: int, reason: str) -> "Record":
+        """Return the record with one more decision: "withdrawn" leaves none in service, "kept" the one there is."""
         event = Event(time=utc_now(), action=action, version=number, previous=self.serving, reason=reason)
-        serving = self.serving if action == "kept" else number
+        serving = {"kept": self.serving, "withdrawn": None}.get(action, number)
         return self.model_copy(update={"serving": serving, "events": (*self.events, event)})
 
 
@@ -111,10 +113,12 @@ class ModelRegistry:
     """The records of a project, and the files of every version.
 
     Args:
-        root: the project's folder; records are registry/<domain>.json, files lie in registry/<domain>/<number>/.
+        root: the project's folder; records are registry/<domain>.json, files lie in registry/<domain>/<number>/, which
+            DVC keeps, and git their pointers registry/<domain>/<number>.dvc.
     """
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._folder = root / "registry"
 
     def files(self, domain: str, number: int) -> Path:
@@ -129,12 +133,13 @@ class ModelRegistry:
         """Return the record of a domain; an empty one if it has none yet.
 
         Raises:
-            PipelineError: if the file is damaged or of another format.
+            PipelineError: if the file is damaged, of another format, or in conflict.
         """
         path = self._path(domain)
         if not path.is_file():
             return Record(domain=domain)
-        remedy = f"restore it with git checkout {path}"
+        require_no_conflict(self._root, path)
+        remedy = f"restore it with: git checkout HEAD -- {path.relative_to(self._root)}"
         return read_model(path, Record, FORMAT, remedy, PipelineError, fault="is no record of models")
 
     def write(self, record: Record) -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from naslora_core.config import Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
+from pipelines.models.transfer import lists, pointer
+from pipelines.models.registry import ModelRegistry, ModelVersion
+from pipelines.models.version_files import Place, place, remedy
 from stages.paths import StagePaths
 
 
@@ -43,25 +46,55 @@ def choose_domains(params: Params, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
-    """Check that the data of `domains` and the base model are there.
+    """Check that what a run begins with is here: data, base model and models in service.
 
     Raises:
         DataError: if data is missing.
-        PipelineError: if the base model is missing.
+        PipelineError: if the base model or a model in service is missing.
     """
+    absent = [Path("data")] if _is_absent(root, Path("data")) else []
+    absent += [path for path in [Path(params.model.checkpoint)] if _is_absent(root, path)]
+    registry = ModelRegistry(root)
+    serving = {domain: registry.read(domain).in_service for domain in domains}
+    lacking = {
+        domain: version
+        for domain, version in serving.items()
+        if version is not None and place(registry, domain, version) is not Place.HERE
+    }
+    if absent:
+        models = " && naslora models pull" if lacking else ""
+        named = [*(f"{path.as_posix()}" for path in absent), *(f"the model of {domain}" for domain in lacking)]
+        pointers = " ".join(f"{path.as_posix()}.dvc" for path in absent)
+        raise DataError(f"not here yet: {', '.join(named)}; fetch with: dvc pull {pointers}{models}")
+    _require_data(root, domains)
+    if not (root / params.model.checkpoint).is_file():
+        raise PipelineError(
+            f"the base model {params.model.checkpoint} is not there; correct model.checkpoint in params.yaml"
+        )
+    if lacking:
+        raise PipelineError("\n".join(_lack(registry, domain, version) for domain, version in lacking.items()))
+
+
+def _is_absent(root: Path, path: Path) -> bool:
+    """Return whether a file or folder is missing that DVC can fetch."""
+    return not (root / path).exists() and pointer(root / path).is_file()
+
+
+def _require_data(root: Path, domains: Sequence[str]) -> None:
     paths = StagePaths(root)
-    if not paths.data("").is_dir() and (root / "data.dvc").is_file():
-        raise DataError("data/ is not here yet; fetch it with: dvc pull data.dvc")
     for domain in domains:
         if domain not in (known := paths.domains()):
+            where = f"data/{domain}/dataset.yaml"
+            tracked = pointer(root / "data").is_file()
+            if tracked and (not known or lists(root, root / "data", f"{domain}/dataset.yaml")):
+                raise DataError(f"{where} is not here, though data.dvc has it; fetch it with: dvc pull data.dvc")
             raise DataError(
-                f"params.yaml lists domain '{domain}', but data/{domain}/dataset.yaml is not there; there is "
+                f"params.yaml lists domain '{domain}', but {where} is not there; there is "
                 f"data for {', '.join(known) or 'no domain'}. Bring images in with naslora data import, or "
                 f"take '{domain}' out of 'domains' in params.yaml"
             )
-    checkpoint = root / params.model.checkpoint
-    if not checkpoint.is_file():
-        tracked = checkpoint.with_name(checkpoint.name + ".dvc").is_file()
-        pull = f"fetch it with: dvc pull {params.model.checkpoint}.dvc"
-        advice = pull if tracked else "correct model.checkpoint in params.yaml"
-        raise PipelineError(f"the base model {params.model.checkpoint} is not there; {advice}")
+
+
+def _lack(registry: ModelRegistry, domain: str, version: ModelVersion) -> str:
+    named = f"version {version.number} of '{domain}', which is in service, is not here"
+    return f"{named}; {remedy(registry, domain, version.number)}"

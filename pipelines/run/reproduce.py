@@ -10,6 +10,7 @@ from naslora_core.config import Params, load_params
 from naslora_core.errors import PipelineError
 from naslora_core.report.headline import HeadlineRow, headline_rows
 from pipelines.dvc.changes import ChangedStages
+from pipelines.models.conflicts import require_no_conflict
 from pipelines.run import unchanged
 from pipelines.run.inputs import choose_domains, require_inputs
 from pipelines.run.lock import exclusive
@@ -80,6 +81,7 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
             holds the project. Models in service stay as they were where it is about their domain.
     """
     root = request.root
+    require_no_conflict(root)
     params = load_params(root / "params.yaml")
     chosen = choose_domains(params, request.domains)
     require_inputs(root, params, chosen)

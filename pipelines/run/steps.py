@@ -12,6 +12,8 @@ from naslora_core.progress import Progress
 from pipelines.dvc.changes import ChangedStages
 from stages.paths import StagePaths
 
+_FIRST = "the first model of this domain"
+
 # What reads models and data takes a second to import, and a run with nothing to do needs none of it.
 if TYPE_CHECKING:
     from naslora_core.quality.verdict import Verdict
@@ -118,31 +120,35 @@ def reproduce_domain(request: Request, params: Params, domain: str) -> None:
 
 
 def undecided(root: Path, lock: "DvcLock", domain: str) -> bool:
-    """Return whether the domain has a finished model without a decision."""
+    """Return whether the domain has a finished model without a decision; its files are not needed for a decided one.
+
+    Raises:
+        PipelineError: if there is one that was never registered, and its files are not here.
+    """
     from pipelines.models.candidate import find_candidate
+    from pipelines.models.promote import find_registered
     from pipelines.models.registry import ModelRegistry
 
-    candidate = find_candidate(root, lock, domain)
-    if candidate is None:
-        return False
-    record = ModelRegistry(root).read(domain)
-    version = record.find(candidate.identity)
-    return version is None or record.decision_on(version.number) is None
+    version = find_registered(root, lock, domain)
+    if version is not None:
+        return ModelRegistry(root).read(domain).decision_on(version.number) is None
+    return find_candidate(root, lock, domain) is not None
 
 
 def decide(request: Request, params: Params, domain: str) -> Decision:
     """Compare the new model with the one in service on the same test images; promote it, or keep that one."""
     from pipelines.dvc.lock_file import DvcLock
     from pipelines.models.candidate import find_candidate
-    from pipelines.models.promote import keep, put_into_service, register, restore
+    from pipelines.models.promote import find_registered, keep, put_into_service, register, restore
     from pipelines.models.registry import ModelRegistry
     from pipelines.models.warm_start import describe_warm_start
 
     root, lock = request.root, DvcLock(request.root)
-    candidate = find_candidate(root, lock, domain)
-    if candidate is None:
-        raise PipelineError(f"'{domain}' has no finished model; start naslora run --domain {domain}")
-    version = register(root, lock, candidate, params)
+    version = find_registered(root, lock, domain)
+    if version is None:
+        if (candidate := find_candidate(root, lock, domain)) is None:
+            raise PipelineError(f"'{domain}' has no finished model; start naslora run --domain {domain}")
+        version = register(root, lock, candidate, params)
     record = ModelRegistry(root).read(domain)
     comparison = None
     if event := record.decision_on(version.number):
@@ -150,7 +156,7 @@ def decide(request: Request, params: Params, domain: str) -> Decision:
         promoted, reason = event.action == "promoted", event.reason
         restore(root, domain)
     elif record.in_service is None:
-        promoted, reason = True, "the first model of this domain"
+        promoted, reason = True, "no model is in service to compare it with" if record.events else _FIRST
         put_into_service(root, domain, version.number, "promoted", reason)
     else:
         from pipelines.models.compare import compare, judge

@@ -9,9 +9,9 @@ from naslora_core.config import Params
 from naslora_core.errors import ConfigError
 from naslora_core.files import atomic_directory, write_json
 from pipelines.dvc.lock_file import DvcLock
-from pipelines.models.transfer import pointer, track
 from pipelines.models.candidate import MODEL, PAIRS_FILE, Candidate, describe, finished_identity, pair_hashes
 from pipelines.models.registry import ModelRegistry, ModelVersion, next_number
+from pipelines.models.transfer import pointer, track
 from pipelines.models.version_files import Place, place, require_intact
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from naslora_core.config import Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
-from pipelines.models.transfer import lists, pointer
 from pipelines.models.registry import ModelRegistry, ModelVersion
+from pipelines.models.transfer import lists, pointer
 from pipelines.models.version_files import Place, place, remedy
 from stages.paths import StagePaths
 

@@ -68,7 +68,7 @@ def push(domain: SomeDomain = None, wait: Wait = 60, as_json: Json = False) -> N
     if done.sent:
         typer.echo(f"On the remote {remote}: {_named(done.sent)}")
     if done.sent and (inside := stored_in_repository(root)):
-        typer.echo(f"{inside} lies in this repository: others get it with its commits only, or from a remote of your own")
+        typer.echo(f"{inside} lies in this repository: others get it by its commits, or from a remote of your own")
     if done.elsewhere:
         typer.echo(f"Not here, so not sent: {_named(done.elsewhere)}")
     if not domains:

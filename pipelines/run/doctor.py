@@ -10,10 +10,15 @@ from typing import Literal
 from packaging.requirements import Requirement
 
 from naslora_core.config import Params, load_params
-from naslora_core.errors import NasLoraError
+from naslora_core.errors import NasLoraError, PipelineError
 from pipelines.dvc import command as dvc
-from pipelines.dvc.git import is_git_installed
-from pipelines.run.inputs import project_root
+from pipelines.dvc.git import repository_state
+from pipelines.models.conflicts import require_no_conflict
+from pipelines.models.registry import ModelRegistry
+from pipelines.models.transfer import pointer
+from pipelines.models.version_files import Place, place, remedy
+from pipelines.run.inputs import project_root, require_data
+from pipelines.run.to_commit import stored_in_repository
 from stages.paths import StagePaths
 
 _SHOWN = (
@@ -49,20 +54,28 @@ def examine() -> Iterator[Finding]:
     """Yield all findings, the cheap ones first."""
     yield Finding("ok", "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     yield from _packages()
-    yield _git()
     yield _device()
     try:
         root = project_root()
-        params = load_params(root / "params.yaml")
     except NasLoraError as error:
-        yield Finding("missing", "project", str(error), "change to the folder you cloned, or correct params.yaml")
+        yield Finding("missing", "project", str(error), "change to the folder you cloned")
+        return
+    yield _git(root)
+    try:
+        require_no_conflict(root)
+        params = load_params(root / "params.yaml")
+    except PipelineError as error:
+        yield Finding("missing", "conflict", str(error), "the commands above, in their order")
+        return
+    except NasLoraError as error:
+        yield Finding("missing", "project", str(error), "correct params.yaml")
         return
     yield Finding("ok", "project", f"{root}, {params.model.name}, adapter {params.adapter.method}")
     yield _base_model(root, params)
     for domain in params.domains:
         yield _data(root, domain)
     yield _remote(root)
-    yield _serving(root, params)
+    yield from _serving(root, params)
 
 
 def _packages() -> Iterator[Finding]:
@@ -86,10 +99,12 @@ def _packages() -> Iterator[Finding]:
     yield Finding("ok", "packages", ", ".join(f"{name} {version(name)}" for name in _SHOWN))
 
 
-def _git() -> Finding:
-    if is_git_installed():
-        return Finding("ok", "git", "found")
-    return Finding("note", "git", "not found", "install git to compare runs with dvc metrics diff and dvc exp")
+def _git(root: Path) -> Finding:
+    found = repository_state(root)
+    if found.state == "found":
+        return Finding("ok", "git", f"the project is at commit {found.reason}")
+    # Nothing of a run needs git, but sharing, comparing commits and sweeps do.
+    return Finding("note", "git", found.reason, found.remedy)
 
 
 def _device() -> Finding:
@@ -110,7 +125,8 @@ def _base_model(root: Path, params: Params) -> Finding:
     file = root / params.model.checkpoint
     if file.is_file():
         return Finding("ok", "base model", f"{params.model.checkpoint}, {file.stat().st_size / 1e6:.1f} MB")
-    advice = _fetch(file, f"dvc pull {params.model.checkpoint}.dvc") or "correct model.checkpoint in params.yaml"
+    tracked = pointer(file).is_file()
+    advice = f"dvc pull {params.model.checkpoint}.dvc" if tracked else "correct model.checkpoint in params.yaml"
     return Finding("missing", "base model", f"{params.model.checkpoint} is not there", advice)
 
 
@@ -118,26 +134,48 @@ def _data(root: Path, domain: str) -> Finding:
     from naslora_core.data.dataset.dataset import read_dataset
 
     try:
+        require_data(root, domain)
         dataset = read_dataset(StagePaths(root).data(domain))
     except NasLoraError as error:
-        advice = _fetch(root / "data", "dvc pull data.dvc") if not (root / "data").is_dir() else ""
-        return Finding("missing", f"data/{domain}", str(error), advice or "see naslora data --help")
+        pull = "dvc pull data.dvc"
+        return Finding("missing", f"data/{domain}", str(error), pull if pull in str(error) else "naslora data --help")
     return Finding("ok", f"data/{domain}", f"{len(dataset.pairs)} pairs")
-
-
-def _fetch(tracked: Path, command: str) -> str:
-    return command if tracked.with_name(tracked.name + ".dvc").is_file() else ""
 
 
 def _remote(root: Path) -> Finding:
     try:
-        return Finding("ok", "dvc remote", dvc.default_remote(root))
+        remote = dvc.default_remote(root)
     except NasLoraError as error:
         return Finding("note", "dvc remote", str(error), "dvc remote add -d NAME URL, to share data and models")
+    if stored_in_repository(root):
+        advice = "dvc remote add -d NAME URL, for a storage that all checkouts reach"
+        return Finding("note", "dvc remote", f"{remote} lies in the repository: every clone has its own copy", advice)
+    return Finding("ok", "dvc remote", remote)
 
 
-def _serving(root: Path, params: Params) -> Finding:
-    served = [name for name in params.domains if (root / "serving" / name / "model.safetensors").is_file()]
+def _serving(root: Path, params: Params) -> Iterator[Finding]:
+    """Compare what is in service here with the record of each domain."""
+    registry = ModelRegistry(root)
+    served = {}
+    for domain in params.domains:
+        try:
+            version = registry.read(domain).in_service
+        except NasLoraError as error:
+            yield Finding("missing", "registry", str(error), f"git checkout HEAD -- registry/{domain}.json")
+            continue
+        if version is None:
+            continue
+        if place(registry, domain, version) is not Place.HERE:
+            told = remedy(registry, domain, version.number)
+            lack = f"the files of {domain} version {version.number} are not here"
+            pull = f"naslora models pull {domain}"
+            yield Finding("missing", "in service", lack, pull if pull in told else told)
+        elif not (root / "serving" / domain / "model.safetensors").is_file():
+            lack = f"{domain} version {version.number} is not in serving/ yet"
+            yield Finding("note", "in service", lack, f"naslora models pull {domain}")
+        else:
+            served[domain] = version.number
     if served:
-        return Finding("ok", "in service", ", ".join(served))
-    return Finding("note", "in service", "no model yet", "naslora run")
+        yield Finding("ok", "in service", ", ".join(f"{domain} version {number}" for domain, number in served.items()))
+    elif not registry.domains():
+        yield Finding("note", "in service", "no model yet", "naslora run")

@@ -66,7 +66,8 @@ def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
         named = [*(f"{path.as_posix()}" for path in absent), *(f"the model of {domain}" for domain in lacking)]
         pointers = " ".join(f"{path.as_posix()}.dvc" for path in absent)
         raise DataError(f"not here yet: {', '.join(named)}; fetch with: dvc pull {pointers}{models}")
-    _require_data(root, domains)
+    for domain in domains:
+        require_data(root, domain)
     if not (root / params.model.checkpoint).is_file():
         raise PipelineError(
             f"the base model {params.model.checkpoint} is not there; correct model.checkpoint in params.yaml"
@@ -80,19 +81,22 @@ def _is_absent(root: Path, path: Path) -> bool:
     return not (root / path).exists() and pointer(root / path).is_file()
 
 
-def _require_data(root: Path, domains: Sequence[str]) -> None:
-    paths = StagePaths(root)
-    for domain in domains:
-        if domain not in (known := paths.domains()):
-            where = f"data/{domain}/dataset.yaml"
-            tracked = pointer(root / "data").is_file()
-            if tracked and (not known or lists(root, root / "data", f"{domain}/dataset.yaml")):
-                raise DataError(f"{where} is not here, though data.dvc has it; fetch it with: dvc pull data.dvc")
-            raise DataError(
-                f"params.yaml lists domain '{domain}', but {where} is not there; there is "
-                f"data for {', '.join(known) or 'no domain'}. Bring images in with naslora data import, or "
-                f"take '{domain}' out of 'domains' in params.yaml"
-            )
+def require_data(root: Path, domain: str) -> None:
+    """Check that there is data for a domain.
+
+    Raises:
+        DataError: if not; says how to fetch it, or to bring it in.
+    """
+    known, card = StagePaths(root).domains(), f"data/{domain}/dataset.yaml"
+    if domain in known:
+        return
+    if pointer(root / "data").is_file() and (not known or lists(root, root / "data", f"{domain}/dataset.yaml")):
+        raise DataError(f"{card} is not here, though data.dvc names it; fetch it with: dvc pull data.dvc")
+    raise DataError(
+        f"params.yaml lists domain '{domain}', but {card} is not there; there is data for "
+        f"{', '.join(known) or 'no domain'}. Bring images in with naslora data import, or take '{domain}' out of "
+        "'domains' in params.yaml"
+    )
 
 
 def _lack(registry: ModelRegistry, domain: str, version: ModelVersion) -> str:

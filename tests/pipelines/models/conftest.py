@@ -21,7 +21,14 @@ _CONFIG = """[core]
 ['remote "store"']
     url = {store}
 """
-# Added to the stand-in for the stages.
+# In the stand-in for the stages settings have a part in the weights and in their score, and results are kept.
+_SETTINGS = {
+    "stage, domain = ": "import re\n"
+    'epochs = int(re.search(r"(?m)^  epochs: (\\d+)", pathlib.Path("params.yaml").read_text())[1])\n'
+    "stage, domain = ",
+    'read_text())\n    (out / "adapter.json")': 'read_text() + str(epochs))\n    (out / "adapter.json")',
+    " else 0.5\n": " else 0.5\n    score += (epochs - 12) / 100\n",
+}
 _KEEP = """
 from naslora_core.progress import silent
 from stages.run_cache import keep_result
@@ -79,13 +86,21 @@ def _environment(root: Path) -> dict[str, str]:
 _PERSON = {"NAME": "Test", "EMAIL": "test@example.org"}
 
 
+def _stand_in() -> str:
+    text = STAGE.replace("METRIC_NAMES", repr(tuple(METRICS)))
+    for before, after in _SETTINGS.items():
+        assert before in text
+        text = text.replace(before, after)
+    return text + _KEEP
+
+
 @pytest.fixture(scope="session")
 def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a team whose first member has run the project and shared all; do not change it."""
     folder = tmp_path_factory.mktemp("team")
     first = folder / "first"
     write_domain(first / "data" / "discs", seed=0)
-    (first / "stage.py").write_text(STAGE.replace("METRIC_NAMES", repr(tuple(METRICS))) + _KEEP)
+    (first / "stage.py").write_text(_stand_in())
     editor = YAML(typ="safe")
     pipeline = editor.load(DVC_YAML)
     for stage in pipeline["stages"].values():

@@ -13,7 +13,8 @@ from naslora_core.files import file_sha256
 from naslora_core.progress import silent
 from pipelines.cli.app import app
 from pipelines.dvc.lock_file import DvcLock
-from pipelines.models.promote import previous_in_service, put_into_service, restore
+from pipelines.models.history import previous_in_service
+from pipelines.models.promote import put_into_service, restore, withdraw
 from pipelines.models.registry import ModelRegistry
 from pipelines.run.reproduce import reproduce
 from pipelines.run.steps import Request
@@ -94,7 +95,7 @@ def test_damaged_files_never_serve(project):
     before = project.snapshot("serving", "registry/discs.json")
     weights = ModelRegistry(project.root).files("discs", 1) / "model" / "model.safetensors"
     weights.write_bytes(b"half")
-    with pytest.raises(PipelineError, match=r"model\.safetensors is damaged; restore"):
+    with pytest.raises(PipelineError, match=r"damaged; fetch it with: naslora models pull discs --version 1"):
         put_into_service(project.root, "discs", 1, "rolled back", "test")
     assert project.snapshot("serving", "registry/discs.json") == before
 
@@ -120,8 +121,40 @@ def _disk_full(source, target):
 def test_a_record_with_a_conflict_is_named(project):
     path = project.root / "registry" / "discs.json"
     path.write_text("<<<<<<< HEAD\n" + path.read_text())
-    with pytest.raises(PipelineError, match=r"discs\.json is no record of models"):
+    with pytest.raises(PipelineError, match=r"registry/discs\.json has git's marks of a conflict"):
         ModelRegistry(project.root).read("discs")
+
+
+def test_a_withdrawn_model_serves_no_more_and_the_one_before_can_come_back(project):
+    improve(project, 2)
+    assert withdraw(project.root, "discs", "all edges are shifted") == 2
+    assert not (project.root / "serving" / "discs").exists()
+    assert "version 2 withdrawn: all edges are shifted" in naslora("models", "show", "discs")
+    with pytest.raises(ConfigError, match="no model in service; nothing to do"):
+        withdraw(project.root, "discs", "again")
+    naslora("models", "rollback", "discs")
+    assert ModelRegistry(project.root).read("discs").serving == 1
+    assert (project.root / "serving" / "discs").is_dir()
+
+
+@pytest.mark.parametrize("step", ["shutil.copy2", "track", "ModelRegistry.write"])
+def test_a_kill_while_a_model_is_registered_leaves_a_state_from_which_the_next_run_goes_on(project, monkeypatch, step):
+    before = project.snapshot("serving", "registry/discs.json")
+    project.score("discs", 0.6)
+    request = Request(project.root, ("discs",), False, 5, lambda line: None, silent)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pipelines.models.promote.{step}", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(request)
+    assert project.snapshot("serving", "registry/discs.json") == before
+    (decision,) = reproduce(request).decisions
+    assert (decision.version.number, decision.promoted) == (2, True)
+    assert sorted(path.name for path in (project.root / "registry" / "discs").iterdir()) == ["1", "1.dvc", "2", "2.dvc"]
+    project.executed()
+
+
+def _killed(*arguments):
+    raise KeyboardInterrupt
 
 
 def test_going_back_further_follows_what_has_served(project):
@@ -132,7 +165,7 @@ def test_going_back_further_follows_what_has_served(project):
     assert previous_in_service(record.decided("rolled back", 1, "").decided("promoted", 3, "")) == 1
     assert json.loads((project.root / "registry" / "discs.json").read_text())["serving"] == 3
     shutil.rmtree(registry.files("discs", 2))
-    with pytest.raises(PipelineError, match="is gone"):
+    with pytest.raises(PipelineError, match="is not here; no registry/discs/2.dvc says where it is"):
         put_into_service(project.root, "discs", 2, "rolled back", "")
 
 

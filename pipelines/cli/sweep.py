@@ -29,14 +29,14 @@ def sweep(
     workers: Annotated[int, typer.Option(min=1, help="How many jobs at a time.")] = 1,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="How many threads each job computes with.", show_default="cores / workers; cluster: 1"),
+        typer.Option(min=1, help="Threads that each job computes with.", show_default="cores / workers; clusters: 1"),
     ] = None,
     runner: Annotated[Runner, typer.Option(help="What spreads the jobs: this process, or a cluster.")] = Runner.THREADS,
     remote: Annotated[
         str | None,
         typer.Option(
-            help="For a cluster of other machines: name or address of the DVC remote through which they share inputs and "
-            "results. On this machine jobs share the project's DVC cache.",
+            help="For a cluster of other machines: name or address of the DVC remote through which they share inputs "
+            "and results. On this machine jobs share the project's DVC cache.",
             show_default="the default remote",
         ),
     ] = None,
@@ -75,8 +75,8 @@ def sweep(
     cluster = cluster_address(runner.value)
     if cluster is None and (remote or repository):
         raise ConfigError(
-            "--remote and --repository are for clusters of other machines; on this one jobs share the project's DVC cache. "
-            "To give their results to others afterwards: naslora results push"
+            "--remote and --repository are for clusters of other machines; on this one jobs share the project's DVC "
+            "cache. To give their results to others afterwards: naslora results push"
         )
     source = source_of(root, domains, remote, far=cluster is not None)
     if repository:
@@ -118,7 +118,8 @@ def _next_step(best: dict[str, Any], domains: list[str]) -> str:
     over = "" if len(domains) == 1 else ", by the mean over the domains"
     lines = [f"Next: take the best over{over}. In params.yaml set"]
     lines += [f"  {key}: {value}" for key, value in best.items()]
-    lines += [f"then: naslora run {' '.join(f'--domain {domain}' for domain in domains)}   # finds the results, trains nothing"]
+    wanted = " ".join(f"--domain {domain}" for domain in domains)
+    lines += [f"then: naslora run {wanted}   # finds these results and trains nothing"]
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naslora_core.errors import PipelineError
-from pipelines.dvc.git import git, run_git
+from pipelines.dvc.git import git, require_repository
 from pipelines.dvc.pointers import ask
 
 # A clone reads its inputs and never writes them, so links do; where none is possible, DVC copies.
@@ -44,15 +44,11 @@ def place_of(root: Path) -> Place:
     """Return where a project lies in git; a worktree, a submodule and a folder of a larger repository are places, too.
 
     Raises:
-        PipelineError: if it is not in git, or nothing has been committed.
+        PipelineError: if git holds no commit of it; says why and gives the command that helps.
     """
-    inside = run_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
-    if inside.returncode != 0:
-        raise PipelineError(f"clones are made of a commit, and git cannot find one here: {inside.stderr.strip()}")
-    head = run_git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    if head.returncode != 0:
-        raise PipelineError("clones are made of a commit, and there is none yet: git add . && git commit -m 'start'")
-    return Place(inside.stdout.strip(), git(root, "rev-parse", "--show-prefix").rstrip("/"), head.stdout.strip())
+    found = require_repository(root, "jobs work in clones of a commit")
+    shared = git(root, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    return Place(shared, git(root, "rev-parse", "--show-prefix").rstrip("/"), found.commit)
 
 
 def clone(place: Place, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """A clone of the project for one job, which shares DVC's cache, or a remote, with all other jobs."""
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,18 +66,18 @@ def source_of(root: Path, domains: Sequence[str], remote: str | None = None, *, 
     if store is None or is_in_repository(root, store):
         lies = f"'{store.name}', which is a folder in the repository ({store.address})" if store else "none"
         raise PipelineError(
-            f"the jobs of a cluster share inputs and results through one remote that all of them reach, and the remote is "
-            f"{lies}; name another one with --remote, as --remote s3://bucket/results or --remote /share/results, "
-            f"and fill it before: dvc remote add --local results ADDRESS && dvc push --remote results {' '.join(pointers)}"
+            "the jobs of a cluster share inputs and results through one remote that all of them reach, and the remote "
+            f"is {lies}. Make one, with an address like s3://bucket/results or /share/results:\n"
+            f"dvc remote add results ADDRESS && dvc push --remote results {' '.join(pointers)} && "
+            "git commit -m 'a remote for results' -- .dvc/config\nThen sweep with --remote results"
         )
     with fresh_clone(replace(near, remote=store), {}, with_inputs=False) as project:
         lacking = not_on_remote(project, store.name, pointers)
     if lacking:
-        known = f"--remote {store.name}"
-        first = "" if remote != store.address else f"dvc remote add --local {store.name} {store.address} && "
+        add = "" if store.name == remote or remote is None else f"dvc remote add {store.name} {shlex.quote(store.address)} && "
         raise PipelineError(
             f"{lacking} files that jobs need are not on the remote {store.address}: "
-            f"{first}dvc push {known} {' '.join(pointers)}"
+            f"{add}dvc push --remote {store.name} {' '.join(pointers)}"
         )
     return replace(near, cache=None, remote=store, logs=None)
 
@@ -116,17 +117,19 @@ def compute(source: CloneSource, project: Path, targets: Sequence[str], name: st
     Raises:
         PipelineError: if a stage fails; carries the stage's own message.
     """
-    far = source.remote is not None
+    if source.remote is not None:
+        from pipelines.dvc.results import find_results
+
+        for target in targets:
+            find_results(project, target, say, source.remote.name)
     try:
-        dvc.repro(project, targets, say, pull=far)
+        dvc.repro(project, targets, say)
     except PipelineError as error:
         raise PipelineError(_with_log(error, source, project, name)) from error
     if source.remote is not None:
-        _send_results(project, source.remote.name, targets)
+        from pipelines.dvc.results import push_results
 
-
-def _send_results(project: Path, remote: str, targets: Sequence[str]) -> None:
-    ask(project, "push", "--run-cache", "--remote", remote, "--with-deps", *targets)
+        push_results(project, source.remote.name)
 
 
 def _with_log(error: PipelineError, source: CloneSource, project: Path, name: str) -> str:

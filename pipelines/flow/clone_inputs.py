@@ -1,5 +1,6 @@
 """What clones of a project would lack, found before the first job starts."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def pointers_for_jobs(root: Path, params: Params, domains: Sequence[str]) -> tup
     problems += _uncommitted(root, uncommitted, needed)
     problems += _not_in_cache(root, [*needed.values()])
     problems += [
-        f"there is no data of '{domain}': data/{domain}/dataset.yaml not found; bring images in with naslora data import"
+        f"the data of '{domain}': data/{domain}/dataset.yaml not found; bring images in with naslora data import"
         for domain in domains
         if (root / "data").is_dir() and not (root / "data" / domain / "dataset.yaml").is_file()
     ]
@@ -71,7 +72,7 @@ def _inputs(params: Params, domains: Sequence[str]) -> Iterator[tuple[str, str]]
 
 def _untracked(root: Path, what: str, path: str) -> str:
     if path.startswith("../"):
-        return f"{what}, {path}, is outside the project; write its absolute path into params.yaml, or copy it to models/"
+        return f"{what}, {path}, outside the project; write its absolute path into params.yaml, or copy it to models/"
     track = path.partition("/")[0] if path.startswith("data/") else path
     if (root / path).exists():
         return (
@@ -86,14 +87,11 @@ def _uncommitted(root: Path, untracked: Sequence[str], needed: dict[str, Pointer
     code -= {"data", "artifacts"}
     # Relative to the project and of the project only, which may be a folder of a larger repository.
     changed = _names(git(root, "diff", "HEAD", "--name-only", "--relative", "-z", "--", "."))
-    files = [name for name in changed if not name.startswith(_WRITTEN) and (not name.endswith(".dvc") or name in needed)]
-    files += [
-        name
-        for name in untracked
-        if name in needed or name in ("params.yaml", "dvc.yaml") or (name.partition("/")[0] in code and name.endswith(".py"))
-    ]
+    files = [name for name in changed if not name.startswith(_WRITTEN) and (name in needed or name[-4:] != ".dvc")]
+    files += [name for name in untracked if name in needed or name in ("params.yaml", "dvc.yaml")]
+    files += [name for name in untracked if name.endswith(".py") and name.partition("/")[0] in code]
     if files:
-        yield f"changes since the last commit: git add {' '.join(sorted(files))} && git commit -m 'for a sweep'"
+        yield f"changes since the last commit: git add {shlex.join(sorted(files))} && git commit -m 'for a sweep'"
 
 
 def _not_in_cache(root: Path, pointers: Sequence[Pointer]) -> Iterator[str]:

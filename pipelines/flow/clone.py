@@ -74,7 +74,8 @@ def source_of(root: Path, domains: Sequence[str], remote: str | None = None, *, 
     with fresh_clone(replace(near, remote=store), {}, with_inputs=False) as project:
         lacking = not_on_remote(project, store.name, pointers)
     if lacking:
-        add = "" if store.name == remote or remote is None else f"dvc remote add {store.name} {shlex.quote(store.address)} && "
+        is_new = remote not in (None, store.name)
+        add = f"dvc remote add {store.name} {shlex.quote(store.address)} && " if is_new else ""
         raise PipelineError(
             f"{lacking} files that jobs need are not on the remote {store.address}: "
             f"{add}dvc push --remote {store.name} {' '.join(pointers)}"

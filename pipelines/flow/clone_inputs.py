@@ -12,8 +12,8 @@ from naslora_core.errors import PipelineError
 from pipelines.dvc.git import git
 from pipelines.dvc.pointers import IN_CACHE, Pointer, read_pointer, states
 
-# What a run writes; no job reads them.
-_WRITTEN = ("dvc.lock", "artifacts/", "registry/", "serving/", ".naslora/")
+# What a run writes, and where remotes are; no job reads them.
+_NO_INPUTS = ("dvc.lock", "artifacts/", "registry/", "serving/", ".naslora/", ".dvc/")
 
 
 def pointers_for_jobs(root: Path, params: Params, domains: Sequence[str]) -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def pointers_for_jobs(root: Path, params: Params, domains: Sequence[str]) -> tup
     committed = _names(git(root, "ls-files", "-z"))
     uncommitted = _names(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
     names = sorted(name for name in {*committed, *uncommitted} if name.endswith(".dvc"))
-    pointers = [read_pointer(root, name) for name in names if not name.startswith(_WRITTEN)]
+    pointers = [read_pointer(root, name) for name in names if not name.startswith(_NO_INPUTS)]
     problems: list[str] = []
     needed: dict[str, Pointer] = {}
     for what, path in _inputs(params, domains):
@@ -87,7 +87,7 @@ def _uncommitted(root: Path, untracked: Sequence[str], needed: dict[str, Pointer
     code -= {"data", "artifacts"}
     # Relative to the project and of the project only, which may be a folder of a larger repository.
     changed = _names(git(root, "diff", "HEAD", "--name-only", "--relative", "-z", "--", "."))
-    files = [name for name in changed if not name.startswith(_WRITTEN) and (name in needed or name[-4:] != ".dvc")]
+    files = [name for name in changed if not name.startswith(_NO_INPUTS) and (name in needed or name[-4:] != ".dvc")]
     files += [name for name in untracked if name in needed or name in ("params.yaml", "dvc.yaml")]
     files += [name for name in untracked if name.endswith(".py") and name.partition("/")[0] in code]
     if files:

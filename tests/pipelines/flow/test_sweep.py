@@ -129,6 +129,8 @@ def test_a_project_may_be_a_folder_of_a_larger_repository_whose_other_changes_do
 
 def test_a_job_that_fails_says_what_the_program_has_said_and_keeps_its_output(committed):
     (committed.root / "broken").touch()
+    committed.touch_image("discs")
+    sh(committed.root, "dvc", "add", "--quiet", "data")
     commit(committed.root)
     source = source_of(committed.root, ["discs"])
     with pytest.raises(PipelineError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.dvc.repository import made_by, needed_by, recorded_entry
+from pipelines.dvc.result_store import newest_entry
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,8 @@ class Foreseen:
 def foresee(repo: Any, root: Path, target: str) -> Iterator[Foreseen]:
     """Yield what becomes of the target and all that it depends on, in the order of `dvc repro`.
 
-    Outputs of stages that come first are known from their records, so that nothing needs to be here. Of a stage that
-    has to run it is supposed that it makes again what dvc.lock records; where that turns out wrong, later stages are
-    looked for by DVC in the run cache of this machine only. It ends at the first stage of which nothing can be known.
+    Outputs of stages that come first are known from their records, so that nothing needs to be here. It ends at the
+    first stage that has to run: what it will make is not known, and with it what follows.
 
     Args:
         repo: from `opened`.
@@ -44,13 +44,13 @@ def foresee(repo: Any, root: Path, target: str) -> Iterator[Foreseen]:
         same_inputs = all(dep.hash_info == lock[dep.def_path] for dep in stage.deps)
         agrees = recorded and same_inputs and not stage.changed_stage()
         entry = recorded if agrees else _newest_entry(repo, stage)
-        if entry is None and recorded is None:
+        if entry is None:
             yield Foreseen(stage.name, None, is_in_place=False)
             return
-        made = made_by(repo, root, entry or recorded)
+        made = made_by(repo, root, entry)
         known |= {out.fs_path: out for out in made.outs}
         in_place = bool(agrees) and not any(out.workspace_status() for out in stage.outs)
-        yield Foreseen(stage.name, made if entry else None, in_place)
+        yield Foreseen(stage.name, made, in_place)
 
 
 def _fill_inputs(stage: Any, known: dict[str, Any]) -> bool:
@@ -71,7 +71,12 @@ def _fill_inputs(stage: Any, known: dict[str, Any]) -> bool:
     return True
 
 
-def _newest_entry(repo: Any, stage: Any) -> Any:
-    from dvc.stage.cache import _can_hash
+def _newest_entry(repo: Any, stage: Any) -> dict[str, Any] | None:
+    """Return what the stage made of its inputs the last time; None if that is not known.
 
-    return repo.stage_cache._load(stage) if _can_hash(stage) else None
+    DVC's own way to look it up reads the inputs, which need not be here.
+    """
+    from dvc.stage.cache import _get_cache_hash
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    return newest_entry(repo, _get_cache_hash(to_single_stage_lockfile(stage), key=True))

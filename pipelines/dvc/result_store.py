@@ -132,6 +132,14 @@ def read_entry(repo: Any, entry: str) -> dict[str, Any] | None:
     return content if content and content.get("outs") else None
 
 
+def newest_entry(repo: Any, key: str) -> dict[str, Any] | None:
+    """Return the content of the newest entry on this machine for inputs with this hash; None if there is none."""
+    folder = Path(repo.stage_cache.cache_dir, key[:2], key)
+    entries = [path for path in folder.glob("*") if _ENTRY.match(f"runs/{key[:2]}/{key}/{path.name}")]
+    newest = max(entries, key=lambda path: path.stat().st_mtime, default=None)
+    return read_entry(repo, f"runs/{key[:2]}/{key}/{newest.name}") if newest else None
+
+
 def _existing(folder: Path) -> Path:
     """Return the folder itself or the nearest one above it that exists."""
     return next(one for one in (folder, *folder.parents) if one.exists())

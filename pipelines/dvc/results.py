@@ -131,7 +131,7 @@ def pull_results(root: Path, remote: str | None = None, domain: str | None = Non
         return Pulled(store.name, results, files, tuple(restored), tuple(lost), tuple(differing))
 
 
-def find_results(root: Path, target: str, say: Callable[[str], None], remote: str | None = None) -> None:
+def find_results(root: Path, target: str, say: Callable[[str], None], remote: str | None = None) -> str:
     """Fetch from a remote what `dvc repro TARGET` would compute and another checkout has computed before.
 
     A remote that does not answer is reported, and is no error.
@@ -141,16 +141,20 @@ def find_results(root: Path, target: str, say: Callable[[str], None], remote: st
         target: address of a stage, as "evaluate@leaf_lesions".
         say: gets a line with what was fetched, and one with what cannot be had any more and is computed again.
         remote: its name; None is the default remote.
+
+    Returns:
+        Address of the first stage that nobody has computed before, if the remote may have what follows it; else "".
     """
     try:
         with opened(root, "looking for results") as repo:
-            _find(repo, root, target, say, remote)
+            return _find(repo, root, target, say, remote)
     except PipelineError as error:
         # What it costs is that something is computed again; dvc itself says what is wrong with the project.
         say(str(error))
+        return ""
 
 
-def _find(repo: Any, root: Path, target: str, say: Callable[[str], None], remote: str | None) -> None:
+def _find(repo: Any, root: Path, target: str, say: Callable[[str], None], remote: str | None) -> str:
     store = None
     try:
         store = ResultStore(repo, remote)
@@ -158,15 +162,14 @@ def _find(repo: Any, root: Path, target: str, say: Callable[[str], None], remote
     except UnreachableError as error:
         if error.is_new:
             say(f"results of other checkouts are not looked for: {error}")
-    fetched, lost = [], []
+    fetched, lost, runs = [], [], ""
     for step in foresee(repo, root, target):
-        if step.result is None or step.is_in_place or is_cached(step.result):
-            continue
-        files = store.fetch_objects(step.result) if store else 0
-        if is_cached(step.result):
-            fetched.append(f"{step.address} ({files} files)")
-        else:
-            lost.append(step.address)
+        if step.result is None:
+            runs = step.address if store and store.entries else ""
+        elif not step.is_in_place and not is_cached(step.result):
+            if store:
+                store.fetch_objects(step.result)
+            (fetched if is_cached(step.result) else lost).append(step.address)
     if fetched and store:
         say(f"computed before, fetched from remote '{store.name}': {', '.join(fetched)}")
     if lost:
@@ -175,6 +178,7 @@ def _find(repo: Any, root: Path, target: str, say: Callable[[str], None], remote
             f"computed before, but the files are neither in the cache here {where}, so they are computed again: "
             f"{', '.join(lost)}. Where they were computed, naslora results push sends them"
         )
+    return runs
 
 
 def _recorded(repo: Any, root: Path) -> list[tuple[str, Any]]:

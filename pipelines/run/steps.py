@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pipelines.models.compare import ModelComparison
     from pipelines.models.registry import ModelVersion
 
+# Stages that take seconds, and often make of other settings what was there before.
+_QUICK = ("validate", "preprocess")
+
 
 @dataclass(frozen=True)
 class Request:
@@ -114,9 +117,19 @@ def reproduce_domain(request: Request, params: Params, domain: str) -> None:
     from pipelines.models.warm_start import prepare_warm_start
 
     prepare_warm_start(request.root, params, domain, request.say)
+    target = f"evaluate@{domain}"
     if not request.force:
-        find_results(request.root, f"evaluate@{domain}", request.say)
-    dvc.repro(request.root, [f"evaluate@{domain}"], request.say, wait_s=request.wait_s, force=request.force)
+        _find_results(request, target, [f"{stage}@{domain}" for stage in _QUICK])
+    dvc.repro(request.root, [target], request.say, wait_s=request.wait_s, force=request.force)
+
+
+def _find_results(request: Request, target: str, quick: Sequence[str]) -> None:
+    """Fetch what was computed before; run quick stages whose outcome decides what that is."""
+    for _ in range(len(quick) + 1):
+        runs = find_results(request.root, target, request.say)
+        if runs not in quick:
+            return
+        dvc.repro(request.root, [runs], request.say, wait_s=request.wait_s)
 
 
 def undecided(root: Path, lock: "DvcLock", domain: str) -> bool:

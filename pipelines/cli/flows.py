@@ -1,6 +1,6 @@
 """`naslora flows`: run the pipeline as a Prefect flow, now or on a schedule."""
 
-import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +41,27 @@ def run(
     state, summary = run_flow(root, tuple(domain or ()), force)
     typer.echo(f"\nFlow run: {state}\n\n{summary}")
     if not has_server():
-        home = os.environ["PREFECT_HOME"]
-        typer.echo(f"\nNext: look at it in a browser: PREFECT_HOME={home} prefect server start --host 127.0.0.1")
+        typer.echo("\nNext: look at it in a browser: naslora flows server")
+
+
+@flows_app.command("server", epilog="Example: naslora flows server --port 4201")
+def server(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens, on this machine only.")] = 4200,
+) -> None:
+    """Start a Prefect server for this project, which stays until it is ended; other terminals use it.
+
+    It keeps its records in .naslora/prefect (PREFECT_HOME is another place), and its pages ask no other host.
+    """
+    from pipelines.flow.server import start_server
+    from pipelines.run.inputs import project_root
+
+    root = project_root()
+    typer.echo(
+        f"Next, in another terminal: export PREFECT_API_URL=http://127.0.0.1:{port}/api\n"
+        "and then naslora flows serve --watch 60, or naslora flows run"
+    )
+    sys.stdout.flush()
+    start_server(root, port)
 
 
 @flows_app.command("serve", epilog='Example: naslora flows serve --watch 60 --cron "0 3 * * 6"')
@@ -59,11 +78,15 @@ def serve(
     Needs a Prefect server at PREFECT_API_URL; ending this command leaves its schedules as they are.
     """
     from naslora_core.errors import ConfigError
-    from pipelines.flow.deploy import Triggers, serve_project
+    from pipelines.flow.clock import describe_cron, local_timezone
+    from pipelines.flow.deploy import Triggers
+    from pipelines.flow.serve import serve_project
 
     root, pages = _project_with_server()
     if pull and watch is None:
         raise ConfigError("--pull acts before each look at the data; say how often to look, as in --watch 60")
+    if cron is not None:
+        typer.echo("\n".join(describe_cron(cron, local_timezone())))
     triggers = Triggers(None if every is None else 60 * every, cron, watch, pull)
     typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {pages}")
     serve_project(root, tuple(domain or ()), triggers, typer.echo)
@@ -85,7 +108,7 @@ def watch_(
     pull: Pull = False,
 ) -> None:
     """Look for changed data and tell the server: for deployments of prefect.yaml, which a worker runs."""
-    from pipelines.flow.deploy import watch_data
+    from pipelines.flow.serve import watch_data
 
     root, _ = _project_with_server()
     typer.echo(f"Watching {root / 'data'} every {every:g} s.\nNext: change an image")

@@ -3,7 +3,9 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +38,37 @@ def publish_rejection(error: DataError) -> None:
     create_markdown_artifact(text, key="data-rejected", description="What has to be corrected before anything runs")
 
 
-def publish_headline(outcome: RunOutcome) -> str:
-    """Publish and return the outcome of a run as Markdown."""
+def publish_headline(text: str) -> None:
+    """Publish the outcome of a run."""
+    create_markdown_artifact(text, key="headline", description="Scores of the last models on the test images")
+
+
+def headline_text(outcome: RunOutcome) -> str:
+    """Return the outcome of a run as Markdown."""
     ran = ", ".join(outcome.rerun) or "nothing, no data or setting has changed"
     lines = [f"**Ran:** {ran}", ""]
     lines += [f"- {decision}" for decision in outcome.decisions]
     lines += ["", "```", format_headline(outcome.headline), "```"]
     if outcome.report.is_file():
         lines += ["", f"Report: `{outcome.report}`"]
-    text = "\n".join(lines)
-    create_markdown_artifact(text, key="headline", description="Scores of the last models on the test images")
-    return text
+    return "\n".join(lines)
+
+
+def publish_table(rows: Sequence[Mapping[str, object]], key: str, description: str) -> None:
+    """Publish rows of named cells as a table; what JSON has no number for, infinite or none, is left empty.
+
+    Prefect's answer is no JSON with such a number in it, and its pages show nothing at all then.
+    """
+    create_table_artifact([_finite(row) for row in rows], key=key, description=description)  # type: ignore[misc]
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None for every number in it that is not finite, also in lists and mappings."""
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, Real) and not math.isfinite(value) else value
 
 
 def _publish_quality(verdicts: Sequence[Verdict]) -> None:
@@ -60,7 +82,7 @@ def _publish_quality(verdicts: Sequence[Verdict]) -> None:
         for failure in verdict.failures:
             finding = f"{failure.description}: {failure.count} files"
             rows.append({"domain": verdict.dataset, "finding": finding, "severity": failure.severity})
-    create_table_artifact(rows, key="data-quality", description="What the data check found, domain by domain")
+    publish_table(rows, key="data-quality", description="What the data check found, domain by domain")
 
 
 def _publish_decision(root: Path, decision: Decision) -> None:
@@ -78,7 +100,7 @@ def _publish_decision(root: Path, decision: Decision) -> None:
             }
             for row in decision.comparison.rows
         ]
-        create_table_artifact(rows, key=f"scores-{domain}", description="Both models on the same test images")
+        publish_table(rows, key=f"scores-{domain}", description="Both models on the same test images")
     picture = _example(StagePaths(root).output("evaluate", decision.domain))
     create_image_artifact(picture, key=f"examples-{domain}", description="Image, truth, base and new model")
 

@@ -18,13 +18,20 @@ from prefect.states import Completed, State
 
 from naslora_core.config import load_params
 from naslora_core.errors import DataError, NasLoraError, PipelineError
-from pipelines.flow.artifacts import publish, publish_headline, publish_rejection
+from pipelines.flow.artifacts import headline_text, publish, publish_headline, publish_rejection
+from pipelines.flow.connection import explain, explained, require_answer
+from pipelines.flow.console import be_brief
+from pipelines.flow.killed import end_killed_runs, recorded
+from pipelines.flow.server import has_server
 from pipelines.run.lock import AlreadyWaitingError, next_turn
 from pipelines.run.reproduce import reproduce
 from pipelines.run.steps import Request, gate, reproduce_domain
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+
+# Also in the processes that a server's worker starts, which import this module and nothing else of naslora.
+be_brief()
 
 _RETRY_DELAYS_S = [5.0, 30.0]
 # What a share or an object store may answer once and not the next time.
@@ -52,11 +59,14 @@ def retrain(root: str, domains: tuple[str, ...] = (), force: bool = False) -> St
     limit_s = 3600 * load_params(folder / "params.yaml").retrain.timeout_h
     request = Request(folder, domains, force, limit_s, logger.info, _LogProgress(logger.info))
     hold = partial(next_turn, purpose=_purpose(domains, force))
+    _unless_away(end_killed_runs, folder)
     try:
-        outcome = reproduce(request, _Tasks(folder, limit_s), hold)
+        with recorded(folder, flow_run.id):
+            outcome = reproduce(request, _Tasks(folder, limit_s), hold)
     except AlreadyWaitingError as error:
         return Completed(name="Coalesced", message=str(error), data=str(error))
-    summary = publish_headline(outcome)
+    summary = headline_text(outcome)
+    _unless_away(publish_headline, summary)
     if not outcome.rerun and not outcome.decisions:
         return Completed(name="Skipped", message="nothing has changed", data=summary)
     promoted = f"; in service: {', '.join(outcome.promoted)}" if outcome.promoted else "; models in service kept"
@@ -72,9 +82,14 @@ def run_flow(root: Path, domains: Sequence[str], force: bool) -> tuple[str, str]
     Raises:
         NasLoraError: what made the flow fail.
         PipelineError: if it was cancelled or crashed.
+        ServerError: if the server is not there, or not there any more.
     """
-    state = retrain(str(root), tuple(domains), force, return_state=True)
-    result = state.result(raise_on_failure=state.is_failed())
+    if has_server():
+        require_answer()
+    be_brief()
+    with explained("What was finished is kept, and the next run goes on from there: naslora flows run, or naslora run"):
+        state = retrain(str(root), tuple(domains), force, return_state=True)
+        result = state.result(raise_on_failure=state.is_failed())
     if not state.is_completed():
         raise PipelineError(f"the flow ended as {state.name}: {state.message}; start it again")
     return f"{state.name} ({state.message})", str(result)
@@ -115,12 +130,22 @@ class _Tasks:
                 result = function(*args, **kwargs)
             except DataError as error:
                 if function.__name__ == gate.__name__:
-                    publish_rejection(error)
+                    _unless_away(publish_rejection, error)
                 raise
-            publish(self._root, result)
+            _unless_away(publish, self._root, result)
             return result
 
         return run
+
+
+def _unless_away(publish_: Callable[Arguments, object], *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    """Tell the server something; if it is away, the work goes on without."""
+    try:
+        publish_(*args, **kwargs)
+    except Exception as error:
+        if not explain(error):
+            raise
+        get_run_logger().warning("%s; this run goes on without it", explain(error))
 
 
 def _is_transient(task: object, task_run: object, state: State[Any]) -> bool:

@@ -102,7 +102,7 @@ class ResultStore:
         fs, top = self._odb.fs, self._odb.path
         if fs.protocol in ("http", "https"):
             raise PipelineError("an HTTP server cannot list what it holds")
-        if isinstance(fs, LocalFileSystem) and not fs.exists(top) and not os.access(_existing(Path(top)), os.W_OK):
+        if isinstance(fs, LocalFileSystem) and not _can_be_made(Path(top)):
             raise PipelineError(f"there is no folder {top}, and none can be made")
         runs = fs.join(top, "runs")
         found = fs.find(runs) if fs.exists(runs) else ()
@@ -140,9 +140,10 @@ def newest_entry(repo: Any, key: str) -> dict[str, Any] | None:
     return read_entry(repo, f"runs/{key[:2]}/{key}/{newest.name}") if newest else None
 
 
-def _existing(folder: Path) -> Path:
-    """Return the folder itself or the nearest one above it that exists."""
-    return next(one for one in (folder, *folder.parents) if one.exists())
+def _can_be_made(folder: Path) -> bool:
+    """Return whether a folder exists, or could be made in the nearest one above it that exists."""
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    return existing.is_dir() and (existing == folder or os.access(existing, os.W_OK))
 
 
 def _copy(source: Any, target: Any, entries: list[str]) -> None:

@@ -204,21 +204,23 @@ def test_what_a_killed_process_left_of_an_entry_is_no_entry(first, clone):
 
 
 @pytest.mark.parametrize(
-    ("config", "says"),
+    ("remote", "url", "says"),
     [
-        ("", "no default DVC remote"),
-        ("[core]\n    remote = gone\n", "there is no DVC remote 'gone'; remotes: none"),
-        ("[core]\n    remote = store\n['remote \"store\"']\n    url = https://127.0.0.1:9/x\n", "HTTP server"),
-        ("[core]\n    remote = store\n['remote \"store\"']\n    url = ssh://127.0.0.1:9/x\n", "remote 'store' cannot"),
-        ("[core]\n    remote = store\n['remote \"store\"']\n    url = /proc/none/x\n", "there is no folder"),
+        ("", "", "no default DVC remote"),
+        ("gone", "", "there is no DVC remote 'gone'; remotes: none"),
+        ("store", "https://127.0.0.1:9/x", "an HTTP server cannot list"),
+        ("store", "s3://bucket/x", "remote 'store' cannot be used for results"),
+        ("store", "../../first/in.txt/x", "and none can be made"),
     ],
 )
-def test_a_remote_that_cannot_be_used_is_one_line_of_a_run_and_an_error_of_push_and_pull(clone, config, says):
-    (clone / ".dvc" / "config").write_text(config)
+def test_a_remote_that_cannot_be_used_is_one_line_of_a_run_and_an_error_of_push_and_pull(clone, remote, url, says):
+    lines = ["[core]", "no_scm = true", f"remote = {remote}" if remote else ""]
+    lines += [f"['remote \"{remote}\"']", f"url = {url}"] if url else []
+    (clone / ".dvc" / "config").write_text("\n".join(lines))
     said: list[str] = []
     for _ in range(2):
         assert find_results(clone, TARGET, said.append) == ""
-    assert len([line for line in said if says in line]) == 1
+    assert [says in line for line in said].count(True) == 1, said
     with pytest.raises(PipelineError, match=says):
         push_results(clone)
     with pytest.raises(PipelineError, match=says):

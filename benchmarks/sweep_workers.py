@@ -3,9 +3,9 @@
     python -m benchmarks.sweep_workers
     python -m benchmarks.sweep_workers --jobs 4 --epochs 12 --domain leaf_lesions --json sweep_workers.json
 
-For each number of workers the last commit is cloned into a new project with a DVC cache of its own, so that nothing is
-found that was computed before; then `naslora flows sweep` trains one seed a job there, with one thread each. Wall seconds
-are those of the whole command, Prefect's start included. To be run with nothing else on the machine.
+For each number of workers the last commit is cloned into a new project with a DVC cache of its own, so that nothing
+is found that was computed before; then `naslora flows sweep` trains one seed a job there, with one thread each. Wall
+seconds are those of the whole command, Prefect's start included. To be run with nothing else on the machine.
 """
 
 import argparse
@@ -38,6 +38,7 @@ def main() -> None:
         print(f"{one['workers']} workers: {one['wall_s']:.1f} s, {one['cpu_s']:.1f} s of CPU time")
     ratio = measured[-1]["wall_s"] / measured[0]["wall_s"]
     same = all(_results(one["rows"]) == _results(measured[0]["rows"]) for one in measured)
+    assert all(row["trained"] for one in measured for row in one["rows"])
     print(f"{options.workers[-1]} workers take {ratio:.2f} of the time of {options.workers[0]}")
     print("scores and SHA-256 of all models are " + ("the same" if same else "NOT the same"))
     if options.json:
@@ -74,7 +75,7 @@ def _run(folder: Path, *words: str) -> str:
     """Run a program in a folder, with the code of that folder, and return what it printed."""
     settings = {**TELEMETRY_OFF, "PYTHONPATH": str(folder), "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+        words, cwd=folder, env={**os.environ, **settings}, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise PipelineError(f"{' '.join(words)} failed: {done.stderr[-2000:]}{done.stdout[-2000:]}")

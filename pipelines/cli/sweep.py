@@ -96,7 +96,8 @@ def sweep(
         typer.echo(f"\n{_count(trained, 'job')} trained, {len(rows) - trained} found\n")
         typer.echo(_format(table))
         best = _best(table)
-        typer.echo(f"\nTable: {out}\n{_next_step(best, list(dict.fromkeys(table['domain'])))}")
+        fetch = None if source.remote is None else source.remote.name
+        typer.echo(f"\nTable: {out}\n{_next_step(best, list(dict.fromkeys(table['domain'])), fetch)}")
         print_result({"jobs": rows, "best": best, "failed": outcome.failures, "table": out})
     if outcome.failures:
         raise PipelineError("\n".join(outcome.failures))
@@ -114,12 +115,13 @@ def _best(table: "pd.DataFrame") -> dict[str, Any]:
     return {"adapter.method": str(method), "seed": int(seed)}
 
 
-def _next_step(best: dict[str, Any], domains: list[str]) -> str:
+def _next_step(best: dict[str, Any], domains: list[str], remote: str | None) -> str:
     over = "" if len(domains) == 1 else ", by the mean over the domains"
     lines = [f"Next: take the best over{over}. In params.yaml set"]
     lines += [f"  {key}: {value}" for key, value in best.items()]
+    fetch = "" if remote is None else f"naslora results pull --remote {remote} --all && "
     wanted = " ".join(f"--domain {domain}" for domain in domains)
-    lines += [f"then: naslora run {wanted}   # finds these results and trains nothing"]
+    lines += [f"then: {fetch}naslora run {wanted}   # finds these results and trains nothing"]
     return "\n".join(lines)
 
 

@@ -1,6 +1,5 @@
 """Sweeps: domains x methods x seeds, each trained in a clone of its own, on one machine or many."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +10,21 @@ from naslora_core.telemetry import turn_telemetry_off
 turn_telemetry_off()
 
 from prefect import flow, get_run_logger, task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.states import Completed, Failed, State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from naslora_core.errors import NasLoraError, PipelineError
+from pipelines.flow.artifacts import publish_table
 from pipelines.flow.clone import CloneSource
+from pipelines.flow.connection import explain, explained, require_answer
+from pipelines.flow.console import be_brief
+from pipelines.flow.server import has_server
 from pipelines.flow.sweep_job import SweepJob, domains_of_several, prepare_domain, run_job
-from pipelines.json_document import to_json
+
+# Also in the workers of a cluster, which import this module and nothing else of naslora.
+be_brief()
 
 RunnerName = Literal["threads", "dask", "ray"]
 _CLUSTERS = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}
@@ -82,9 +86,7 @@ def sweep(source: CloneSource, jobs: list[SweepJob], threads: int, together: boo
             failures.append(f"{job}: {reason}")
         else:
             rows.append(future.result())
-    if rows:
-        # Its pages fail on numbers that JSON does not know.
-        create_table_artifact(json.loads(to_json(rows)), key="sweep", description="Scores on the test images")
+    _publish(rows)
     outcome = SweepOutcome(rows, failures)
     if failures:
         return Failed(message=f"{len(jobs) - len(rows)} of {len(jobs)} jobs failed", data=outcome)
@@ -106,11 +108,16 @@ def run_sweep(
 
     Raises:
         PipelineError: if the runner is not installed, or the flow was cancelled or crashed.
+        ServerError: if the user's Prefect server is not there, or not there any more.
     """
+    if has_server():
+        require_answer()
+    be_brief()
     together = workers > 1 or cluster_address(runner) is not None
     run = sweep.with_options(task_runner=task_runner(runner, workers))
-    state = run(source, list(jobs), threads, together, return_state=True)
-    outcome = state.result(raise_on_failure=False)
+    with explained("What was finished is kept, and the same sweep again goes on from there"):
+        state = run(source, list(jobs), threads, together, return_state=True)
+        outcome = state.result(raise_on_failure=False)
     if not isinstance(outcome, SweepOutcome):
         raise PipelineError(f"the sweep ended as {state.name}: {state.message}; start it again")
     return outcome
@@ -133,6 +140,16 @@ def task_runner(name: RunnerName, workers: int) -> TaskRunner[Any]:
         return _dask(workers) if name == "dask" else _ray(workers)
     except ImportError as error:
         raise PipelineError(f"{name} is not installed ({error}); pip install 'naslora[{name}]'") from error
+
+
+def _publish(rows: Sequence[dict[str, Any]]) -> None:
+    """Publish the scores; if the server is away, the sweep goes on without."""
+    try:
+        publish_table(rows, key="sweep", description="Scores on the test images")
+    except Exception as error:
+        if not explain(error):
+            raise
+        get_run_logger().warning("%s; this sweep goes on without it", explain(error))
 
 
 def _failure(future: PrefectFuture[Any]) -> str | None:

@@ -82,13 +82,12 @@ def serve(
     from pipelines.flow.deploy import Triggers
     from pipelines.flow.serve import serve_project
 
-    root, pages = _project_with_server()
+    root, _ = _project_with_server()
     if pull and watch is None:
         raise ConfigError("--pull acts before each look at the data; say how often to look, as in --watch 60")
     if cron is not None:
         typer.echo("\n".join(describe_cron(cron, local_timezone())))
     triggers = Triggers(None if every is None else 60 * every, cron, watch, pull)
-    typer.echo(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {pages}")
     serve_project(root, tuple(domain or ()), triggers, typer.echo)
 
 

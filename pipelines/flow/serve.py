@@ -11,6 +11,8 @@ from pipelines.flow.connection import ServerError, explain, explained, require_a
 from pipelines.flow.console import be_brief
 from pipelines.flow.deploy import DATA_CHANGED, Triggers, deployment_of, drop_late_runs, resource_of
 from pipelines.flow.killed import end_killed_runs
+from pipelines.flow.patience import be_patient
+from pipelines.flow.server import address
 from pipelines.flow.upstream import pull_upstream
 from pipelines.flow.watch import watch
 
@@ -28,8 +30,10 @@ def serve_project(root: Path, domains: Sequence[str], triggers: Triggers, say: C
         ServerError: if no server answers at the start; one that goes away later is waited for.
     """
     require_answer()
+    say(f"Serving retrain/{root.name}. Next: naslora flows trigger, or open {address().removesuffix('/api')}")
     deployment = deployment_of(root, domains, triggers)
     be_brief()
+    be_patient(say)
     watching = False
     while True:
         try:

@@ -3,67 +3,28 @@
 import errno
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from naslora_core.errors import DataError
+from tests.pipelines.conftest import NASLORA
+from tests.pipelines.flow.conftest import until
 
 CHANGED = ["evaluate@discs", "merge@discs", "report", "search_train@discs", "validate@discs"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server on this machine with a home of its own; returns the address of its API."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
-    url = f"http://127.0.0.1:{port}/api"
-    environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_LOGGING_SERVER_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    import pipelines.flow.retrain  # noqa: F401
-
-    with temporary_settings({PREFECT_API_URL: url}):
-        until(lambda: is_up(url), 150)
-        yield url
-    process.terminate()
-    process.wait(30)
-
-
-def is_up(url: str) -> bool:
-    import httpx
-
-    try:
-        return httpx.get(f"{url}/health", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def until(holds: Callable[[], object], limit_s: float = 100) -> None:
-    """Wait until a condition holds."""
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.5)
 
 
 @contextmanager
 def served(project, server: str) -> Iterator[None]:
     """Serve the flow as a user does, and end that with SIGTERM."""
-    command = [sys.executable, "-c", "from pipelines.cli.app import main; main()", "flows", "serve"]
+    command = [*NASLORA, "flows", "serve"]
     with (project.root / ".naslora" / "serve.log").open("w") as log:
         serving = subprocess.Popen(
             [*command, "--watch", "1", "--every", "600"],
@@ -134,12 +95,13 @@ def test_changed_data_and_triggers_at_the_same_time_lead_to_one_rerun(server, pr
 
     name = f"retrain/{project.root.name}"
     with served(project, server):
-        # The first look finds data it has never seen, which starts a run that finds nothing to do.
-        until(lambda: ("Skipped", "COMPLETED") in runs(), 270)
+        # `naslora run` has just seen the data, which is no change for who watches it first.
+        until((project.root / ".naslora" / "watched").is_file, 270)
+        assert due_runs() == []
         project.score("discs", 0.6)
         for _ in range(2):
             trigger_now(name)
-        until(lambda: all(state == "COMPLETED" for _, state in due_runs()) and len(due_runs()) >= 4, 270)
+        until(lambda: all(state == "COMPLETED" for _, state in due_runs()) and len(due_runs()) >= 3, 270)
         ended = due_runs()
         assert [run[0] for run in ended].count("Completed") == 1
         assert {run[0] for run in ended} <= {"Completed", "Skipped", "Coalesced"}
@@ -165,6 +127,71 @@ def test_runs_that_nobody_served_at_their_time_are_not_made_up_for(tmp_path):
     assert drop_late_runs(f"retrain/{tmp_path.name}") == 3
     assert drop_late_runs(f"retrain/{tmp_path.name}") == 0
     assert drop_late_runs("retrain/nobody") == 0
+
+
+@pytest.mark.usefixtures("server")
+def test_a_killed_run_is_ended_and_a_living_one_is_left(server, project):
+    from pipelines.flow.killed import end_killed_runs
+
+    project.touch_image("discs")
+    slow = project.root / "slow"
+    slow.touch()
+    command = [*NASLORA, "flows", "run"]
+    run = subprocess.Popen(
+        command,
+        cwd=project.root,
+        env={**os.environ, "PREFECT_API_URL": server.removesuffix("/api")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until(slow.read_text)
+    (record,) = (project.root / ".naslora" / "flow_runs").iterdir()
+    assert end_killed_runs(project.root) == 0
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait(30)
+    # dvc has a session of its own, and would go on.
+    os.kill(int(slow.read_text()), signal.SIGKILL)
+    assert end_killed_runs(project.root) == 1
+    with client() as api:
+        state = api.read_flow_run(UUID(record.stem)).state
+    assert (state.name, "process was killed" in state.message) == ("Crashed", True)
+    assert end_killed_runs(project.root) == 0
+
+
+def test_the_pages_of_the_server_ask_no_other_host(server):
+    import httpx
+
+    home = server.removesuffix("/api")
+    settings = httpx.get(f"{home}/ui-settings").json()
+    assert (settings["api_url"], settings["default_ui"]) == (server, "v1")
+    page = httpx.get(home, headers={"Accept": "text/html"}, follow_redirects=True)
+    assert page.url.path == "/"
+    loaded = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"([^\"]+)", page.text)
+    assert len(loaded) > 3
+    assert all(address.startswith("/") and not address.startswith("//") for address in loaded)
+    for address in loaded:
+        if address.endswith((".js", ".css")):
+            text = httpx.get(home + address).text
+            # The interface that is off asks a counting service, whatever the settings for counting are.
+            assert "amplitude.com" not in text
+            assert not re.search(r"(?:url\(|@import |fetch\(|\.src=)[\"'`]?https?://", text), address
+
+
+@pytest.mark.usefixtures("server")
+def test_a_table_with_numbers_that_json_lacks_can_be_shown(server):
+    import httpx
+
+    from pipelines.flow.artifacts import publish_table
+
+    publish_table([{"epochs": 3, "loss": float("inf"), "more": [float("nan"), 1.5]}], "odd-numbers", "a test")
+    answer = httpx.post(f"{server}/artifacts/latest/filter", json={"artifacts": {"key": {"any_": ["odd-numbers"]}}})
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    (artifact,) = json.loads(answer.text, parse_constant=refuse)
+    assert json.loads(artifact["data"], parse_constant=refuse) == [{"epochs": 3, "loss": None, "more": [None, 1.5]}]
 
 
 @pytest.mark.parametrize(("found", "zone"), [("Europe/Zurich", "Europe/Zurich"), (None, "UTC")])

@@ -67,13 +67,10 @@ def run(
 
 def _tell_missing(stages: Sequence[str]) -> None:
     """Say which results are not in this checkout, and how they come here."""
-    names: dict[str, list[str]] = {}
-    for stage in stages:
-        name, _, domain = stage.partition("@")
-        names.setdefault(domain, []).append(name)
-    of_domains = [f"{domain} ({', '.join(found)})" for domain, found in names.items() if domain]
-    typer.echo(f"\nNot in this checkout, as another one made it: {'; '.join([*of_domains, *names.get('', [])])}")
-    typer.echo("  fetch it: naslora results pull; or compute it again: naslora run --force")
+    domains = dict.fromkeys(domain for _, _, domain in (stage.partition("@") for stage in stages) if domain)
+    parts = [f"results of {', '.join(domains)}"] * bool(domains) + ["the report"] * ("report" in stages)
+    typer.echo(f"\nNot in this checkout, as another one made them: {'; '.join(parts)}")
+    typer.echo("  fetch them: naslora results pull; or compute them again: naslora run --force")
 
 
 def _tell_what_to_commit(root: Path, files: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ def stored_in_repository(root: Path) -> str | None:
         top = run_git(root, "rev-parse", "--show-toplevel")
     except PipelineError:
         return None
-    if top.returncode != 0 or "://" in address:
+    if top.returncode != 0 or not address or "://" in address:
         return None
     # An address in .dvc/config is relative to .dvc/.
     folder = (root / ".dvc" / address).resolve()

@@ -48,9 +48,15 @@ def sort(tmp_path: Path):
 def test_a_clone_without_outputs_has_no_change(sort):
     found = sort({
         "train@leaf": NO_MODEL,
-        "evaluate@leaf": [{"changed deps": {MODEL: "deleted"}}, {"changed outs": {"artifacts/evaluate/leaf": "deleted"}}],
-        # Git has brought a part of the folder.
-        "report": [{"changed deps": {"artifacts/evaluate": "modified"}}, {"changed outs": {"artifacts/report": "deleted"}}],
+        "evaluate@leaf": [
+            {"changed deps": {MODEL: "deleted"}},
+            {"changed outs": {"artifacts/evaluate/leaf": "deleted"}},
+        ],
+        "report": [
+            # Git has brought a part of the folder.
+            {"changed deps": {"artifacts/evaluate": "modified"}},
+            {"changed outs": {"artifacts/report": "deleted"}},
+        ],
         "data.dvc": [{"changed outs": {"data": "modified"}}],
     })  # fmt: skip
     assert found == ChangedStages((), ("train@leaf", "evaluate@leaf", "report"))
@@ -79,7 +85,8 @@ def test_a_stage_that_has_never_run_has_to(sort):
 
 
 def test_a_stage_behind_the_one_before_it_has_to_run(sort):
-    behind = LOCK.replace("    - {path: artifacts/train/leaf/model, md5: aa}\n    outs", "    - {path: artifacts/train/leaf/model, md5: ff}\n    outs")  # fmt: skip # noqa: E501
+    made, _, used = LOCK.rpartition("leaf/model, md5: aa")
+    behind = f"{made}leaf/model, md5: ff{used}"
     status = {"train@leaf": NO_MODEL, "evaluate@leaf": [{"changed deps": {MODEL: "deleted"}}]}
     assert sort(status, lock=behind) == ChangedStages(("evaluate@leaf",), ("train@leaf",))
 

@@ -51,7 +51,8 @@ def test_after_a_first_run_its_records_are_named_and_nothing_else_is_left(root: 
     git(root, "commit", "--quiet", "--message", "A run")
     assert git(root, "status", "--porcelain") == ""
     tracked = git(root, "ls-files").split("\n")
-    assert set(SMALL) < set(tracked) and not set(LARGE) & set(tracked)
+    assert set(SMALL) < set(tracked)
+    assert not set(LARGE) & set(tracked)
     assert files_to_commit(root) == ()
 
 

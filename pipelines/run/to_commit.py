@@ -72,4 +72,5 @@ def _shorten(records: Sequence[str], changed: set[str]) -> list[str]:
 
 
 def _is_ignored(root: Path, folder: Path) -> bool:
-    return run_git(root, "check-ignore", "--quiet", str(folder)).returncode == 0
+    # Asked for a file in it: a pattern for folders does not match one that is not there yet.
+    return run_git(root, "check-ignore", "--quiet", str(folder / "file")).returncode == 0

@@ -11,7 +11,8 @@ from typing import Literal
 _PACKAGES = ("naslora", "torch", "segment-anything", "numpy", "pandas", "pillow", "matplotlib")
 # A hook of git's, which may start naslora, has these set for the repository that it belongs to, relative to its top.
 _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
-_PROJECT_FILE = "dvc.yaml"
+# One of them that is committed makes a repository the project's; around an unpacked ZIP file may lie any other.
+_PROJECT_FILES = ("dvc.yaml", "data.dvc", ".dvc/config")
 _COMMIT = "git add . && git commit -m 'First version'"
 _MAKE_ONE = f"git init && {_COMMIT}"
 
@@ -83,7 +84,7 @@ def repository_state(root: Path) -> Repository:
 
 
 def _is_tracked(root: Path, commit: str) -> Repository:
-    if _git(root, "ls-files", "--error-unmatch", _PROJECT_FILE).returncode == 0:
+    if _git(root, "ls-files", "--", *_PROJECT_FILES).stdout:
         return Repository("found", commit[:12], commit=commit)
     around = _git(root, "rev-parse", "--show-toplevel").stdout.strip()
     return Repository("not tracked", f"the git repository {around} does not hold this project", _MAKE_ONE)

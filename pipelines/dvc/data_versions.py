@@ -19,7 +19,7 @@ from naslora_core.data.dataset.card import CARD_FILE, read_card
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, file_digest, fingerprint
 from naslora_core.errors import DataError, PipelineError
 from pipelines.dvc import command as dvc
-from pipelines.dvc.git import run_git
+from pipelines.dvc.git import require_repository, run_git
 
 POINTER = "data.dvc"
 WORKING_TREE = "working tree"
@@ -53,7 +53,7 @@ class DataVersions:
         """Return the commits up to the present one that changed data.dvc, newest first.
 
         Raises:
-            PipelineError: if the project is no git repository, or has no commit.
+            PipelineError: if git does not hold the project; says why and what to do.
         """
         lines = self._git("log", "--format=%h%x09%cs%x09%s", "--", POINTER).splitlines()
         return [Commit(*line.split("\t", 2)) for line in lines]
@@ -136,6 +136,7 @@ class DataVersions:
     def _git(self, *arguments: str) -> str:
         done = run_git(self._root, *arguments)
         if done.returncode != 0:
+            require_repository(self._root, f"versions of the data are git revisions of {POINTER}")
             reason = done.stderr.strip().removeprefix("fatal: ").splitlines()[0]
             raise PipelineError(f"git cannot tell: {reason}. Versions of the data are git revisions of {POINTER}")
         return done.stdout

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from naslora_core.errors import PipelineError
 from pipelines.dvc import command as dvc
-from pipelines.dvc.git import git
+from pipelines.dvc.git import git, require_repository, run_git
 from pipelines.run.lock import exclusive
 
-_POINTER = "data.dvc"
+# Relative to the project, which may be a subfolder of the repository.
+_POINTER = "./data.dvc"
 
 
 def pull_upstream(root: Path, say: Callable[[str], None]) -> bool:
@@ -25,6 +26,7 @@ def pull_upstream(root: Path, say: Callable[[str], None]) -> bool:
         Whether data was pulled.
     """
     try:
+        _require_upstream(root)
         git(root, "fetch", "--quiet")
         if git(root, "rev-parse", f"@{{upstream}}:{_POINTER}") == git(root, "rev-parse", f"HEAD:{_POINTER}"):
             return False
@@ -36,3 +38,14 @@ def pull_upstream(root: Path, say: Callable[[str], None]) -> bool:
         return False
     say(f"data of {git(root, 'rev-parse', '--short', 'HEAD')} taken over from upstream")
     return True
+
+
+def _require_upstream(root: Path) -> None:
+    require_repository(root, "data of others comes with the commits of the upstream branch")
+    if run_git(root, "symbolic-ref", "--quiet", "HEAD").returncode != 0:
+        raise PipelineError("no branch is checked out, as in a submodule; check one out with: git switch <branch>")
+    if run_git(root, "rev-parse", "--verify", "--quiet", "@{upstream}").returncode != 0:
+        branch = git(root, "rev-parse", "--abbrev-ref", "HEAD")
+        raise PipelineError(
+            f"branch {branch} follows no other; name one with: git branch --set-upstream-to=origin/{branch}"
+        )

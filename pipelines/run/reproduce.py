@@ -10,6 +10,7 @@ from naslora_core.config import Params, load_params
 from naslora_core.errors import PipelineError
 from naslora_core.report.headline import HeadlineRow, headline_rows
 from pipelines.dvc.changes import ChangedStages
+from pipelines.dvc.place import settle
 from pipelines.models.conflicts import require_no_conflict
 from pipelines.run import unchanged
 from pipelines.run.inputs import choose_domains, require_inputs
@@ -84,6 +85,8 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
     require_no_conflict(root)
     params = load_params(root / "params.yaml")
     chosen = choose_domains(params, request.domains)
+    # Before anything that may be missing is named, with a command of dvc's that has to work.
+    settle(root, request.say)
     require_inputs(root, params, chosen)
     with hold(root, request.wait_s, request.say):
         unpack_domains(request, params)

@@ -20,10 +20,9 @@ def doctor(as_json: Json = False) -> None:
         typer.echo(f"{_SIGNS[finding.level]} {finding.subject:22} {finding.detail}")
         if finding.advice:
             typer.echo(f"  {'':22} → {finding.advice}")
-        # The first thing that is missing comes before any note.
+        # What is optional has its advice beside it; the next step is about what keeps a run from starting.
         if finding.level == "missing" and not missing:
             missing, advice = True, finding.advice
-        advice = advice or finding.advice
     typer.echo(f"\nNext: {advice or 'naslora run'}")
     print_result({"ready": not missing, "findings": findings, "next": advice or "naslora run"})
     if missing:

@@ -4,7 +4,12 @@ import json
 import re
 import shutil
 
+import pytest
+
 from pipelines.models.registry import ModelRegistry
+
+# Many programs, each of which loads DVC, on a shared machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_clone_pulls_and_finds_nothing_to_do_and_serves_the_same_bytes(first, clone):
@@ -59,6 +64,7 @@ def test_a_version_that_is_only_on_the_remote_is_fetched_before_a_rollback(team,
     assert ModelRegistry(clone.root).read("discs").serving == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_nobody_has_sent_is_withdrawn_and_made_again(team, first, clone):
     first.score("discs", 0.6)
     first.shell("naslora run")

@@ -4,6 +4,9 @@ import pytest
 
 from pipelines.models.registry import ModelRegistry
 
+# Many programs, each of which loads DVC, on a shared machine.
+pytestmark = pytest.mark.timeout(900)
+
 
 def both_promote(first, clone) -> None:
     """Let both train another model; the first one pushes."""
@@ -15,7 +18,9 @@ def both_promote(first, clone) -> None:
     clone.shell("naslora run && git add . && git commit --quiet -m 'More light'")
 
 
-@pytest.mark.parametrize("pull", ["git pull --no-rebase", "git pull --rebase"])
+@pytest.mark.parametrize(
+    "pull", ["git pull --no-rebase", pytest.param("git pull --rebase", marks=pytest.mark.slow)], ids=["merge", "rebase"]
+)
 def test_the_second_one_is_told_and_its_model_is_compared_with_the_winner(first, clone, commands, pull):
     both_promote(first, clone)
     clone.executed()
@@ -47,6 +52,7 @@ def test_marks_of_a_conflict_outside_a_merge_are_told_too(clone):
     assert "discs" in clone.shell("naslora models list")
 
 
+@pytest.mark.slow
 def test_what_a_person_has_to_decide_is_named_apart(first, clone, commands):
     clone.shell("dvc pull")
     for checkout, epochs in ((first, 13), (clone, 14)):

@@ -63,7 +63,10 @@ def _explain(root: Path) -> str:
     if rest:
         lines.append(f"Correct {', '.join(rest)} yourself, then")
     if ours:
-        lines.append("Take the published models; yours is registered again after them and compared, without training:")
+        lines.append(
+            "Take the published models; yours is then registered after them and compared, from DVC's run cache if its "
+            "inputs are still the same:"
+        )
     else:
         lines.append("Go on with:")
     return "\n  ".join([" ".join(lines), *commands])

@@ -113,7 +113,6 @@ def reproduce_domain(request: Request, params: Params, domain: str) -> None:
         PipelineError: if a stage fails.
     """
     from pipelines.dvc import command as dvc
-    from pipelines.dvc.results import find_results
     from pipelines.models.warm_start import prepare_warm_start
 
     prepare_warm_start(request.root, params, domain, request.say)
@@ -125,6 +124,9 @@ def reproduce_domain(request: Request, params: Params, domain: str) -> None:
 
 def _find_results(request: Request, target: str, quick: Sequence[str]) -> None:
     """Fetch what was computed before; run quick stages whose outcome decides what that is."""
+    from pipelines.dvc import command as dvc
+    from pipelines.dvc.results import find_results
+
     for _ in range(len(quick) + 1):
         runs = find_results(request.root, target, request.say)
         if runs not in quick:

@@ -1,8 +1,6 @@
 """A project with the real stages, a handful of drawn images and a base with random weights, as small as it works."""
 
-import csv
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -27,8 +25,6 @@ SETTINGS = [
     "merge.max_metric_drop=1",
 ]
 REPOSITORY = Path(__file__).parents[2]
-# What a run writes of the time it took; no promise can be made of it.
-TIMES = {"history.csv": "seconds", "metrics.json": "train_seconds", "certificate.json": "seconds_per_image"}
 
 
 def build(root: Path, images: int = 14) -> Params:
@@ -47,16 +43,6 @@ def build(root: Path, images: int = 14) -> Params:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return what every file under a folder holds, leaving out the times."""
+    """Return what every file under a folder holds."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(_timeless(path)).hexdigest() for path in files}
-
-
-def _timeless(path: Path) -> bytes:
-    column = TIMES.get(path.name)
-    if path.suffix == ".csv" and column:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        return json.dumps([{key: value for key, value in row.items() if key != column} for row in rows]).encode()
-    if path.suffix == ".json" and column:
-        return json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != column}).encode()
-    return path.read_bytes()
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -134,5 +134,14 @@ def test_a_rejected_domain_blocks_what_follows():
     assert "artifacts/validate/${item.domain}/clearance.json" in STAGES["preprocess"]["deps"]
 
 
+def test_no_stage_depends_on_what_differs_from_run_to_run():
+    # Times, the gate's thresholds and findings, and the caches and notes that may be deleted at any time.
+    for stage in ORDER[:-1]:
+        for dep in STAGES[stage]["deps"]:
+            assert not dep.startswith(("artifacts/timing", "artifacts/live", ".naslora", "serving", "registry")), stage
+            assert not dep.startswith("artifacts/validate") or dep.endswith("/clearance.json"), stage
+    assert not any(dep.startswith("artifacts/timing") for dep in STAGES["report"]["deps"])
+
+
 def test_the_report_follows_the_list_of_domains():
     assert "domains" in STAGES["report"]["params"]

@@ -210,8 +210,8 @@ def test_a_bench_that_is_killed_goes_on_from_the_last_epoch(project, tmp_path, m
         assert result.exit_code == 0, result.output
     assert results_of(killed) == results_of(whole)
     # The first epoch was not run again: its time is still that of the run that was killed.
-    histories = [pd.read_csv(path) for path in killed.glob("runs/bench-*/search_train/*/history.csv")]
-    (first,) = [history["seconds"][0] for history in histories if len(history) == 3]
+    times = [json.loads(path.read_text())["epochs"] for path in killed.glob("runs/bench-*/timing/*/search_train.json")]
+    (first,) = [epochs[0] for epochs in times if len(epochs) == 3]
     assert first == before["record"]["epochs"][0]["seconds"]
 
 

@@ -1,4 +1,4 @@
-"""What real DVC makes of an output that is kept between runs: only what has changed is made, and stored, anew."""
+"""Arrays that real DVC deletes before each run: only what has changed is made and stored anew, and no disk is lost."""
 
 import json
 import subprocess
@@ -53,8 +53,8 @@ class Project:
         """The bytes in DVC's cache."""
         return sum(path.stat().st_size for path in (self.root / ".dvc" / "cache").rglob("*") if path.is_file())
 
-    def inodes(self) -> dict[str, int]:
-        return {path.name: path.stat().st_ino for path in self.output.iterdir()}
+    def inodes(self, folder: Path | None = None) -> dict[str, int]:
+        return {path.name: path.stat().st_ino for path in (folder or self.output).iterdir()}
 
 
 def test_a_changed_image_rewrites_and_stores_its_shard_alone(tmp_path: Path) -> None:
@@ -67,7 +67,27 @@ def test_a_changed_image_rewrites_and_stores_its_shard_alone(tmp_path: Path) -> 
     after = project.inodes()
     changed = {name for name in after if after[name] != before[name]}
     shard = next(name.removesuffix(".masks.npy") for name in changed if name.endswith(".masks.npy"))
+    assert len(before) > len(changed)
     assert changed == {f"{shard}.images.npy", f"{shard}.masks.npy", "manifest.json"}
     # The masks of the shard are the same bytes, which DVC knows by their hash.
     new = [project.output / f"{shard}.images.npy", project.output / "manifest.json"]
     assert project.stored() - stored == pytest.approx(sum(path.stat().st_size for path in new), abs=4096)
+    # What is kept for the next run are other names of the same files.
+    assert project.inodes(tmp_path / ".naslora" / "preprocess" / DOMAIN) == after
+
+
+def test_arrays_of_data_that_comes_back_are_found_and_those_that_are_kept_stay_intact(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.accept_and_reproduce()
+    first = {path.name: path.read_bytes() for path in project.output.iterdir()}
+    image = next((tmp_path / "data" / DOMAIN / "images").iterdir())
+    before = image.read_bytes()
+    Image.fromarray(255 - np.array(Image.open(image))).save(image)
+    project.accept_and_reproduce()
+    kept = tmp_path / ".naslora" / "preprocess" / DOMAIN
+    second, stored = {path.name: path.read_bytes() for path in kept.iterdir()}, project.stored()
+    image.write_bytes(before)
+    project.accept_and_reproduce()
+    assert {path.name: path.read_bytes() for path in project.output.iterdir()} == first
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == second
+    assert project.stored() == stored, "they are taken from the cache and not made again"

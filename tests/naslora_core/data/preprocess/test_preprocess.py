@@ -241,6 +241,71 @@ def test_a_changed_image_is_decoded_alone_and_changes_one_shard(
     assert kept == set(before) - {f"{item['shard']}.images.npy", f"{item['shard']}.masks.npy", "manifest.json"}
 
 
+@pytest.mark.usefixtures("small_shards")
+def test_arrays_that_were_deleted_are_made_from_those_that_are_kept(
+    write_dataset: Write, tmp_path: Path, decoded: list[str]
+) -> None:
+    root, out, kept = write_dataset(24), tmp_path / "out", tmp_path / "cache" / "kept"
+    preprocess(read_dataset(root), 32, out, kept=kept)
+    assert {path.name: path.stat().st_ino for path in kept.iterdir()} == {
+        path.name: path.stat().st_ino for path in out.iterdir()
+    }
+    replace_image(root, "disc_05")
+    shutil.rmtree(out)
+    decoded.clear()
+    preprocess(read_dataset(root), 32, out, kept=kept)
+    assert decoded == ["disc_05"]
+    preprocess(read_dataset(root), 32, tmp_path / "alone")
+    assert files(out) == files(tmp_path / "alone") == files(kept)
+
+
+def keep_nothing(kept: Path) -> None:
+    shutil.rmtree(kept)
+
+
+def keep_a_file(kept: Path) -> None:
+    shutil.rmtree(kept)
+    kept.write_text("not a folder")
+
+
+def keep_other_pixels(kept: Path) -> None:
+    shard = next(kept.glob("*.images.npy"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 255
+    shard.unlink()
+    shard.write_bytes(content)
+
+
+def keep_half(kept: Path) -> None:
+    next(kept.glob("*.masks.npy")).unlink()
+
+
+def keep_no_manifest(kept: Path) -> None:
+    (kept / "manifest.json").write_text("[]")
+
+
+@pytest.mark.parametrize("spoil", [keep_nothing, keep_a_file, keep_other_pixels, keep_half, keep_no_manifest])
+def test_kept_arrays_that_are_damaged_or_foreign_change_nothing(
+    write_dataset: Write, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    root, out, kept = write_dataset(6), tmp_path / "out", tmp_path / "kept"
+    preprocess(read_dataset(root), 32, out, kept=kept)
+    before = files(out)
+    shutil.rmtree(out)
+    spoil(kept)
+    preprocess(read_dataset(root), 32, out, kept=kept)
+    assert files(out) == files(kept) == before
+
+
+def test_arrays_that_cannot_be_kept_are_no_failure(
+    write_dataset: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = write_dataset(6), tmp_path / "out"
+    (tmp_path / "file").touch()
+    preprocess(read_dataset(root), 32, out, kept=tmp_path / "file" / "kept")
+    assert (out / "manifest.json").is_file()
+
+
 def test_without_hard_links_unchanged_shards_are_copied(
     write_dataset: Write, tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

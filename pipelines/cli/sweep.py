@@ -1,7 +1,10 @@
 """`naslora flows sweep`: many trainings at once."""
 
+import signal
+import sys
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -84,7 +87,12 @@ def sweep(
     each = threads or (1 if cluster else default_threads(workers))
     where = f"on the cluster at {cluster}" if cluster else f"{workers} at a time"
     typer.echo(f"{_count(len(jobs), 'job')}, {where}, {_count(each, 'thread')} each; starting Prefect …")
-    outcome = run_sweep(source, jobs, runner.value, workers, each)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        outcome = run_sweep(source, jobs, runner.value, workers, each)
+    except KeyboardInterrupt as error:
+        raise PipelineError("interrupted; the same sweep again finds what is done and computes the rest") from error
     if outcome.rows:
         rows = sorted(outcome.rows, key=lambda row: (domains.index(row["domain"]), -row["dice"]))
         import pandas as pd
@@ -101,6 +109,16 @@ def sweep(
         print_result({"jobs": rows, "best": best, "failed": outcome.failures, "table": out})
     if outcome.failures:
         raise PipelineError("\n".join(outcome.failures))
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """Leave through the exception handlers; threads that wait for a training end only when that has ended."""
+    from pipelines.dvc.command import end_all
+
+    end_all()
+    if signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + signum)
 
 
 def _format(table: "pd.DataFrame") -> str:

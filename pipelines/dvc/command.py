@@ -21,6 +21,7 @@ from pipelines.dvc.repro_output import ReproOutput
 
 _DVC = [sys.executable, "-m", "dvc"]
 _GRACE_S = 10.0
+_running: set["subprocess.Popen[str]"] = set()
 
 
 def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStages:
@@ -105,6 +106,7 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
         command, cwd=root, env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, close_fds=False,
     ) as process:  # fmt: skip
+        _running.add(process)
         try:
             for line in process.stdout or ():
                 file.write(line)
@@ -112,7 +114,15 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
                 output.add(line.rstrip("\n"))
             return process.wait()
         finally:
+            _running.discard(process)
             _end(process)
+
+
+def end_all() -> None:
+    """End every `dvc repro` of this process, with the stage it runs: those that other threads wait for, too."""
+    for process in list(_running):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
 
 
 def call(root: Path, *words: str) -> None:

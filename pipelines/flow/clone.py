@@ -119,10 +119,8 @@ def compute(source: CloneSource, project: Path, targets: Sequence[str], name: st
         PipelineError: if a stage fails; carries the stage's own message.
     """
     if source.remote is not None:
-        from pipelines.dvc.results import find_results
-
         for target in targets:
-            find_results(project, target, say, source.remote.name)
+            _find_results(source, source.remote.name, project, target, say)
     try:
         dvc.repro(project, targets, say)
     except PipelineError as error:
@@ -131,6 +129,17 @@ def compute(source: CloneSource, project: Path, targets: Sequence[str], name: st
         from pipelines.dvc.results import push_results
 
         push_results(project, source.remote.name)
+
+
+def _find_results(source: CloneSource, remote: str, project: Path, target: str, say: Callable[[str], None]) -> None:
+    """Fetch what was computed before; what comes before training is run where its outcome decides what that is."""
+    from pipelines.dvc.results import find_results
+
+    for _ in range(len(source.shared) + 1):
+        runs = find_results(project, target, say, remote)
+        if runs == target or runs.partition("@")[0] not in source.shared:
+            return
+        dvc.repro(project, [runs], say)
 
 
 def _with_log(error: PipelineError, source: CloneSource, project: Path, name: str) -> str:

@@ -59,7 +59,7 @@ def publish_table(rows: Sequence[Mapping[str, object]], key: str, description: s
 
     Prefect's answer is no JSON with such a number in it, and its pages show nothing at all then.
     """
-    create_table_artifact([_finite(row) for row in rows], key=key, description=description)  # type: ignore[misc]
+    create_table_artifact([_finite(row) for row in rows], key=key, description=description)
 
 
 def _finite(value: Any) -> Any:

@@ -20,7 +20,7 @@ def be_patient(say: Callable[[str], None]) -> None:
 
     _Told.say, _Told.away = staticmethod(say), False
     for module in (observers, _scheduled_run_poller):
-        module.critical_service_loop = _patient_loop  # type: ignore[attr-defined, assignment]
+        module.critical_service_loop = _patient_loop  # type: ignore[attr-defined]
 
 
 class _Told:

@@ -33,6 +33,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         root = Path(temporary) / "project"
         shutil.copytree(options.project, root, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        # The copy is in no git repository.
+        with (root / ".dvc" / "config.local").open("a") as config:
+            config.write("[core]\n    no_scm = true\n")
         domain = load_params(root / "params.yaml").domains[0]
         _draw(root / "data" / domain, options.images)
         _cpu_seconds([*DVC, "commit", "--force", "--quiet"], root)

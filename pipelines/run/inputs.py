@@ -49,9 +49,10 @@ def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
     """Check that what a run begins with is here: data, base model and models in service.
 
     Raises:
-        DataError: if data is missing.
+        DataError: if data is missing, or lies behind a link that DVC does not follow.
         PipelineError: if the base model or a model in service is missing.
     """
+    _refuse_links(root)
     absent = [Path("data")] if _is_absent(root, Path("data")) else []
     absent += [path for path in [Path(params.model.checkpoint)] if _is_absent(root, path)]
     registry = ModelRegistry(root)
@@ -102,3 +103,16 @@ def require_data(root: Path, domain: str) -> None:
 def _lack(registry: ModelRegistry, domain: str, version: ModelVersion) -> str:
     named = f"version {version.number} of '{domain}', which is in service, is not here"
     return f"{named}; {remedy(registry, domain, version.number)}"
+
+
+def _refuse_links(root: Path) -> None:
+    """Raise DataError where a folder in data/ is a link: DVC passes over it, and would store a version without it."""
+    data = StagePaths(root).data("")
+    for folder in sorted([*data.glob("*"), *data.glob("*/*")]):
+        if folder.is_symlink() and folder.is_dir():
+            place, there = folder.relative_to(root).as_posix(), folder.resolve()
+            raise DataError(
+                f"{place} is a link to {there}, and DVC does not follow links inside data/: the version that it stores "
+                f"would lack these files. Copy them here (rm {place} && cp -rL {there} {place}), or keep all of data/ "
+                "elsewhere and make data itself the link, which works"
+            )

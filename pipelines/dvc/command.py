@@ -66,7 +66,6 @@ def repro(
     wait_s: float = 0,
     force: bool = False,
     alone: bool = False,
-    pull: bool = False,
 ) -> None:
     """Run `dvc repro` and report its progress; an interruption ends dvc and the stage it runs.
 
@@ -78,12 +77,11 @@ def repro(
             after them where one got in the way.
         force: run the stages even if nothing changed.
         alone: run the targets only, not what they depend on.
-        pull: take from the default remote what was computed elsewhere from the same inputs.
 
     Raises:
         PipelineError: if a stage fails; carries the stage's own message.
     """
-    flags = ["--force"] * force + ["--single-item"] * alone + ["--pull"] * pull
+    flags = ["--force"] * force + ["--single-item"] * alone
     log = root / ".naslora" / "logs" / f"{'-'.join(targets) or 'all'}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s

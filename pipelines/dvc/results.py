@@ -162,7 +162,9 @@ def _find(repo: Any, root: Path, target: str, say: Callable[[str], None], remote
     except UnreachableError as error:
         if error.is_new:
             say(f"results of other checkouts are not looked for: {error}")
-    fetched, lost, runs = [], [], ""
+    fetched: list[str] = []
+    lost: list[str] = []
+    runs = ""
     for step in foresee(repo, root, target):
         if step.result is None:
             runs = step.address if store and store.entries else ""

@@ -80,12 +80,12 @@ def sweep(source: CloneSource, jobs: list[SweepJob], threads: int, together: boo
     refused = {domain: reason for domain, future in prepared if (reason := _failure(future))}
     submitted = [(job, train_and_measure.submit(source, job, threads)) for job in jobs if job.domain not in refused]
     failures = [f"{domain}: {reason}" for domain, reason in refused.items()]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for job, future in submitted:
         if reason := _failure(future):
             failures.append(f"{job}: {reason}")
         else:
-            rows.append(future.result())
+            rows.append(dict(future.result()))
     _publish(rows)
     outcome = SweepOutcome(rows, failures)
     if failures:

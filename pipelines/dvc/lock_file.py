@@ -1,4 +1,4 @@
-"""Read dvc.lock: the inputs, settings and outputs of every stage's last run, with DVC's hashes."""
+"""Read what DVC has recorded, with its hashes: every stage's last run in dvc.lock, and what .dvc files track."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from naslora_core.errors import PipelineError
+from naslora_core.reading import parse_yaml
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,21 @@ class DvcLock:
                 sections |= entry.get("params", {}).get("params.yaml", {})
         # A stage may name single settings, as "model.name", which other stages have within their section.
         return {key: value for key, value in sorted(sections.items()) if "." not in key}
+
+
+def tracked_outputs(file: Path) -> dict[str, str]:
+    """Return the MD5 of what a .dvc file tracks, by its path relative to the file's folder.
+
+    Args:
+        file: such as data.dvc; nothing is tracked by one that is missing or damaged, as after a conflict in git.
+    """
+    try:
+        content = parse_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    outs = content.get("outs") if isinstance(content, dict) else None
+    tracked = {}
+    for out in outs if isinstance(outs, list) else ():
+        if isinstance(out, dict) and isinstance(out.get("path"), str) and isinstance(out.get("md5"), str):
+            tracked[out["path"]] = out["md5"]
+    return tracked

@@ -165,8 +165,7 @@ def _is_as_recorded(path: Path, md5: str | None) -> bool:
 def _recorded_files(root: Path) -> dict[str, str]:
     """Return the MD5 of the files whose content DVC has recorded, by path."""
     from pipelines.dvc.kept import LocalCache
-    from pipelines.dvc.lock_file import DvcLock
-    from pipelines.dvc.tracked import tracked_outputs
+    from pipelines.dvc.lock_file import DvcLock, tracked_outputs
 
     lock, cache = DvcLock(root), LocalCache(root)
     recorded = tracked_outputs(root / "data.dvc")

@@ -6,6 +6,7 @@ import shutil
 from naslora_core.progress import silent
 from naslora_core.report.headline import Interval
 from pipelines.dvc import command
+from pipelines.run import unchanged
 from pipelines.run.reproduce import RunOutcome, reproduce
 from pipelines.run.steps import Request
 
@@ -59,12 +60,13 @@ def test_a_clone_trains_nothing_and_has_its_scores_from_git(project):
 
 
 def test_results_of_another_commit_give_way_to_those_of_dvc_lock(project):
-    before = project.snapshot("artifacts")
+    kept = ("artifacts/search_train", "artifacts/merge", "artifacts/evaluate", "artifacts/report")
+    before = project.snapshot(*kept)
     shutil.copytree(project.root / "data", project.root / "data_before", copy_function=shutil.copy2)
     records = {name: (project.root / name).read_bytes() for name in ("dvc.lock", "data.dvc")}
     project.score("discs", 0.6)
     run(project)
-    assert project.snapshot("artifacts") != before
+    assert project.snapshot(*kept) != before
     project.executed()
     # As git checkout and dvc checkout do.
     shutil.rmtree(project.root / "data")
@@ -73,7 +75,7 @@ def test_results_of_another_commit_give_way_to_those_of_dvc_lock(project):
         (project.root / name).write_bytes(content)
     assert run(project).rerun == ()
     assert project.executed() == []
-    assert project.snapshot("artifacts") == before
+    assert project.snapshot(*kept) == before
 
 
 def test_a_change_behind_size_and_time_of_a_file_is_found(project):
@@ -83,8 +85,9 @@ def test_a_change_behind_size_and_time_of_a_file_is_found(project):
     card.write_text(card.read_text().replace("discs on grey", "discs on gold"))
     os.utime(card, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert command.status(project.root, 5, print).stages == ()
-    assert run(project).rerun == ("discs",)
-    assert "validate@discs" in project.executed()
+    assert unchanged.recall(project.root) is None
+    assert unchanged.look_again(project.root, print)
+    assert command.status(project.root, 5, print).domains == ("discs",)
 
 
 def test_what_is_left_of_a_removed_domain_goes(project):
@@ -98,6 +101,6 @@ def test_what_is_left_of_a_removed_domain_goes(project):
     assert project.executed() == ["report"]
     # What was removed comes back without a training, too.
     project.edit_params("", domains=["discs", "squares"])
-    assert run(project).rerun == ("report",)
-    assert project.executed() == ["report"]
+    run(project)
+    assert project.executed() == []
     assert (project.root / "artifacts" / "merge" / "squares" / "model.safetensors").is_file()

@@ -99,7 +99,7 @@ def test_every_stage_runs_and_what_git_cannot_tell_is_said_at_the_start(name, ba
     naslora, dvc = programs(python, place)
     if name == "unpacked":
         # Without data, the run says what to do first; that has to work.
-        assert "fetch it with: dvc pull data.dvc" in naslora("run", expected=1)
+        assert "fetch with: dvc pull data.dvc" in naslora("run", expected=1)
     dvc("pull")
 
     said = naslora("run")

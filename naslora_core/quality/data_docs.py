@@ -25,12 +25,14 @@ _LOCAL_TIME = re.compile(r"\b(?:1970-01-01|1969-12-31)([ T])\d\d:\d\d:\d\d(?:Z| 
 
 def add_site(context: Any, folder: Path) -> None:
     """Set `folder` as the Data Docs site of a context; call it before validating."""
+    # It would take the letters after a $ for the name of a setting.
+    escaped = str(folder.resolve()).replace("$", r"\$")
     context.add_data_docs_site(
         _SITE,
         {
             "class_name": "SiteBuilder",
             "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": escaped},
             "show_how_to_buttons": False,
         },
     )

@@ -106,13 +106,13 @@ def _lack(registry: ModelRegistry, domain: str, version: ModelVersion) -> str:
 
 
 def _refuse_links(root: Path) -> None:
-    """Raise DataError where a folder in data/ is a link: DVC passes over it, and would store a version without it."""
+    """Raise DataError where a folder in data/ is a link, which DVC passes over: its version would lack the files."""
     data = StagePaths(root).data("")
     for folder in sorted([*data.glob("*"), *data.glob("*/*")]):
         if folder.is_symlink() and folder.is_dir():
-            place, there = folder.relative_to(root).as_posix(), folder.resolve()
+            linked, there = folder.relative_to(root).as_posix(), folder.resolve()
             raise DataError(
-                f"{place} is a link to {there}, and DVC does not follow links inside data/: the version that it stores "
-                f"would lack these files. Copy them here (rm {place} && cp -rL {there} {place}), or keep all of data/ "
-                "elsewhere and make data itself the link, which works"
+                f"{linked} is a link to {there}, and DVC does not follow links inside data/: the version that it "
+                f"stores would lack these files. Copy them here (rm {linked} && cp -rL {there} {linked}), or keep all "
+                "of data/ elsewhere and make data itself the link, which works"
             )

@@ -12,7 +12,7 @@ from naslora_core.errors import ConfigError, NasLoraError, is_out_of_memory
 from naslora_core.telemetry import turn_telemetry_off
 from stages.console import ConsoleProgress, end_bars
 from stages.paths import StagePaths
-from stages.run_cache import keep_result
+from stages.run_cache import keep_result, look_at_inputs
 
 # main(domain, params, paths, progress), and a keyword for each switch that was given. What it returns, if anything, is
 # why its result must not be found again by its inputs: it depends on more than those.
@@ -55,13 +55,14 @@ def run_stage(
         if (options.settings or chosen) and paths.run is None:
             given = ", ".join(["--set"] * bool(options.settings) + [f"--{name}" for name in chosen])
             raise ConfigError(f"{given} needs --run NAME: the pipeline's own outputs always follow params.yaml")
+        start = look_at_inputs(options.domain)
         params = load_params(paths.params, options.settings)
         if needs_domain:
             require_domain(paths, options.domain)
         progress = ConsoleProgress()
         try:
             reason = main(options.domain, params, paths, progress, **chosen)
-            keep_result(progress, reason)
+            keep_result(progress, reason, start)
         finally:
             end_bars()
     except (NasLoraError, OSError, RuntimeError, MemoryError) as error:

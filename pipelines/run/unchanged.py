@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
+from naslora_core.errors import PipelineError
 from naslora_core.files import atomic_file, write_json
 from pipelines.dvc.changes import ChangedStages
 from pipelines.run.file_looks import Looks, by_path, look
@@ -46,7 +47,7 @@ def take(root: Path) -> Snapshot | None:
     Call it before asking DVC: a change between the two is then found the next time.
 
     Returns:
-        None if a file cannot be looked at, or too much of it is too new.
+        None if a file cannot be looked at or read, or too much of it is too new.
     """
     from pipelines.dvc.kept import file_md5
 
@@ -57,7 +58,8 @@ def take(root: Path) -> Snapshot | None:
         if len(looks.recent) > _MOST_RACY or sum(looks.recent.values()) > _MOST_RACY_BYTES:
             return None
         return Snapshot(roots, {path: file_md5(root / path) for path in looks.recent}, looks)
-    except OSError:
+    except (OSError, PipelineError):
+        # A dvc.lock that was cut off is for DVC's own commands to recover.
         return None
 
 

@@ -57,15 +57,19 @@ def _score_line(name: str, row: Mapping[str, Any]) -> list[str]:
         _interval(row["difference"], signed=True),
         ", ".join(row["merge"]) + (" (see below)" if row["merge_refused"] else ""),
         f"{row['merged']['mean']:.4f}",
-        f"{row['latency_ratio']:.2f}",
+        _figure(row["latency_ratio"], ".2f"),
         f"{row['trainable_parameters']:,}",
-        f"{row['train_seconds']:.0f}",
+        _figure(row["train_seconds"], ".0f"),
     ]
 
 
 def _cost_line(name: str, row: Mapping[str, float]) -> list[str]:
     keys = ("ratio", "cpu_ratio", "search_ratio", "search_cpu_ratio", "memory_ratio")
     return [name, *(f"{row[key]:.2f}" if key in row else "" for key in keys)]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
 
 
 def _interval(value: Mapping[str, float] | None, signed: bool = False) -> str:

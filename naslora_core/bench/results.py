@@ -99,11 +99,16 @@ def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
-    """Return means over the seeds of a training's own metrics and of its merge."""
+    """Return means over the seeds of a training's own metrics and of its merge; None for times nobody has kept."""
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
     certificates = [_read(folder.merge / "certificate.json") for folder in folders]
-    train_s = [_read(folder.timing / "search_train.json")["train_seconds"] for folder in folders]
-    image_s = [_read(folder.timing / "merge.json")["seconds_per_image"] for folder in folders]
+    # Trainings of earlier versions have the times in the two files above.
+    times = [
+        training_ | certificate | _times(folder.timing)
+        for folder, training_, certificate in zip(folders, training, certificates, strict=True)
+    ]
+    train_s = [known["train_seconds"] for known in times if "train_seconds" in known]
+    image_s = [known["seconds_per_image"] for known in times if "seconds_per_image" in known]
     return {
         "trainable_parameters": training[0]["trainable_parameters"],
         "train_seconds": _mean(train_s),
@@ -113,8 +118,16 @@ def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
     }
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _times(folder: Path) -> dict[str, Any]:
+    """Return what the stages have noted of times in a folder, as far as it is there."""
+    times: dict[str, Any] = {}
+    for path in (folder / "search_train.json", folder / "merge.json"):
+        times |= _read(path) if path.is_file() else {}
+    return times
 
 
 def _read(path: Path) -> Any:

@@ -120,6 +120,24 @@ def test_only_what_is_missing_is_run(project, monkeypatch):
     assert ran == ["leaf_lesions:lora:seed=7", "leaf_lesions:nas_lora:seed=7"]
 
 
+def test_times_that_nobody_has_kept_are_left_out_and_those_of_earlier_versions_are_found(project, tmp_path):
+    copy = tmp_path / "project"
+    shutil.copytree(project, copy, symlinks=True)
+    for folder in copy.glob("runs/bench-*/timing"):
+        shutil.rmtree(folder)
+    (done,) = [path for path in copy.glob("runs/bench-*/bench.json") if ":nas_lora:" in path.read_text()]
+    metrics = done.parent / "search_train" / "leaf_lesions" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"train_seconds": 123.0}))
+    result = naslora(copy, "--rounds", "0")
+    assert result.exit_code == 0, result.output
+    folder = copy / "artifacts" / "bench" / "tiny"
+    rows = json.loads((folder / "table.json").read_text())["domains"]["leaf_lesions"]
+    assert [rows[name][time] for name in ("lora", "nas_lora") for time in ("latency_ratio", "train_seconds")] == [
+        None, None, None, 123.0,
+    ]  # fmt: skip
+    assert "2 minutes" in (folder / "index.html").read_text()
+
+
 def test_one_row_is_run_anew_and_one_that_fails_does_not_hide_the_others(project, monkeypatch):
     copy = project.parent / "again"
     shutil.copytree(project, copy, symlinks=True)

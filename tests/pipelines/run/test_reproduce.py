@@ -105,7 +105,7 @@ def test_a_domain_that_grew_starts_from_its_model_and_the_decision_says_what_tha
         splits.write("image_99,train\n")
     (decision,) = run(project, "discs").decisions
     assert decision.version.training["warm_start"] == 1
-    assert "started from version 1: 6 epochs in 12 s, where that took 20 in 40 s" in str(decision)
+    assert "started from version 1: 6 epochs in 12 s, where that took 20 epochs in 40 s" in str(decision)
     said: list[str] = []
     project.touch_image("discs")
     (decision,) = run(project, "discs", said=said).decisions

@@ -72,6 +72,10 @@ class Run:
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, done.stdout + done.stderr
 
+    def kept(self) -> list[Path]:
+        """The results in DVC's run cache."""
+        return [path for path in self.root.glob(".dvc/cache/runs/*/*/*") if path.is_file()]
+
 
 @pytest.fixture
 def project(drawn, tmp_path) -> Run:
@@ -96,17 +100,13 @@ def test_settings_edited_meanwhile_are_not_recorded_for_the_result_of_the_former
 def test_settings_of_other_stages_may_be_edited_meanwhile(project):
     code, said = project.repro(REPLACE.format("params.yaml", "seed: ", "seed: 1"))
     assert code == 0, said
-    (project.root / "epochs.txt").unlink()
-    (project.root / "dvc.lock").unlink()
-    assert "is cached - skipping run" in project.repro()[1]
+    assert len(project.kept()) == 1
 
 
-@pytest.mark.parametrize("file", ["data/discs/dataset.yaml", "models/base.safetensors", "stages/part.py"])
-def test_data_models_and_code_edited_meanwhile_are_named_and_nothing_is_recorded(project, file):
-    code, said = project.repro(REPLACE.format(file, "", "#"))
+def test_data_models_and_code_edited_meanwhile_are_named_and_nothing_is_recorded(project):
+    files = ["data/discs/dataset.yaml", "models/base.safetensors", "stages/part.py"]
+    code, said = project.repro("\n".join(REPLACE.format(file, "", "#") for file in files))
     assert code != 0
-    assert f"changed while learn@discs worked with what was there before: {file}" in said
+    assert f"changed while learn@discs worked with what was there before: {', '.join(files)}" in said
     assert not (project.root / "dvc.lock").exists()
-    code, said = project.repro()
-    assert code == 0, said
-    assert "Running stage" in said
+    assert project.kept() == []

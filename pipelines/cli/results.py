@@ -33,9 +33,9 @@ def push(
     Data and registered models travel with dvc push.
     """
     from pipelines.dvc.results import push_results
-    from pipelines.run.inputs import project_root
+    from pipelines.run.inputs import shared_project
 
-    pushed = push_results(project_root(), remote, check_all)
+    pushed = push_results(shared_project(typer.echo), remote, check_all)
     _print_pushed(pushed)
     print_result(pushed)
 
@@ -55,10 +55,10 @@ def pull(
     Arrays, adapters, merged models, pictures and the report come as they were computed where dvc.lock was committed.
     """
     from pipelines.dvc.results import pull_results
-    from pipelines.run.inputs import choose_domains, project_root
+    from pipelines.run.inputs import choose_domains, shared_project
     from pipelines.run.lock import exclusive
 
-    root = project_root()
+    root = shared_project(typer.echo)
     if domain is not None:
         from naslora_core.config import load_params
 

@@ -1,5 +1,6 @@
 """Read what DVC has recorded, with its hashes: every stage's last run in dvc.lock, and what .dvc files track."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ class DvcLock:
         try:
             content = YAML(typ="safe").load(path.read_text(encoding="utf-8")) if path.is_file() else {}
         except YAMLError as error:
-            raise PipelineError(f"{path} is not valid YAML: {error}; solve the conflict or restore it") from error
+            raise PipelineError(
+                f"{path} is not valid YAML: {' '.join(str(error).split())}; if git has left a conflict there, naslora "
+                f"doctor prints the commands that solve it; otherwise: git checkout HEAD -- {shlex.quote(str(path))}"
+            ) from error
         self._stages: dict[str, Any] = (content or {}).get("stages", {})
 
     @property

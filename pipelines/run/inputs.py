@@ -1,10 +1,12 @@
 """Find the project and the domains of a command, and check that a run's inputs are there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from naslora_core.config import Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
+from pipelines.dvc.place import settle
+from pipelines.models.conflicts import require_no_conflict
 from pipelines.models.registry import ModelRegistry, ModelVersion
 from pipelines.models.transfer import lists, pointer
 from pipelines.models.version_files import Place, place, remedy
@@ -28,6 +30,23 @@ def project_root(start: Path | None = None) -> Path:
         f"{origin} is not in a naslora project: no dvc.yaml beside a params.yaml from here upwards; "
         "change to the folder you cloned"
     )
+
+
+def shared_project(say: Callable[[str], None]) -> Path:
+    """Return the project of the working folder, for commands that send or fetch what git has pointers of.
+
+    Args:
+        say: gets a line with what will not work for want of git.
+
+    Raises:
+        ConfigError: if the working folder is in no project.
+        PipelineError: if a merge has left a conflict in what says what was trained and what serves, or DVC's settings
+            cannot be written.
+    """
+    root = project_root()
+    require_no_conflict(root)
+    settle(root, say)
+    return root
 
 
 def choose_domains(params: Params, wanted: Sequence[str]) -> tuple[str, ...]:

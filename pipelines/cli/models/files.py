@@ -25,11 +25,11 @@ def pull(
     from naslora_core.errors import ConfigError
     from pipelines.models.promote import restore
     from pipelines.models.version_files import pull as fetch
-    from pipelines.run.inputs import project_root
+    from pipelines.run.inputs import shared_project
     from pipelines.run.lock import exclusive
     from stages.console import ConsoleProgress
 
-    root, registry = project_root(), model_registry()
+    root, registry = shared_project(typer.echo), model_registry()
     if version is not None and (domain is None or everything):
         raise ConfigError("--version needs the name of a domain, and goes without --all")
     domains = [domain] if domain else registry.domains()
@@ -53,12 +53,12 @@ def push(domain: SomeDomain = None, wait: Wait = 60, as_json: Json = False) -> N
     """Send the files of all versions that are here to the default remote, and name what git has to carry."""
     from pipelines.dvc.command import default_remote
     from pipelines.models.version_files import push as send
-    from pipelines.run.inputs import project_root
+    from pipelines.run.inputs import shared_project
     from pipelines.run.lock import exclusive
     from pipelines.run.to_commit import files_to_commit, stored_in_repository
     from stages.console import ConsoleProgress
 
-    root, registry = project_root(), model_registry()
+    root, registry = shared_project(typer.echo), model_registry()
     domains = [domain] if domain else registry.domains()
     with exclusive(root, wait, typer.echo):
         for name in domains:

@@ -24,7 +24,7 @@ _CONFIG = """[core]
 # In the stand-in for the stages settings have a part in the weights and in their score, and results are kept.
 _SETTINGS = {
     "stage, domain = ": "import re\n"
-    'epochs = int(re.search(r"(?m)^  epochs: (\\d+)", pathlib.Path("params.yaml").read_text())[1])\n'
+    'epochs = int(re.search(r"\\bepochs: (\\d+)", pathlib.Path("params.yaml").read_text())[1])\n'
     "stage, domain = ",
     'read_text())\n    (out / "adapter.json")': 'read_text() + str(epochs))\n    (out / "adapter.json")',
     " else 0.5\n": " else 0.5\n    score += (epochs - 12) / 100\n",
@@ -123,6 +123,7 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (first / ".dvc" / "config").write_text(_CONFIG.format(store=folder / "store"))
     checkout.shell("dvc add --quiet data models/base.safetensors && naslora run")
     checkout.share("First models")
+    checkout.executed()
     return folder
 
 

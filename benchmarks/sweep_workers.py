@@ -2,10 +2,12 @@
 
     python -m benchmarks.sweep_workers
     python -m benchmarks.sweep_workers --jobs 4 --epochs 12 --domain leaf_lesions --json sweep_workers.json
+    python -m benchmarks.sweep_workers --jobs 1 --epochs 1 --set model.image_size=64     # does it work at all
 
 For each number of workers the last commit is cloned into a new project with a DVC cache of its own, so that nothing
 is found that was computed before; then `naslora flows sweep` trains one seed a job there, with one thread each. Wall
-seconds are those of the whole command, Prefect's start included. To be run with nothing else on the machine.
+seconds are those of the whole command, Prefect's start included. To be run with nothing else on the machine: the load
+before each sweep is printed and written with it.
 """
 
 import argparse
@@ -35,7 +37,11 @@ def main() -> None:
     options = _parse()
     measured = [_measure(workers, options) for workers in options.workers]
     for one in measured:
-        print(f"{one['workers']} workers: {one['wall_s']:.1f} s, {one['cpu_s']:.1f} s of CPU time")
+        each = ", ".join(f"{row['seconds']:.0f}" for row in one["rows"])
+        print(
+            f"{one['workers']} workers: {one['wall_s']:.1f} s, {one['cpu_s']:.1f} s of CPU time, "
+            f"jobs {each} s, load before {one['load']:.1f}"
+        )
     ratio = measured[-1]["wall_s"] / measured[0]["wall_s"]
     same = all(_results(one["rows"]) == _results(measured[0]["rows"]) for one in measured)
     assert all(row["trained"] for one in measured for row in one["rows"])
@@ -48,26 +54,30 @@ def main() -> None:
 
 def _measure(workers: int, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="naslora-sweep-") as scratch:
-        project = _project(Path(scratch) / "project", options.epochs)
+        project = _project(Path(scratch) / "project", [f"train.epochs={options.epochs}", *options.set])
         seeds = [word for seed in range(1, options.jobs + 1) for word in ("--seed", str(seed))]
         words = ["flows", "sweep", "--domain", options.domain, "--method", options.method, *seeds]
         words += ["--workers", str(workers), "--threads", "1", "--out", str(Path(scratch) / "sweep.csv"), "--json"]
-        begin, before = time.monotonic(), _cpu_s()
+        load, begin, before = os.getloadavg()[0], time.monotonic(), _cpu_s()
         printed = _run(project, *NASLORA, *words)
+        wall_s, cpu_s = time.monotonic() - begin, _cpu_s() - before
         rows = json.loads(printed)["jobs"]
-        return {"workers": workers, "wall_s": time.monotonic() - begin, "cpu_s": _cpu_s() - before, "rows": rows}
+        return {"workers": workers, "wall_s": wall_s, "cpu_s": cpu_s, "load": load, "rows": rows}
 
 
-def _project(folder: Path, epochs: int) -> Path:
+def _project(folder: Path, settings: list[str]) -> Path:
     _run(REPOSITORY, "git", "clone", "--quiet", str(REPOSITORY), str(folder))
     _run(folder, sys.executable, "-m", "dvc", "pull", *INPUTS)
     editor = YAML()
     params = editor.load((folder / "params.yaml").read_text(encoding="utf-8"))
-    params["train"]["epochs"] = epochs
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        section, _, key = name.partition(".")
+        params[section][key] = editor.load(value)
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         editor.dump(params, file)
     who = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")
-    _run(folder, "git", *who, "commit", "--quiet", "--all", "--message", f"{epochs} epochs")
+    _run(folder, "git", *who, "commit", "--quiet", "--all", "--message", " ".join(settings))
     return folder
 
 
@@ -100,6 +110,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=12, help="of each training")
     parser.add_argument("--domain", default="leaf_lesions")
     parser.add_argument("--method", default="nas_lora")
+    parser.add_argument("--set", action="append", default=[], help="a setting of params.yaml, as train.batch_size=4")
     parser.add_argument("--json", type=Path, help="write the measurements here")
     return parser.parse_args()
 

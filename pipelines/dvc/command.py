@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from pipelines.dvc.repro_output import ReproOutput
 _DVC = [sys.executable, "-m", "dvc"]
 _GRACE_S = 10.0
 _running: set["subprocess.Popen[str]"] = set()
+_ending = threading.Event()
 
 
 def status(root: Path, wait_s: float, say: Callable[[str], None]) -> ChangedStages:
@@ -79,7 +82,7 @@ def repro(
         alone: run the targets only, not what they depend on.
 
     Raises:
-        PipelineError: if a stage fails; carries the stage's own message.
+        PipelineError: if a stage fails; carries the stage's own message. Also after `end_all`.
     """
     flags = ["--force"] * force + ["--single-item"] * alone
     log = root / ".naslora" / "logs" / f"{'-'.join(targets) or 'all'}.log"
@@ -87,6 +90,8 @@ def repro(
     deadline = time.monotonic() + wait_s
     while True:
         wait_for_others(root, deadline, say)
+        if _ending.is_set():
+            raise PipelineError("interrupted")
         output = ReproOutput(say)
         if _follow([*_DVC, "repro", *flags, *targets], root, log, output) == 0:
             return
@@ -106,6 +111,8 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
     ) as process:  # fmt: skip
         _running.add(process)
         try:
+            if _ending.is_set():
+                _interrupt(process)
             for line in process.stdout or ():
                 file.write(line)
                 file.flush()
@@ -117,9 +124,16 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
 
 
 def end_all() -> None:
-    """End every `dvc repro` of this process, with the stage it runs: those that other threads wait for, too."""
+    """End every `dvc repro` of this process, those that other threads wait for, too, and let none start any more."""
+    _ending.set()
     for process in list(_running):
-        if process.poll() is None:
+        _interrupt(process)
+
+
+def _interrupt(process: "subprocess.Popen[str]") -> None:
+    """Ask dvc, and the stage it runs, to end."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
 
 

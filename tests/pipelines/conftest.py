@@ -176,7 +176,7 @@ class Project:
     def naslora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a user does."""
         return subprocess.run(
-            [*NASLORA, *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=120
+            [*NASLORA, *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=300
         )
 
 

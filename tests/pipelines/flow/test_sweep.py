@@ -1,16 +1,22 @@
 """Many trainings at once, each in a clone of its own, with results shared through the project's DVC cache."""
 
+import os
 import shutil
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from naslora_core.errors import PipelineError
+from pipelines.dvc import command
 from pipelines.dvc.clones import Remote, clone, place_of
 from pipelines.dvc.command import environment
 from pipelines.flow.clone import fresh_clone, source_of
-from pipelines.flow.sweep_job import default_threads, jobs_of, run_job
+from pipelines.flow.sweep_job import SweepJob, default_threads, jobs_of, run_job
+from tests.pipelines.conftest import NASLORA
+from tests.pipelines.flow.conftest import until
 
 IGNORED = """
 /artifacts/
@@ -19,10 +25,12 @@ IGNORED = """
 /serving/
 /registry/
 /first_run.txt
+/slow
 /dvcstore/
 /.dvc/*
 !/.dvc/config
 """
+
 
 def sh(root: Path, *words: str) -> None:
     people = {f"GIT_{role}_{what}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -41,7 +49,7 @@ def committed(project):
     (project.root / ".gitignore").write_text(IGNORED)
     stage = (project.root / "stage.py").read_text()
     noted = stage.replace('open(".naslora/executed"', f'open("{project.root}/.naslora/executed"')
-    (project.root / "stage.py").write_text(noted)
+    (project.root / "stage.py").write_text(noted.replace('Path("slow")', f'Path("{project.root}/slow")'))
     sh(project.root, "git", "init", "--quiet")
     commit(project.root)
     return project
@@ -54,21 +62,6 @@ def silent(line: str) -> None:
 def advised(message: str) -> str:
     """Return the commands of a message's list, to be typed one after the other."""
     return " && ".join(line.partition(": ")[2] for line in message.splitlines() if line.startswith("- "))
-
-
-def test_the_same_job_again_computes_nothing_and_the_project_takes_it_over(committed):
-    job = jobs_of(["discs"], ["lora"], [3])[0]
-    source = source_of(committed.root, ["discs"])
-    first = run_job(source, job, 1, silent)
-    assert first["trained"]
-    assert "search_train@discs" in committed.executed()
-    again = run_job(source, job, 1, silent)
-    assert {**again, "seconds": 0} == {**first, "seconds": 0, "trained": False}
-    committed.edit_params("adapter", method="lora")
-    committed.edit_params("", seed=3)
-    run = committed.naslora("run", "--domain", "discs")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert set(committed.executed()) <= {"report"}
 
 
 def test_everything_that_clones_would_lack_is_named_with_commands_that_work(committed):
@@ -174,7 +167,7 @@ def test_threads_of_all_workers_together_are_the_cores_at_most():
 @pytest.mark.parametrize(
     "runner", ["threads", pytest.param("dask", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)]
 )
-def test_workers_share_what_they_computed_and_a_failed_job_does_not_stop_others(committed, runner, capfd):
+def test_a_failed_job_does_not_stop_others_and_what_they_computed_is_found_again(committed, runner, capfd):
     if runner != "threads":
         pytest.importorskip(f"prefect_{runner}", reason=f"pip install 'naslora[{runner}]'")
     from prefect.testing.utilities import prefect_test_harness
@@ -186,14 +179,50 @@ def test_workers_share_what_they_computed_and_a_failed_job_does_not_stop_others(
     committed.touch_image("squares")
     sh(committed.root, "dvc", "add", "--quiet", "data")
     commit(committed.root, "squares fail")
-    jobs = jobs_of(["discs", "squares"], ["lora"], [1, 2])
+    job = SweepJob("discs", "lora", 3)
+    source = source_of(committed.root, ["discs", "squares"])
     with prefect_test_harness(server_startup_timeout=150):
-        outcome = run_sweep(source_of(committed.root, ["discs", "squares"]), jobs, runner, 2, 1)
+        outcome = run_sweep(source, [job, *jobs_of(["squares"], ["lora"], [1, 2])], runner, 2, 1)
     assert [(row["domain"], row["method"], row["seed"], row["trained"]) for row in outcome.rows] == [
-        ("discs", "lora", 1, True),
-        ("discs", "lora", 2, True),
+        ("discs", "lora", 3, True)
     ]
+    assert "search_train@discs" in committed.executed()
     # What both jobs on squares need has failed once, before they started.
     assert len(outcome.failures) == 1
     assert outcome.failures[0].startswith("squares: validate · squares failed: no squares today")
     assert "Traceback" not in "".join(capfd.readouterr())
+    if runner != "threads":
+        return
+    again = run_job(source, job, 1, silent)
+    assert {**again, "seconds": 0} == {**outcome.rows[0], "seconds": 0, "trained": False}
+    committed.edit_params("adapter", method="lora")
+    committed.edit_params("", seed=3)
+    run = committed.naslora("run", "--domain", "discs")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert set(committed.executed()) <= {"report"}
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_ends_its_training_and_starts_no_other(committed):
+    slow = committed.root / "slow"
+    slow.touch()
+    words = ["flows", "sweep", "--domain", "discs", "--method", "lora", "--seed", "1", "--seed", "2"]
+    with subprocess.Popen([*NASLORA, *words], cwd=committed.root, stderr=subprocess.PIPE, text=True) as sweep:
+        until(slow.read_text, 250)
+        sweep.send_signal(signal.SIGINT)
+        said = sweep.communicate(timeout=100)[1]
+    assert sweep.returncode == 1, said
+    assert "interrupted; the same sweep again finds what is done and computes the rest" in said
+    assert "Traceback" not in said
+    assert committed.executed().count("merge@discs") == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(slow.read_text()), 0)
+
+
+def test_nothing_starts_any_more_once_everything_was_told_to_end(project, monkeypatch):
+    monkeypatch.setattr(command, "_ending", threading.Event())
+    project.touch_image("discs")
+    command.end_all()
+    with pytest.raises(PipelineError, match="interrupted"):
+        command.repro(project.root, ["merge@discs"], silent)
+    assert project.executed() == []

@@ -1,4 +1,4 @@
-"""A sweep as a command, on the pipeline that ships: nothing is trained twice, and the printed steps take the best over."""
+"""A sweep as a command, on the pipeline that ships: nothing trains twice, and the printed steps take the best over."""
 
 import json
 import re

@@ -6,6 +6,8 @@ Its server gets all of it, as before.
 import copy
 import logging
 
+from prefect.logging.formatters import PrefectFormatter
+
 # They report every event that a server does not take.
 _EVENTS = ("prefect.events", "prefect._internal")
 
@@ -31,9 +33,25 @@ class _Brief(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text; other handlers may still want what is left out here."""
-        brief = copy.copy(record)
-        brief.exc_info, brief.exc_text, brief.stack_info = None, None, None
-        return self._other.format(brief)
+        return self._other.format(_without_traceback(record))
+
+
+class ServerFormatter(PrefectFormatter):
+    """Format what a server prints about itself: a line for an error, with the error's first line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text; it names the error, as nobody else keeps what the server says."""
+        text = super().format(_without_traceback(record))
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return text
+        return f"{text}: {(str(error) or type(error).__name__).splitlines()[0]}"
+
+
+def _without_traceback(record: logging.LogRecord) -> logging.LogRecord:
+    brief = copy.copy(record)
+    brief.exc_info, brief.exc_text, brief.stack_info = None, None, None
+    return brief
 
 
 class _Once(logging.Filter):

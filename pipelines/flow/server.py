@@ -14,6 +14,8 @@ _PAGES_THAT_ASK_NOBODY = {
     "PREFECT_SERVER_UI_V2_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
+# Prefect's name for the class that its logs are formatted with ("()" in its logging.yml, which "_" ends here).
+BRIEF_LOG = {"PREFECT_LOGGING_FORMATTERS_STANDARD_": "pipelines.flow.console.ServerFormatter"}
 
 
 def has_server() -> bool:
@@ -67,7 +69,7 @@ def start_server(root: Path, port: int) -> None:
     turn_telemetry_off()
     # The server would use it as the address that its own pages ask.
     os.environ.pop(_ADDRESS, None)
-    for name, value in _PAGES_THAT_ASK_NOBODY.items():
+    for name, value in {**_PAGES_THAT_ASK_NOBODY, **BRIEF_LOG}.items():
         os.environ.setdefault(name, value)
     # The pages ask this port, whatever `--port` is.
     os.environ["PREFECT_SERVER_API_PORT"] = str(port)

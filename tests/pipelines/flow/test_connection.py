@@ -192,3 +192,23 @@ def test_serving_outlasts_its_server(at):
     with pytest.raises(EnoughError):
         anyio.run(lambda: loop(workload=work, interval=0.0, jitter_range=0.3))
     assert [line.split()[0] for line in said] == ["waiting:", "the"] * 2
+
+
+def test_a_server_prints_a_line_for_an_error(monkeypatch):
+    import logging
+    import sys
+    from pydoc import locate
+
+    from prefect.logging.configuration import DEFAULT_LOGGING_SETTINGS_PATH, load_logging_config
+
+    from pipelines.flow.server import BRIEF_LOG
+
+    for name, value in BRIEF_LOG.items():
+        monkeypatch.setenv(name, value)
+    settings = load_logging_config(DEFAULT_LOGGING_SETTINGS_PATH)["formatters"]["standard"]
+    formatter = locate(settings.pop("()"))(**settings)
+    try:
+        raise OSError("database is locked\n[SQL: BEGIN]")
+    except OSError:
+        record = logging.LogRecord("prefect.server", logging.ERROR, "", 0, "no health", (), sys.exc_info())
+    assert formatter.format(record).endswith("| ERROR   | prefect.server - no health: database is locked")

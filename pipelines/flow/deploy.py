@@ -67,7 +67,10 @@ def deployment_of(root: Path, domains: Sequence[str], triggers: Triggers) -> "Ru
 
 
 def drop_late_runs(name: str) -> int:
-    """Cancel the runs of a deployment that should have started before now; returns how many."""
+    """Cancel the runs of a deployment that should have started before now; returns how many.
+
+    Those count too that a process took on (pending) and was ended before it had started them: nobody else would.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -87,7 +90,7 @@ def drop_late_runs(name: str) -> int:
             return 0
         waiting = FlowRunFilter(
             deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED, StateType.PENDING])),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(timezone.utc)),  # type: ignore[arg-type]
         )
         late = client.read_flow_runs(flow_run_filter=waiting)

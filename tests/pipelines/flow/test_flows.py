@@ -90,7 +90,7 @@ def test_the_flow_promotes_what_is_better_then_skips_then_fails_on_bad_data(proj
     assert {"detect", "gate", "reproduce domain · discs", "decide · discs", "publish report"} <= tasks
 
 
-def test_changed_data_and_triggers_at_the_same_time_lead_to_one_rerun(server, project):
+def test_changed_data_and_a_trigger_at_the_same_time_lead_to_one_rerun(server, project):
     from pipelines.flow.deploy import trigger_now
 
     name = f"retrain/{project.root.name}"
@@ -99,9 +99,8 @@ def test_changed_data_and_triggers_at_the_same_time_lead_to_one_rerun(server, pr
         until((project.root / ".naslora" / "watched").is_file, 270)
         assert due_runs() == []
         project.score("discs", 0.6)
-        for _ in range(2):
-            trigger_now(name)
-        until(lambda: all(state == "COMPLETED" for _, state in due_runs()) and len(due_runs()) >= 3, 270)
+        trigger_now(name)
+        until(lambda: all(state == "COMPLETED" for _, state in due_runs()) and len(due_runs()) >= 2, 270)
         ended = due_runs()
         assert [run[0] for run in ended].count("Completed") == 1
         assert {run[0] for run in ended} <= {"Completed", "Skipped", "Coalesced"}
@@ -114,7 +113,7 @@ def test_changed_data_and_triggers_at_the_same_time_lead_to_one_rerun(server, pr
 
 @pytest.mark.usefixtures("server")
 def test_runs_that_nobody_served_at_their_time_are_not_made_up_for(tmp_path):
-    from prefect.states import Scheduled
+    from prefect.states import Pending, Scheduled
 
     from pipelines.flow.deploy import Triggers, deployment_of, drop_late_runs
 
@@ -123,7 +122,9 @@ def test_runs_that_nobody_served_at_their_time_are_not_made_up_for(tmp_path):
     past = datetime.now(timezone.utc) - timedelta(hours=1)
     with client() as api:
         for _ in range(3):
-            api.create_flow_run_from_deployment(number, state=Scheduled(scheduled_time=past))
+            taken = api.create_flow_run_from_deployment(number, state=Scheduled(scheduled_time=past))
+        # Whoever had taken it was ended before it could start it.
+        api.set_flow_run_state(taken.id, Pending(), force=True)
     assert drop_late_runs(f"retrain/{tmp_path.name}") == 3
     assert drop_late_runs(f"retrain/{tmp_path.name}") == 0
     assert drop_late_runs("retrain/nobody") == 0

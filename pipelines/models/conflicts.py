@@ -44,8 +44,10 @@ def _has_marker(path: Path) -> bool:
 def _explain(root: Path) -> str:
     sides = _unmerged(root)
     if not sides:
-        named = ", ".join(path.relative_to(root).as_posix() for path in _records(root) if _has_marker(path))
-        return f"{named} has git's marks of a conflict (<<<<<<<); correct it, or: git checkout HEAD -- {named}"
+        named = [path.relative_to(root).as_posix() for path in _records(root) if _has_marker(path)]
+        whole = [path for path in named if not _is_committed_with_marker(root, path)]
+        other = f", or: git checkout HEAD -- {shlex.join(whole)}" if whole else "; the last commit has them, too"
+        return f"{', '.join(named)} has git's marks of a conflict (<<<<<<<); correct it{other}"
     ours = {path: stages for path, stages in sides.items() if path.startswith(_WRITTEN_BY_RUNS)}
     rest = [path for path in sides if path not in ours]
     # In a merge and in a rebase "ours" and "theirs" stand for the opposite; a revision means the same in both.
@@ -62,14 +64,20 @@ def _explain(root: Path) -> str:
     lines = [f"in conflict, because another checkout has changed them meanwhile: {', '.join(sides)}."]
     if rest:
         lines.append(f"Correct {', '.join(rest)} yourself, then")
-    if ours:
-        lines.append(
-            "Take the published models; yours is then registered after them and compared, from DVC's run cache if its "
-            "inputs are still the same:"
-        )
-    else:
-        lines.append("Go on with:")
+    taking = (
+        "take the published models; yours is then registered after them and compared, from DVC's run cache if its "
+        "inputs are still the same:"
+    )
+    advice = taking if ours else "go on with:"
+    lines.append(advice if rest else advice[0].upper() + advice[1:])
     return "\n  ".join([" ".join(lines), *commands])
+
+
+def _is_committed_with_marker(root: Path, path: str) -> bool:
+    try:
+        return any(line.startswith(_MARKER) for line in run_git(root, "show", f"HEAD:./{path}").stdout.splitlines())
+    except PipelineError:
+        return False
 
 
 def _unmerged(root: Path) -> dict[str, set[str]]:

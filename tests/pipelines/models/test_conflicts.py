@@ -96,3 +96,12 @@ def test_what_a_person_has_to_decide_comes_first(checkouts):
     git(second, "git pull --no-rebase", fails=True)
     with pytest.raises(PipelineError, match=r"Correct params\.yaml yourself, then[^$]*\n  git add params\.yaml\n"):
         require_no_conflict(second / PROJECT)
+
+
+def test_marks_that_were_committed_are_not_to_be_restored(checkouts):
+    first, _ = checkouts
+    (first / PROJECT / "params.yaml").write_text("<<<<<<< HEAD\nepochs: 3\n")
+    git(first, "git add .")
+    git(first, "git commit --quiet -m marks")
+    with pytest.raises(PipelineError, match=r"correct it; the last commit has them, too$"):
+        require_no_conflict(first / PROJECT)

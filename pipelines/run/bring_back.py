@@ -48,7 +48,9 @@ def bring_back(root: Path, changes: ChangedStages, wait_s: float, say: Callable[
     for path in removed:
         _remove(root / path)
     if removed:
-        say(f"removed, as they are of another commit: {', '.join(removed)}")
+        # One of hundreds of files is of no interest; artifacts/<stage>/<domain> is.
+        folders = sorted({"/".join(path.split("/")[:3]) for path in removed})
+        say(f"removed what was of another commit in {', '.join(folders)}")
     return dvc.status(root, wait_s, say) if targets or removed else changes
 
 

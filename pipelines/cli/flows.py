@@ -10,7 +10,7 @@ from pipelines.cli.sweep import sweep
 
 flows_app = typer.Typer(help="Run the pipeline as a Prefect flow, now or whenever it is time.", no_args_is_help=True)
 Pull = Annotated[
-    bool, typer.Option("--pull", help="Before each look, take over data that others have pushed (git and DVC remote).")
+    bool, typer.Option("--pull", help="Before each look, take over what others have pushed: commits, data, models.")
 ]
 flows_app.command(epilog="Example: naslora flows sweep --method lora --method nas_lora --seed 1 --seed 2 --workers 2")(
     sweep

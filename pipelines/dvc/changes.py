@@ -18,12 +18,14 @@ class ChangedStages:
         stages: addresses of the stages whose inputs, settings, command or outputs changed, as "merge@leaf_lesions".
         missing: addresses of stages without a change whose outputs are not in this checkout, as in a clone.
         stale: outputs of those stages that are there, but are the results of another commit.
+        pointers: the .dvc files that name other content than lies in this checkout, as "data.dvc".
         is_settled: nothing was to be done when everything was last looked at, and nothing has been touched since.
     """
 
     stages: tuple[str, ...]
     missing: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
     is_settled: bool = False
 
     @property
@@ -47,8 +49,9 @@ def sort_changes(
             commit, as after git checkout. Anything else was changed by hand.
     """
     entries = {address: _parts(items) for address, items in status.items() if not address.endswith(".dvc")}
+    pointers = tuple(address for address in status if address.endswith(".dvc"))
     if not entries:
-        return ChangedStages(())
+        return ChangedStages((), pointers=pointers)
     record = lock()
     locked = {address: stage for address in record.addresses if (stage := record.at(address))}
     absent, stale = set(), set()
@@ -59,7 +62,7 @@ def sort_changes(
     missing = [address for address, entry in entries.items() if elsewhere.explains(entry, locked.get(address))]
     changed = [address for address in entries if address not in missing]
     kept_stale = {path for address in missing if (stage := locked.get(address)) for path in stage.outs if path in stale}
-    return ChangedStages(tuple(changed), tuple(missing), tuple(sorted(kept_stale)))
+    return ChangedStages(tuple(changed), tuple(missing), tuple(sorted(kept_stale)), pointers)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from naslora_core.errors import PipelineError
 from pipelines.dvc.command import environment
+from pipelines.dvc.git import git, is_git_installed, run_git
+from pipelines.dvc.repository import is_cached, made_by, opened
 
 # What `dvc status` calls a folder or file that is not in the workspace but in the cache.
 IN_CACHE = ("", "deleted")
@@ -80,6 +84,76 @@ def not_on_remote(root: Path, remote: str, pointers: Sequence[str]) -> int:
     """
     found = json.loads(ask(root, "status", "--cloud", "--json", "--remote", remote, *pointers))
     return sum(state in ("new", "missing") for state in found.values())
+
+
+def earlier_commit(root: Path, file: str) -> str | None:
+    """Return a commit whose pointer names what lies in the workspace, where the present one names something else.
+
+    So it is after `git pull` without `dvc pull`, or `git checkout` without `dvc checkout`.
+
+    Args:
+        root: the project's folder.
+        file: the pointer, relative to it.
+
+    Returns:
+        Its short hash; None if the workspace holds something new, or what the pointer names, or the pointer is not
+        as the last commit has it.
+
+    Raises:
+        PipelineError: if dvc cannot tell.
+    """
+    if not is_git_installed() or run_git(root, "diff", "--quiet", "HEAD", "--", file).returncode != 0:
+        return None
+    with opened(root, f"comparing {file}") as repo:
+        (out,) = repo.stage.load_one(str(root / file)).outs
+        present = out.get_hash() if out.exists else out.hash_info
+        if present == out.hash_info:
+            return None
+    # The oldest commit that touched this hash brought it in.
+    commits = run_git(root, "log", "--reverse", "--format=%h", f"-S{present.value}", "--", file).stdout.split()
+    return commits[0] if commits else None
+
+
+def fetch_of(root: Path, revision: str, pointers: Sequence[str]) -> None:
+    """Fetch into DVC's cache what pointers name in another commit; the checkout stays as it is.
+
+    Args:
+        root: the project's folder.
+        revision: the commit.
+        pointers: paths relative to the project; the commit has them.
+
+    Raises:
+        PipelineError: if the default remote cannot be used, or lacks some of it.
+    """
+    with opened(root, f"fetching {', '.join(pointers)}") as repo:
+        lacking = [file for file in pointers if not _fetch(repo, made_by(repo, root, _entry(root, revision, file)))]
+    if lacking:
+        raise PipelineError(f"the default remote lacks what {', '.join(lacking)} names; where it was added: dvc push")
+
+
+def _fetch(repo: Any, named: Any) -> bool:
+    """Fetch outputs from the default remote, as far as it has them; returns whether all are in the cache now."""
+    from dvc.exceptions import CollectCacheError
+
+    if is_cached(named):
+        return True
+    try:
+        for objects in named.get_used_objs().values():
+            repo.cloud.pull(objects)
+    except CollectCacheError:
+        # A folder whose list of files is neither here nor there.
+        return False
+    return is_cached(named)
+
+
+def _entry(root: Path, revision: str, file: str) -> dict[str, Any]:
+    """Return what a pointer names in a commit, in the form of an entry of the run cache."""
+    try:
+        content = YAML(typ="safe").load(git(root, "show", f"{revision}:./{file}"))
+        folder = PurePosixPath(file).parent / content.get("wdir", ".")
+        return {"cmd": "", "outs": [{**out, "path": (folder / out["path"]).as_posix()} for out in content["outs"]]}
+    except (YAMLError, LookupError, TypeError, AttributeError) as error:
+        raise PipelineError(f"{file} of commit {revision[:7]} is no pointer of DVC's") from error
 
 
 def ask(root: Path, *words: str) -> str:

@@ -58,7 +58,7 @@ def watch_data(root: Path, every_s: float, pull: bool, say: Callable[[str], None
     Args:
         root: the project's folder.
         every_s: seconds between two polls.
-        pull: before each poll, pull the data that others have pushed.
+        pull: before each poll, take over what others have pushed.
         say: gets a line about what is done.
     """
     wait_for_answer(say)

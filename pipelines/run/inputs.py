@@ -96,6 +96,25 @@ def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
         raise PipelineError("\n".join(_lack(registry, domain, version) for domain, version in lacking.items()))
 
 
+def require_current_data(root: Path) -> None:
+    """Check that data/ is not what an earlier commit named, beside a data.dvc that names something else.
+
+    Such data would be taken for a change, and would replace what others have added.
+
+    Raises:
+        DataError: if it is; says how to go on with either.
+    """
+    # Not at the top: a run with nothing to do does not ask.
+    from pipelines.dvc.pointers import earlier_commit
+
+    if commit := earlier_commit(root, "data.dvc"):
+        raise DataError(
+            f"data/ is still that of commit {commit}, and data.dvc names other data by now, as after git pull without "
+            "dvc pull. Fetch it with: dvc pull data.dvc. If you have gone back to the earlier data on purpose: "
+            "dvc commit --force data.dvc, then naslora run"
+        )
+
+
 def _is_absent(root: Path, path: Path) -> bool:
     """Return whether a file or folder is missing that DVC can fetch."""
     return not (root / path).exists() and pointer(root / path).is_file()

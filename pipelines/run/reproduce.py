@@ -13,7 +13,7 @@ from pipelines.dvc.changes import ChangedStages
 from pipelines.dvc.place import settle
 from pipelines.models.conflicts import require_no_conflict
 from pipelines.run import unchanged
-from pipelines.run.inputs import choose_domains, require_inputs
+from pipelines.run.inputs import choose_domains, require_current_data, require_inputs
 from pipelines.run.lock import exclusive
 from pipelines.run.removed_domains import remove_leftovers
 from pipelines.run.steps import Decision, Request, decide, detect, gate, publish_report, reproduce_domain, undecided
@@ -94,6 +94,8 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
         known = unchanged.recall(root)
         before = None if known else unchanged.look_again(root, request.say)
         changes = step(detect)(request, known)
+        if "data.dvc" in changes.pointers:
+            require_current_data(root)
         rerun = chosen if request.force else tuple(d for d in chosen if d in changes.domains)
         if not rerun and not request.domains:
             rerun = changes.stages

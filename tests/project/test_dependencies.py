@@ -45,7 +45,7 @@ PIPELINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "dvc": (),
     "models": ("dvc",),
     "run": ("dvc", "models"),
-    "flow": ("dvc", "run"),
+    "flow": ("dvc", "models", "run"),
     "predict": (),
     "serve": ("predict", "json_document"),
     "bench": (),

@@ -38,6 +38,20 @@ def test_what_a_clone_lacks_is_told_with_the_command_that_fetches_it(clone):
     assert clone.executed() == []
 
 
+def test_data_of_before_a_git_pull_is_not_taken_for_a_change(first, clone):
+    clone.shell("dvc pull data.dvc")
+    (clone.root / "data" / "discs" / "note.txt").write_text("a colleague's")
+    clone.shell("dvc add data")
+    clone.share("More data")
+    first.shell("git pull --quiet")
+    stopped = first.shell("naslora run", fails=True)
+    assert "data.dvc names other data by now" in stopped
+    assert first.executed() == []
+    assert first.shell("git status --porcelain") == ""
+    first.shell(stopped.partition("Fetch it with: ")[2].partition(". If")[0])
+    assert (first.root / "data" / "discs" / "note.txt").is_file()
+
+
 def test_an_edit_in_the_clone_is_compared_and_comes_back_to_the_first_checkout(team, first, clone):
     clone.shell("dvc pull")
     clone.score("discs", 0.6)

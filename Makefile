@@ -61,7 +61,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# Outside of a repository DVC refuses every command before it is told; naslora run takes the setting back once there is one.
 $(PULLED): | $(INSTALLED)
+	@git rev-parse --git-dir >/dev/null 2>&1 || $(BIN)/dvc config --quiet --local core.no_scm true
 	$(BIN)/dvc pull $(TRACKED:=.dvc)
 	@mkdir -p $(@D) && touch $@
 

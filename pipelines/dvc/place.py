@@ -29,9 +29,9 @@ def settle(root: Path, say: Callable[[str], None]) -> Repository:
     without = found.state == "no commit" or not _is_in_repository(root)
     told = _does_without(root / _LOCAL)
     if without and not told and (root / _SHARED).is_file() and not _does_without(root / _SHARED):
-        dvc.call(root, "config", "--quiet", "--local", "core.no_scm", "true")
+        dvc.call(root, "config", "--local", "core.no_scm", "true")
     elif told and not without:
-        dvc.call(root, "config", "--quiet", "--local", "--unset", "core.no_scm")
+        dvc.call(root, "config", "--local", "--unset", "core.no_scm")
     if found.state != "found":
         say(f"{found.reason}: {_NEEDS_GIT} are not available; to have them: {found.remedy}")
     return found

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from naslora_core.config import Params, load_params
 from naslora_core.errors import NasLoraError, PipelineError
 from pipelines.dvc import command as dvc
+from pipelines.dvc.git import repository_state
 from pipelines.dvc.place import settle
 from pipelines.models.conflicts import require_no_conflict
 from pipelines.models.registry import ModelRegistry
@@ -100,8 +101,12 @@ def _packages() -> Iterator[Finding]:
 
 
 def _git(root: Path) -> Finding:
-    # What is advised below are commands of dvc's, which refuses them in a folder without git unless it is told.
-    found = settle(root, lambda line: None)
+    try:
+        # Findings further down advise commands of dvc's, which have to work without a repository, too.
+        found = settle(root, lambda line: None)
+    except PipelineError:
+        # As in a folder that must not be written to: what is there can be examined all the same.
+        found = repository_state(root)
     if found.state == "found":
         return Finding("ok", "git", f"the project is at commit {found.reason}")
     # Nothing of a run needs git, but sharing, comparing commits and sweeps do.

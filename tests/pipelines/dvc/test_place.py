@@ -9,6 +9,7 @@ import pytest
 from naslora_core.errors import PipelineError
 from pipelines.dvc.git import repository_state, require_repository
 from pipelines.dvc.place import settle
+from pipelines.run.doctor import examine
 from stages.provenance import code_revision
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
@@ -77,7 +78,7 @@ def test_a_hook_of_another_repository_does_not_send_git_there(tmp_path, monkeypa
     assert repository_state(tmp_path / "ours").commit == ours
 
 
-def test_dvc_works_without_git_and_uses_it_again_from_the_first_commit_on(tmp_path):
+def test_dvc_works_without_git_and_uses_it_again_from_the_first_commit_on(tmp_path, monkeypatch):
     dvc, said = (sys.executable, "-m", "dvc"), list[str]()
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     sh(tmp_path, "git", "init", "--quiet")
@@ -85,6 +86,11 @@ def test_dvc_works_without_git_and_uses_it_again_from_the_first_commit_on(tmp_pa
     (tmp_path / ".git").rename(tmp_path / "git")
     settle(tmp_path, said.append)
     assert "the folder is in no git repository: naslora data log" in said.pop()
+    sh(tmp_path, *dvc, "status")
+    (tmp_path / ".dvc" / "config.local").unlink()
+    (tmp_path / "params.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert next(finding.level for finding in examine() if finding.subject == "git") == "note"
     sh(tmp_path, *dvc, "status")
 
     (tmp_path / "git").rename(tmp_path / ".git")

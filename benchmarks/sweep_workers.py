@@ -1,7 +1,7 @@
 """How much sooner a sweep ends with two workers than with one, and whether their results are the same.
 
     python -m benchmarks.sweep_workers
-    python -m benchmarks.sweep_workers --jobs 4 --epochs 12 --domain leaf_lesions --json sweep_workers.json
+    python -m benchmarks.sweep_workers --jobs 4 --epochs 5 --domain leaf_lesions --json sweep_workers.json
     python -m benchmarks.sweep_workers --jobs 1 --epochs 1 --set model.image_size=64     # does it work at all
 
 For each number of workers the last commit is cloned into a new project with a DVC cache of its own, so that nothing
@@ -107,7 +107,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs=2, default=[1, 2], help="the two numbers to compare")
     parser.add_argument("--jobs", type=int, default=4, help="trainings in each sweep, a seed each")
-    parser.add_argument("--epochs", type=int, default=12, help="of each training")
+    parser.add_argument("--epochs", type=int, default=5, help="of each training")
     parser.add_argument("--domain", default="leaf_lesions")
     parser.add_argument("--method", default="nas_lora")
     parser.add_argument("--set", action="append", default=[], help="a setting of params.yaml, as train.batch_size=4")

@@ -55,7 +55,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import pipelines.flow.retrain  # noqa: F401
 
     with temporary_settings({PREFECT_API_URL: url}):
-        until(lambda: is_up(url), 150)
+        until(lambda: is_up(url), 300)
         yield url
     process.terminate()
     process.wait(30)

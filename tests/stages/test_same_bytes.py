@@ -90,6 +90,7 @@ def test_a_threshold_that_the_data_still_meets_changes_nothing_that_is_depended_
     assert set(cleared) == {"format", "passed", "dataset", "dataset_sha256"}
 
 
+@pytest.mark.slow
 def test_the_report_shows_times_where_they_are_known_and_is_whole_without(
     places: tuple[Path, Path], tmp_path: Path
 ) -> None:

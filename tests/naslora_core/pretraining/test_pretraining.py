@@ -137,6 +137,7 @@ def short(monkeypatch):
     return PretrainConfig(steps=3, decay_steps=2, small_steps=1, batch_size=2, prompts_per_scene=2, warmup_steps=1)
 
 
+@pytest.mark.slow
 def test_pretraining_goes_on_where_it_stopped_and_records_itself(short, tmp_path):
     whole, halved = tmp_path / "whole.safetensors", tmp_path / "halved.safetensors"
     loop.pretrain(short, whole, "fp32")

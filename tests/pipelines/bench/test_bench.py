@@ -104,6 +104,7 @@ def test_the_page_needs_no_other_file_and_says_what_the_table_says(project):
     assert page.count("<svg") == page.count('role="img"') == 4
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_run(project, monkeypatch):
     ran = []
     monkeypatch.setattr(bench, "run_job", lambda job, progress: ran.append(str(job.training)))

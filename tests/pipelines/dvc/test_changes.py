@@ -59,7 +59,7 @@ def test_a_clone_without_outputs_has_no_change(sort):
         ],
         "data.dvc": [{"changed outs": {"data": "modified"}}],
     })  # fmt: skip
-    assert found == ChangedStages((), ("train@leaf", "evaluate@leaf", "report"))
+    assert found == ChangedStages((), ("train@leaf", "evaluate@leaf", "report"), pointers=("data.dvc",))
     assert found.domains == ()
 
 

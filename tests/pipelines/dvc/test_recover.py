@@ -36,7 +36,7 @@ def test_what_a_dvc_is_writing_is_left_alone(tmp_path, file, lock, printed):
     assert not (tmp_path / file).exists()
 
 
-@pytest.mark.parametrize("kept", [0, 15])
+@pytest.mark.parametrize("kept", [0, pytest.param(15, marks=pytest.mark.slow)])
 def test_what_half_a_dvc_lock_has_forgotten_comes_back_without_running_anything(project, kept):
     record = project.root / "dvc.lock"
     whole = record.read_text()

@@ -90,6 +90,7 @@ def test_the_flow_promotes_what_is_better_then_skips_then_fails_on_bad_data(proj
     assert {"detect", "gate", "reproduce domain · discs", "decide · discs", "publish report"} <= tasks
 
 
+@pytest.mark.slow
 def test_changed_data_and_a_trigger_at_the_same_time_lead_to_one_rerun(server, project):
     from pipelines.flow.deploy import trigger_now
 

@@ -138,6 +138,7 @@ def test_a_job_that_fails_says_what_the_program_has_said_and_keeps_its_output(co
         run_job(source, jobs_of(["discs"], ["lora"], [5])[0], 1, silent)
 
 
+@pytest.mark.slow
 def test_clusters_need_a_remote_that_all_machines_reach_and_that_has_the_inputs(committed, tmp_path):
     root = committed.root
     with pytest.raises(PipelineError, match="and the remote is none"):
@@ -164,9 +165,8 @@ def test_threads_of_all_workers_together_are_the_cores_at_most():
     assert default_threads(1) >= 1
 
 
-@pytest.mark.parametrize(
-    "runner", ["threads", pytest.param("dask", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["threads", "dask", "ray"])
 def test_a_failed_job_does_not_stop_others_and_what_they_computed_is_found_again(committed, runner, capfd):
     if runner != "threads":
         pytest.importorskip(f"prefect_{runner}", reason=f"pip install 'naslora[{runner}]'")

@@ -24,7 +24,7 @@ _CONFIG = """[core]
 # In the stand-in for the stages settings have a part in the weights and in their score, and results are kept.
 _SETTINGS = {
     "stage, domain = ": "import re\n"
-    'epochs = int(re.search(r"\\bepochs: (\\d+)", pathlib.Path("params.yaml").read_text())[1])\n'
+    'epochs = int(re.search(r"\\bepochs:\\s+(\\d+)", pathlib.Path("params.yaml").read_text())[1])\n'
     "stage, domain = ",
     'read_text())\n    (out / "adapter.json")': 'read_text() + str(epochs))\n    (out / "adapter.json")',
     " else 0.5\n": " else 0.5\n    score += (epochs - 12) / 100\n",

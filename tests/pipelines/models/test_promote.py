@@ -137,7 +137,10 @@ def test_a_withdrawn_model_serves_no_more_and_the_one_before_can_come_back(proje
     assert (project.root / "serving" / "discs").is_dir()
 
 
-@pytest.mark.parametrize("step", ["shutil.copy2", "track", "ModelRegistry.write"])
+SLOW = [pytest.param(step, marks=pytest.mark.slow) for step in ("shutil.copy2", "ModelRegistry.write")]
+
+
+@pytest.mark.parametrize("step", ["track", *SLOW])
 def test_a_kill_while_a_model_is_registered_leaves_a_state_from_which_the_next_run_goes_on(project, monkeypatch, step):
     before = project.snapshot("serving", "registry/discs.json")
     project.score("discs", 0.6)

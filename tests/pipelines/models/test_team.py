@@ -127,6 +127,7 @@ def test_programs_read_what_was_fetched(clone):
     assert json.loads(clone.shell("naslora models list --json 2>/dev/null"))["discs"]["files"] == {"1": "here"}
 
 
+@pytest.mark.slow
 def test_a_folder_without_git_fetches_models_too(clone):
     shutil.rmtree(clone.root / ".git")
     advice = re.findall(r"→ (dvc pull .*)", clone.shell("naslora doctor", fails=True))

@@ -35,9 +35,6 @@ OUTPUTS = (
     f"evaluate/{DOMAIN}/metrics.json",
     "report/index.html",
 )
-# In every run of the suite: what git sees differs most in these. make test-slow has the others.
-OFTEN = ("subfolder", "worktree", "unpacked")
-EACH_PLACE = [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PLACES]
 Run = Callable[..., str]
 
 
@@ -95,7 +92,8 @@ def programs(python: Path, place: Place) -> tuple[Run, Run]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", EACH_PLACE)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(PLACES))
 def test_every_stage_runs_and_what_git_cannot_tell_is_said_at_the_start(name, base, python, tmp_path):
     place = PLACES[name](base, tmp_path)
     copy_bytecode(base, place.root)

@@ -26,7 +26,7 @@ DVC = (sys.executable, "-m", "dvc")
 NASLORA = (sys.executable, "-c", "from pipelines.cli.app import main; main()")
 LATE = ("search_train", "merge", "evaluate")
 # Real stages on a shared machine.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.slow]
 
 
 class Checkout:

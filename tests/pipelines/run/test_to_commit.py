@@ -15,7 +15,7 @@ SMALL = ("artifacts/evaluate/leaf/metrics.json", "artifacts/search_train/leaf/hi
 LARGE = ("artifacts/merge/leaf/model.safetensors", "registry/leaf/1/model/model.safetensors", "data/leaf/a.png")
 
 
-@pytest.fixture(params=["", "projects/my leaves"], ids=["top", "subfolder"])
+@pytest.fixture(params=["", pytest.param("projects/my leaves", marks=pytest.mark.slow)], ids=["top", "subfolder"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a project that was committed before its first run."""
     folder = tmp_path / "repository" / request.param

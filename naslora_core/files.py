@@ -142,7 +142,15 @@ def _disk_error(error: Exception) -> int | None:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
+    return _file_digest(path, hashlib.sha256())
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file as 32 hexadecimal digits, the hash by which DVC stores it."""
+    return _file_digest(path, hashlib.md5(usedforsecurity=False))
+
+
+def _file_digest(path: Path, digest: "hashlib._Hash") -> str:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from naslora_core.data.curation.changes import TEXT_FILES, Version, file_md5, read_version
+from naslora_core.data.curation.changes import TEXT_FILES, Version, read_version
 from naslora_core.data.curation.quarantine_record import QUARANTINE_FOLDER
 from naslora_core.data.dataset.card import CARD_FILE, read_card
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair, file_digest, fingerprint
 from naslora_core.errors import DataError, PipelineError
-from pipelines.dvc import command as dvc
+from naslora_core.files import file_md5
 from pipelines.dvc.git import require_repository, run_git
+from pipelines.dvc.kept import LocalCache
 
 POINTER = "data.dvc"
 WORKING_TREE = "working tree"
@@ -47,6 +48,7 @@ class DataVersions:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._cache = LocalCache(root)
         self._digests: dict[Path, str] = {}
 
     def commits(self) -> list[Commit]:
@@ -90,7 +92,7 @@ class DataVersions:
         """
         files = self._files(domain, version.label)
         images, masks = (
-            {name: self._object(md5) for name, md5 in side.items()} for side in (version.images, version.masks)
+            {name: self._cache.object(md5) for name, md5 in side.items()} for side in (version.images, version.masks)
         )
         paths = [*images.values(), *masks.values()]
         if not images or not all(path.is_file() for path in paths):
@@ -106,7 +108,7 @@ class DataVersions:
     def _files(self, domain: str, revision: str) -> dict[str, str]:
         """Return the MD5 of every file of a domain at a revision, by its path below the domain's folder."""
         pointer = YAML(typ="safe").load(self._git("show", f"{revision}:./{POINTER}"))
-        listing = self._object(pointer["outs"][0]["md5"])
+        listing = self._cache.object(pointer["outs"][0]["md5"])
         if not listing.is_file():
             raise DataError(f"the data of {revision} is not here, only its name in {POINTER}; {_FETCH}")
         entries = json.loads(listing.read_text(encoding="utf-8"))
@@ -124,14 +126,11 @@ class DataVersions:
             for text in TEXT_FILES:
                 if text not in files:
                     continue
-                if not (content := self._object(files[text])).is_file():
+                if not (content := self._cache.object(files[text])).is_file():
                     raise DataError(f"{text} of {revision} is not in DVC's cache; {_FETCH}")
                 (Path(name) / text).parent.mkdir(exist_ok=True)
                 shutil.copyfile(content, Path(name) / text)
             yield Path(name)
-
-    def _object(self, md5: str) -> Path:
-        return dvc.cache_folder(self._root) / "files" / "md5" / md5[:2] / md5[2:]
 
     def _git(self, *arguments: str) -> str:
         done = run_git(self._root, *arguments)

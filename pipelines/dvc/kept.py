@@ -1,11 +1,11 @@
 """Ask DVC's local cache whether it holds a file or a folder, without starting dvc."""
 
-import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from naslora_core.files import file_md5
 from pipelines.dvc.command import cache_folder
 
 _FOLDER = ".dir"
@@ -26,21 +26,21 @@ class LocalCache:
 
     def has(self, md5: str) -> bool:
         """Return whether an object is there; of a folder, given by the hash of its listing, every file."""
-        if not md5 or not self._object(md5).is_file():
+        if not md5 or not self.object(md5).is_file():
             return False
-        return not md5.endswith(_FOLDER) or all(self._object(file).is_file() for file in self.listing(md5).values())
+        return not md5.endswith(_FOLDER) or all(self.object(file).is_file() for file in self.listing(md5).values())
 
     def has_content_of(self, path: Path) -> bool:
         """Return whether every file at a path could be taken from the cache again, under whatever name."""
         files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-        return all(self._object(file_md5(file)).is_file() for file in files)
+        return all(self.object(file_md5(file)).is_file() for file in files)
 
     def listing(self, md5: str) -> dict[str, str]:
         """Return the MD5 of every file of a folder, by its path in it; nothing if there is no such listing."""
         if not md5.endswith(_FOLDER):
             return {}
         try:
-            content: list[dict[str, Any]] = json.loads(self._object(md5).read_text(encoding="utf-8"))
+            content: list[dict[str, Any]] = json.loads(self.object(md5).read_text(encoding="utf-8"))
             return {item["relpath"]: item["md5"] for item in content}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
@@ -49,14 +49,6 @@ class LocalCache:
     def _objects(self) -> Path:
         return cache_folder(self._root) / "files" / "md5"
 
-    def _object(self, md5: str) -> Path:
+    def object(self, md5: str) -> Path:
+        """Return where an object lies, or would."""
         return self._objects / md5[:2] / md5[2:]
-
-
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file as DVC records it, 32 hexadecimal digits."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -4,12 +4,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from naslora_core.errors import PipelineError
-from naslora_core.reading import read_json
-from pipelines.dvc.command import cache_folder, call
+from pipelines.dvc.command import call
+from pipelines.dvc.kept import LocalCache
+from pipelines.dvc.lock_file import tracked_outputs
 from pipelines.dvc.other_processes import is_busy, wait_for_others
 
 _WAIT_S = 60.0
@@ -49,12 +47,8 @@ def fetch(root: Path, folders: Sequence[Path]) -> None:
 
 def lists(root: Path, folder: Path, file: str) -> bool:
     """Return whether a folder that DVC tracks has a file of this name; False where the list of them is not here."""
-    try:
-        md5 = YAML(typ="safe").load(pointer(folder).read_text(encoding="utf-8"))["outs"][0]["md5"]
-        listing = cache_folder(root) / "files" / "md5" / md5[:2] / md5[2:]
-        return any(entry["relpath"] == file for entry in read_json(listing))
-    except (OSError, YAMLError, ValueError, LookupError, TypeError):
-        return False
+    cache = LocalCache(root)
+    return any(file in cache.listing(md5) for md5 in tracked_outputs(pointer(folder)).values())
 
 
 def _dvc(root: Path, *words: str) -> None:

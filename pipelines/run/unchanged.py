@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from naslora_core.errors import PipelineError
-from naslora_core.files import atomic_file, write_json
+from naslora_core.files import atomic_file, file_md5, write_json
 from pipelines.dvc.changes import ChangedStages
 from pipelines.run.file_looks import Looks, by_path, look
 
@@ -48,8 +48,6 @@ def take(root: Path) -> Snapshot | None:
     Returns:
         None if a file cannot be looked at or read, or too much of it is too new.
     """
-    from pipelines.dvc.kept import file_md5
-
     try:
         recent_ns = _now_ns(root) - _RACY_NS
         roots = _roots(root)
@@ -84,8 +82,6 @@ def remember(root: Path, snapshot: Snapshot, changes: ChangedStages) -> None:
 
 def recall(root: Path) -> ChangedStages | None:
     """Return DVC's last answer if no stage had to run then, and no file has changed since; else None."""
-    from pipelines.dvc.kept import file_md5
-
     try:
         answer = json.loads(_answer_file(root).read_text(encoding="utf-8"))
         if answer["format"] != FORMAT or look(root, answer["roots"]).digest != answer["digest"]:
@@ -155,8 +151,6 @@ def _suspects(root: Path, snapshot: Snapshot) -> Iterator[tuple[str, int]]:
 
 
 def _is_as_recorded(path: Path, md5: str | None) -> bool:
-    from pipelines.dvc.kept import file_md5
-
     try:
         return md5 is not None and file_md5(path) == md5
     except OSError:

@@ -1,6 +1,5 @@
 """Find the differences between two versions of a dataset by file names and content hashes, without opening an image."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -116,11 +115,6 @@ def find_changes(before: Version, after: Version) -> Changes:
         moved={n: (before.splits[n], after.splits[n]) for n in both if before.splits[n] != after.splits[n]},
         card={f: (before.card.get(f), after.card.get(f)) for f in fields if before.card.get(f) != after.card.get(f)},
     )
-
-
-def file_md5(path: Path) -> str:
-    """Return the MD5 of a file in hexadecimal, the hash by which DVC stores it."""
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _of_folder(files: Mapping[str, str], folder: str) -> dict[str, str]:

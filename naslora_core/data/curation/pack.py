@@ -12,7 +12,6 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from naslora_core.data.curation.changes import file_md5
 from naslora_core.data.dataset.dataset import (
     IMAGES_FOLDER,
     MASKS_FOLDER,
@@ -27,7 +26,7 @@ from naslora_core.data.dataset.dataset import (
 )
 from naslora_core.data.prepared.shards import ShardsIndex, read_index, shard_count, shard_name
 from naslora_core.errors import DataError
-from naslora_core.files import atomic_directory, write_json
+from naslora_core.files import atomic_directory, file_md5, write_json
 from naslora_core.progress import Progress, silent
 
 _MEMBER = re.compile(rf"({IMAGES_FOLDER}|{MASKS_FOLDER})/[^/\\]+")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from naslora_core.data.curation.changes import Changes, Version, file_md5, find_changes, read_version
+from naslora_core.data.curation.changes import Changes, Version, find_changes, read_version
 from naslora_core.data.curation.pack import pack
 from naslora_core.data.curation.quarantine import quarantine
 from naslora_core.data.dataset.card import read_card, write_card
 from naslora_core.data.dataset.splits import read_splits, write_splits
+from naslora_core.files import file_md5
 
 Write = Callable[..., Path]
 

@@ -132,16 +132,25 @@ class TrainConfig(Section):
     """How the weights are trained (stage 1 of arXiv:2512.03499).
 
     Attributes:
-        loss: "ce_dice" is cross-entropy plus Dice, for any number of classes; "structure" is PraNet's loss,
-            for one class.
+        loss: "ce_dice" is cross-entropy plus Dice, for any number of classes; "ce_dice_cl" adds clDice, which asks
+            for connected centrelines; "structure" is PraNet's loss, for one class. "auto" is ce_dice_cl where the gate
+            found thin objects, else ce_dice.
         structure_weights_bce: weight the cross-entropy of the structure loss at edges, as its authors' formula
             says; false repeats what their code, and that of Conv-LoRA, computes.
+        view: what the model sees of an image: the "whole", shrunk to its input; or "crops" of its input's size,
+            from images at their own scale times `scale`. "auto" is what the gate suggests.
+        scale: of crops, the model's input pixels for one of the image; above 1 enlarges what is thin.
+        detail: at which part of the input's resolution masks are refined by the image's own edges and lines:
+            "half", "full", or "off", which is SAM's quarter. "auto" is half where the gate found thin objects.
         tensorboard: write curves and alphas for TensorBoard as well.
     """
 
     epochs: PositiveInt
     batch_size: PositiveInt
-    loss: Literal["ce_dice", "structure"]
+    view: Literal["auto", "whole", "crops"] = "whole"
+    scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0
+    detail: Literal["auto", "off", "half", "full"] = "off"
+    loss: Literal["auto", "ce_dice", "ce_dice_cl", "structure"]
     structure_weights_bce: bool
     lr: PositiveFloat
     decoder_lr: PositiveFloat

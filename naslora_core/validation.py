@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,8 +10,11 @@ from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
+from naslora_core.sam.tiled import tiled_logits
 
 _BATCH_SIZE = 8
+# Of the parts of whole images: enough to compare epochs, at the least cost.
+_LEAST_OVERLAP = 0.125
 
 
 def mean_dice(segmenter: PromptFreeSegmenter, data: PreparedData, precision: str) -> float:
@@ -23,8 +27,11 @@ def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Seq
     """Return the Dice score of some images at the model's input size, without padding and ignored pixels, (len(rows),).
 
     With several classes an image's score is the mean over those that its mask or its prediction contains.
-    Two empty masks agree: 1. The stage `evaluate` measures at the images' own size instead.
+    Two empty masks agree: 1. Whole images are segmented part by part, and measured at their own size. The stage
+    `evaluate` always does that.
     """
+    if data.scale is not None:
+        return torch.stack([_tiled_dice(segmenter, data, row, precision) for row in rows])
     device = segmenter.sam.device
     scores = []
     for start in range(0, len(rows), _BATCH_SIZE):
@@ -35,12 +42,29 @@ def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Seq
     return torch.cat(scores)
 
 
+def _tiled_dice(segmenter: PromptFreeSegmenter, data: PreparedData, row: int, precision: str) -> Tensor:
+    assert data.scale is not None
+    classes, counts = len(data.classes), torch.zeros(3, 1, len(data.classes), dtype=torch.int64)
+    for top, logits in tiled_logits(segmenter, data.images[row], data.scale, precision, _LEAST_OVERLAP):
+        ids = torch.from_numpy(np.array(data.masks[row][top : top + logits.shape[1]]))[None, None]
+        counts += _pixels(predicted_classes(torch.from_numpy(logits)[None]), ids, ids <= classes, classes)
+    return _score(counts)[0]
+
+
 def _dice(found: Tensor, wanted: Tensor, valid: Tensor, classes: int) -> Tensor:
     """Return the score of every image, (B,), of class ids (B, 1, S, S)."""
+    return _score(_pixels(found, wanted, valid, classes))
+
+
+def _pixels(found: Tensor, wanted: Tensor, valid: Tensor, classes: int) -> Tensor:
+    """Return how many pixels both have, how many are found and how many wanted, (3, B, K)."""
     ids = torch.arange(1, classes + 1).view(1, -1, 1, 1)
     hits, truths = (found == ids) & valid, (wanted == ids) & valid  # (B, K, S, S)
-    overlap = 2.0 * (hits & truths).sum((2, 3))
-    sizes = hits.sum((2, 3)) + truths.sum((2, 3))
+    return torch.stack([(hits & truths).sum((2, 3)), hits.sum((2, 3)), truths.sum((2, 3))])
+
+
+def _score(counts: Tensor) -> Tensor:
+    overlap, sizes = 2.0 * counts[0], counts[1] + counts[2]
     present = (sizes > 0).sum(dim=1)
     scores = (overlap / sizes.clamp(min=1)).sum(dim=1) / present.clamp(min=1)
     return torch.where(present > 0, scores, torch.ones_like(scores))

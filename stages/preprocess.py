@@ -3,6 +3,7 @@
 from naslora_core.config import Params
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE, read_clearance
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.view import VIEW_FILE, read_view
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.errors import DataError
 from naslora_core.progress import Progress
@@ -22,8 +23,13 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset):
         raise DataError(f"{dataset.root} has changed since {clearance_file} was written; run stage validate again")
     image_size = find_spec(params.model.name, params.model.image_size).image_size
+    view = params.train.view
+    if view == "auto":
+        suggested = read_view(paths.source("validate", domain) / VIEW_FILE)
+        view = suggested.view
+        progress(0, len(dataset.pairs), suggested.reason)
     kept = paths.earlier_arrays(domain)
-    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, kept=kept)
+    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, kept=kept, view=view)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,11 @@ class Stitcher:
 
     Args:
         tiling: of the image.
+        most: what no blended value may exceed: 1 for probabilities, None for logits.
     """
 
-    def __init__(self, tiling: Tiling) -> None:
-        self._tiling = tiling
+    def __init__(self, tiling: Tiling, most: float | None = 1) -> None:
+        self._tiling, self._most = tiling, most
         self._added = 0
         self._rows: np.ndarray = np.empty(0, dtype=np.float32)
 
@@ -80,7 +81,8 @@ class Stitcher:
 
     def _take_rows(self, count: int) -> np.ndarray:
         # Rounding may carry a sum of weights of certain pixels a hair above 1.
-        complete = np.minimum(self._rows[..., :count, :], 1)
+        complete = self._rows[..., :count, :]
+        complete = complete.copy() if self._most is None else np.minimum(complete, self._most)
         kept = self._rows.shape[-2] - count
         self._rows[..., :kept, :] = self._rows[..., count:, :]
         self._rows[..., kept:, :] = 0

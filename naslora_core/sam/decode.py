@@ -11,6 +11,7 @@ def decode_masks(
     image_pe: Tensor,
     sparse_prompt_embeddings: Tensor,
     dense_prompt_embeddings: Tensor,
+    images: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run SAM's mask decoder on a batch whose rows are pairs of an image and its prompt.
 
@@ -21,9 +22,11 @@ def decode_masks(
         image_pe: (1, C, H, W).
         sparse_prompt_embeddings: (B, N, C); N may be 0.
         dense_prompt_embeddings: (B, C, H, W).
+        images: normalised, (B, 3, S, S); for a decoder with a detail path.
 
     Returns:
-        low_res_masks (B, T, 4H, 4W), mask logits, and iou_predictions (B, T), for all T mask tokens.
+        low_res_masks (B, T, 4H, 4W), mask logits, and iou_predictions (B, T), for all T mask tokens. With a detail
+        path they are as large as that says.
 
     Source: arXiv:2304.02643, Appendix A, "Lightweight mask decoder".
     """
@@ -34,6 +37,8 @@ def decode_masks(
         image_embeddings + dense_prompt_embeddings, image_pe.expand(batch, -1, -1, -1), tokens
     )
     upscaled = decoder.output_upscaling(grid.transpose(1, 2).reshape(batch, channels, height, width))
+    if (detail := getattr(decoder, "detail", None)) is not None and images is not None:
+        upscaled = detail(images, upscaled)
     mask_tokens = tokens[:, 1 : 1 + decoder.num_mask_tokens]
     hypernetworks = decoder.output_hypernetworks_mlps
     kernels = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(hypernetworks)], dim=1)

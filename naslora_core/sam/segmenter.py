@@ -38,12 +38,13 @@ class PromptFreeSegmenter(nn.Module):
             images: (B, 3, S, S), RGB in 0..255, padded at the right and bottom.
 
         Returns:
-            low_res_masks, (B, K, S / 4, S / 4), float32.
+            low_res_masks, (B, K, S / 4, S / 4), float32; with a detail path (B, K, S / 2, S / 2) or (B, K, S, S).
         """
-        return self.decode(self.sam.image_encoder(normalise(self.sam, images)))
+        normalised = normalise(self.sam, images)
+        return self.decode(self.sam.image_encoder(normalised), normalised)
 
-    def decode(self, embeddings: Tensor) -> Tensor:
-        """Return mask logits (B, K, S / 4, S / 4), float32, of B image embeddings."""
+    def decode(self, embeddings: Tensor, images: Tensor | None = None) -> Tensor:
+        """Return mask logits, as `forward` does, of B image embeddings and the normalised images they are of."""
         prompts = self.sam.prompt_encoder
         # Not len(), which would make a number of an exported model's batch size.
         batch, channels, height, width = embeddings.shape
@@ -53,12 +54,15 @@ class PromptFreeSegmenter(nn.Module):
             prompts.get_dense_pe(),
             embeddings.new_zeros(batch, 0, channels),
             prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, height, width),
+            images,
         )
         return masks[:, : self.classes].float()
 
     def upscale(self, low_res_masks: Tensor) -> Tensor:
         """Return logits (B, K, S, S) at the size of the input."""
         size = (self.image_size, self.image_size)
+        if low_res_masks.shape[-2:] == size:
+            return low_res_masks
         return F.interpolate(low_res_masks, size=size, mode="bilinear", align_corners=False)
 
 

@@ -69,9 +69,13 @@ def make_weight_optimizer(sam: Sam, adapters: Iterable[Adapter], train: TrainCon
     """Return the optimiser of all trainable weights of encoder and decoder, each with its own learning rate."""
     arch = {id(parameter) for adapter in adapters for parameter in adapter.arch_parameters()}
     encoder_weights = [p for p in sam.image_encoder.parameters() if p.requires_grad and id(p) not in arch]
-    decoder_weights = [parameter for parameter in sam.mask_decoder.parameters() if parameter.requires_grad]
+    # Fresh as the adapters are, while the rest of the decoder is pre-trained.
+    fresh = list(detail.parameters()) if (detail := getattr(sam.mask_decoder, "detail", None)) is not None else []
+    known = {id(parameter) for parameter in fresh}
+    decoder_weights = [p for p in sam.mask_decoder.parameters() if p.requires_grad and id(p) not in known]
     groups = [
         {"params": encoder_weights, "lr": train.lr},
+        {"params": fresh, "lr": train.lr},
         {"params": decoder_weights, "lr": train.decoder_lr},
     ]
     # A cell has many tiny tensors; updating all of them in one call is what keeps its step cheap.

@@ -13,6 +13,7 @@ from naslora_core.adapted.genotype import searched_edges
 from naslora_core.adapters.base import Adapter, callbacks_of
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search, spread_rows
+from naslora_core.data.prepared.crops import ShuffledCrops, as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress
 from naslora_core.sam.precision import autocast
@@ -95,7 +96,7 @@ class AlternatingPhases:
         weight_rows, arch_rows = split_for_search(training.groups, share, seed)
         self._training, self._weight_rows = training, weight_rows
         batches = partial(
-            ShuffledBatches, batch_size=train.batch_size, augment=train.augment, device=segmenter.sam.device
+            ShuffledBatches if training.scale is None else ShuffledCrops, batch_size=train.batch_size, augment=train.augment, device=segmenter.sam.device
         )
         self._weight_batches = batches(training, weight_rows, seed=seed)
         self._arch_batches = batches(training, arch_rows, seed=seed + 1)

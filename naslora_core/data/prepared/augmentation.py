@@ -1,5 +1,8 @@
 """Random augmentation of training images, applied to an image and its mask together."""
 
+from typing import Any
+
+import torch
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
@@ -25,3 +28,18 @@ def augmentation() -> v2.Transform:
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
         ]
     )
+
+
+def crop_augmentation() -> v2.Transform:
+    """Return random flips and quarter turns, which keep every pixel, and changes of colour."""
+    return v2.Compose([v2.RandomHorizontalFlip(), _RandomQuarterTurn(), v2.ColorJitter(0.2, 0.2, 0.2)])
+
+
+class _RandomQuarterTurn(v2.Transform):
+    """Turn squares by 0, 90, 180 or 270 degrees, each as often; with a flip all eight positions are as likely."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"turns": int(torch.randint(4, ()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return tv_tensors.wrap(torch.rot90(inpt, params["turns"], (-2, -1)), like=inpt)

@@ -1,6 +1,6 @@
 """Batches of prepared images, shuffled by a seed and randomly augmented."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,15 @@ class Batch:
         return Batch(self.images[rows], self.masks[rows], self.valid[rows], self.names[rows])
 
 
+@dataclass(frozen=True)
+class Square:
+    """What the model sees: image (S, S, 3) uint8, class ids (S, S) uint8, and (H, W) of the image within the square."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    inside: tuple[int, int]
+
+
 def make_batch(
     data: PreparedData,
     rows: Sequence[int],
@@ -41,29 +50,40 @@ def make_batch(
     """Assemble the given rows, each transformed by itself with its mask and valid area.
 
     Args:
-        data: where the rows lie.
+        data: where the rows lie, squares.
         rows: which of them.
         transform: applied to an image and its mask together.
         device: where that is computed, and where the batch lies; None is the CPU.
     """
+    squares = (Square(data.images[row], data.masks[row], data.input_sizes[row]) for row in rows)
+    return assemble(squares, tuple(data.names[row] for row in rows), len(data.classes), transform, device)
+
+
+def assemble(
+    squares: Iterable[Square],
+    names: tuple[str, ...],
+    classes: int,
+    transform: v2.Transform | None = None,
+    device: torch.device | None = None,
+) -> Batch:
+    """Make a batch of squares; arguments as `make_batch`, ids above `classes` mark what nobody labelled."""
     images, areas = [], []
-    for row in rows:
-        height, width = data.input_sizes[row]
-        area = np.zeros((2, *data.masks.shape[1:]), dtype=np.uint8)
-        area[0] = data.masks[row]
+    for square in squares:
+        height, width = square.inside
+        area = np.zeros((2, *square.mask.shape), dtype=np.uint8)
+        area[0] = square.mask
         area[1, :height, :width] = 1
         # Before the transform, so that its interpolation never meets an id that is none.
-        ignored = area[0] > len(data.classes)
+        ignored = area[0] > classes
         if ignored.any():
             area[:, ignored] = 0
-        image = tv_tensors.Image(torch.from_numpy(np.array(data.images[row])).to(device).permute(2, 0, 1))
+        image = tv_tensors.Image(torch.from_numpy(np.array(square.image)).to(device).permute(2, 0, 1))
         mask = tv_tensors.Mask(torch.from_numpy(area).to(device))
         if transform is not None:
             image, mask = transform(image, mask)
         images.append(image.as_subclass(Tensor))
         areas.append(mask.as_subclass(Tensor))
     stacked = torch.stack(areas).float()
-    names = tuple(data.names[row] for row in rows)
     return Batch(torch.stack(images), stacked[:, :1], stacked[:, 1:], names)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
-from naslora_core.data.prepared.shards import ShardedRows
+from naslora_core.data.dataset.view import View
+from naslora_core.data.prepared.shards import RaggedRows, ShardedRows
 from naslora_core.errors import DataError
 from naslora_core.reading import read_object, require_format
 
@@ -18,6 +19,8 @@ Item = TypeVar("Item")
 MANIFEST_FILE = "manifest.json"
 # The version of the file layout and of how rows are made; a new one makes every row again.
 FORMAT = 2
+# Of how many places on objects an image's anchors tell, at most.
+ANCHORS = 64
 
 
 class _Item(BaseModel):
@@ -27,6 +30,8 @@ class _Item(BaseModel):
     # Part of a file's name, which must not lead out of the folder.
     shard: Annotated[str, Field(pattern=r"^[a-z]+-[0-9]+$")]
     row: NonNegativeInt
+    # Of whole images their first pixel in the shard; squares are found by their row.
+    start: NonNegativeInt | None = None
     input_size: tuple[PositiveInt, PositiveInt]
     original_size: tuple[PositiveInt, PositiveInt]
 
@@ -34,11 +39,23 @@ class _Item(BaseModel):
 class _Recipe(BaseModel):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     image: dict[str, Any] | None = None
+    image_size: PositiveInt | None = None
+    view: View = "whole"
 
 
 class _Manifest(BaseModel):
     recipe: _Recipe
     items: tuple[_Item, ...]
+
+
+class Rows(Protocol):
+    """Arrays by number, which may lie in memory, in files, or be made when they are asked for."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        """Return one."""
 
 
 @dataclass(frozen=True)
@@ -51,27 +68,41 @@ class PreparedData:
     (H, W) of the file; `groups`: which images belong together, by default each to itself; `classes`: names of the
     ids from 1 on; `reading`: how stored values became the grey levels of `images`, as the card says it; None for
     plain images of 8 bits.
+
+    With a `scale`, rows are whole images (H, W, 3) of different sizes instead, of which the model sees parts at a
+    time, with `scale` pixels of its input for one of the image; `side` is S then, and `anchors` (N, ANCHORS, 2) int32
+    are rows and columns of pixels on objects, -1 where there are no more.
     """
 
-    images: np.ndarray | ShardedRows
-    masks: np.ndarray | ShardedRows
+    images: Rows
+    masks: Rows
     input_sizes: list[tuple[int, int]]
     original_sizes: list[tuple[int, int]]
     names: list[str]
     groups: list[str] = field(default_factory=list)
     classes: tuple[str, ...] = ("foreground",)
     reading: dict[str, Any] | None = None
+    scale: float | None = None
+    side: int = 0
+    anchors: Rows | None = None
 
     def __post_init__(self) -> None:
         if not self.groups:
             object.__setattr__(self, "groups", self.names)
+        if not self.side:
+            object.__setattr__(self, "side", int(self.masks[0].shape[0]))
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def load_prepared(folder: Path, split: str) -> PreparedData:
+def load_prepared(folder: Path, split: str, scale: float = 1.0) -> PreparedData:
     """Open one split of what `preprocess` wrote, sorted by name, without reading the pixels.
+
+    Args:
+        folder: what it wrote.
+        split: which one.
+        scale: at which parts of images are seen, where whole images were kept for that; squares have theirs.
 
     Raises:
         DataError: if `folder` holds no preprocessed data, or nothing of this split.
@@ -79,27 +110,44 @@ def load_prepared(folder: Path, split: str) -> PreparedData:
     try:
         manifest = _read_manifest(folder / MANIFEST_FILE)
         items = [item for item in manifest.items if item.split == split]
+        if not items:
+            present = sorted({item.split for item in manifest.items})
+            raise DataError(f"{folder} has no image of split '{split}', only of {', '.join(present)}")
         shards = sorted({item.shard for item in items})
-        images = {shard: open_shard(folder, shard, "images", "c") for shard in shards}
-        masks = {shard: open_shard(folder, shard, "masks", "c") for shard in shards}
-        _check_rows(items, images, masks)
+        is_ragged = manifest.recipe.view == "crops"
+        arrays = {
+            kind: {shard: open_shard(folder, shard, kind, "c") for shard in shards}
+            for kind in kinds_of(manifest.recipe.view)
+        }
+        (_check_pixels if is_ragged else _check_rows)(items, arrays["images"], arrays["masks"])
+        numbers = {shard: number for number, shard in enumerate(shards)}
+        places = [(numbers[item.shard], item.row) for item in items]
+        seen: dict[str, Any] = {}
+        if is_ragged:
+            sizes, starts = [item.input_size for item in items], [(numbers[i.shard], i.start or 0) for i in items]
+            images, masks = (RaggedRows(list(arrays[kind].values()), starts, sizes) for kind in ("images", "masks"))
+            anchors = ShardedRows(list(arrays["anchors"].values()), places)
+            seen = {"scale": scale, "side": manifest.recipe.image_size or 0, "anchors": anchors}
+        else:
+            images, masks = (ShardedRows(list(arrays[kind].values()), places) for kind in ("images", "masks"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is not preprocessed data ({_reason(error)}); run stage preprocess") from error
-    if not items:
-        present = sorted({item.split for item in manifest.items})
-        raise DataError(f"{folder} has no image of split '{split}', only of {', '.join(present)}")
-    numbers = {shard: number for number, shard in enumerate(shards)}
-    places = [(numbers[item.shard], item.row) for item in items]
     return PreparedData(
-        images=ShardedRows(list(images.values()), places),
-        masks=ShardedRows(list(masks.values()), places),
+        images=images,
+        masks=masks,
         input_sizes=[item.input_size for item in items],
         original_sizes=[item.original_size for item in items],
         names=[item.name for item in items],
         groups=[item.group for item in items],
         classes=manifest.recipe.classes,
         reading=manifest.recipe.image,
+        **seen,
     )
+
+
+def kinds_of(view: View) -> tuple[str, ...]:
+    """Return the kinds of files that a shard consists of."""
+    return ("images", "masks", "anchors") if view == "crops" else ("images", "masks")
 
 
 def describe_reading(images: PreparedData) -> dict[str, Any]:
@@ -108,7 +156,7 @@ def describe_reading(images: PreparedData) -> dict[str, Any]:
 
 
 def shard_file(shard: str, kind: str) -> str:
-    """Return the file of a shard; `kind` is "images" or "masks"."""
+    """Return the file of a shard; `kind` is one of `kinds_of`."""
     return f"{shard}.{kind}.npy"
 
 
@@ -141,6 +189,19 @@ def _check_rows(items: Sequence[_Item], images: Mapping[str, np.ndarray], masks:
     for item in items:
         if item.row >= shapes[item.shard][0] or max(item.input_size) > max(sides):
             raise ValueError(f"{item.shard} has no row {item.row} of size {item.input_size}")
+
+
+def _check_pixels(items: Sequence[_Item], images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where an image is not in its shard, or the shards do not hold pixels of bytes."""
+    for shard, pixels in images.items():
+        if pixels.ndim != 2 or pixels.shape[1] != 3 or masks[shard].shape != pixels.shape[:1]:
+            raise ValueError(f"{shard} has images {pixels.shape} and masks {masks[shard].shape}")
+        if pixels.dtype != np.uint8 or masks[shard].dtype != np.uint8:
+            raise ValueError(f"{shard} holds {pixels.dtype} and {masks[shard].dtype}, expected uint8")
+    for item in items:
+        height, width = item.input_size
+        if item.start is None or item.start + height * width > len(images[item.shard]):
+            raise ValueError(f"{item.shard} has no {height} x {width} pixels from {item.start} on")
 
 
 def _reason(error: Exception) -> str:

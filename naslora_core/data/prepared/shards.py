@@ -75,3 +75,32 @@ class ShardedRows:
         shard, row = self._places[index]
         view: np.ndarray = self._shards[shard][row]
         return view
+
+
+class RaggedRows:
+    """Images of different sizes, kept one after the other in memory-mapped arrays of pixels; read on access.
+
+    Of a part of an image only the rows it spans are read from the disk.
+
+    Args:
+        shards: arrays of pixels, (P,) or (P, 3).
+        places: (N, 2); of every image, which shard it lies in and its first pixel there.
+        sizes: (H, W) of every image.
+    """
+
+    def __init__(
+        self, shards: Sequence[np.ndarray], places: Sequence[tuple[int, int]], sizes: Sequence[tuple[int, int]]
+    ) -> None:
+        self._shards, self._places, self._sizes = list(shards), list(places), list(sizes)
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Return image `index`, (H, W) or (H, W, 3), a view of the file."""
+        shard, start = self._places[index]
+        height, width = self._sizes[index]
+        pixels = self._shards[shard][start : start + height * width]
+        view: np.ndarray = pixels.reshape(height, width, *pixels.shape[1:])
+        return view

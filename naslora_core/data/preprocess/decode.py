@@ -22,7 +22,10 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Square:
-    """A decoded pair: image (S, S, 3) uint8 and class ids (S, S) uint8, IGNORED_ID where nobody labelled."""
+    """A decoded pair: image (S, S, 3) uint8 and class ids (S, S) uint8, IGNORED_ID where nobody labelled.
+
+    Or the whole image, (H, W, 3) and (H, W).
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -32,7 +35,7 @@ class Square:
 Decode = Callable[[Iterable[Pair]], Iterator[Square]]
 
 
-def decoder(card: DatasetCard, image_size: int, workers: int) -> AbstractContextManager[Decode]:
+def decoder(card: DatasetCard, image_size: int | None, workers: int) -> AbstractContextManager[Decode]:
     """Yield a function that decodes pairs, in their order, in `workers` processes.
 
     All it is given in one call may be held in memory at once.
@@ -44,13 +47,16 @@ def decoder(card: DatasetCard, image_size: int, workers: int) -> AbstractContext
     return parallel_map(work, workers, f"decodes images of '{card.name}'")
 
 
-def decode_pair(pair: Pair, card: DatasetCard, image_size: int) -> Square:
-    """Read an image and its mask, and fit both into a square of side `image_size`.
+def decode_pair(pair: Pair, card: DatasetCard, image_size: int | None) -> Square:
+    """Read an image and its mask, and fit both into a square of side `image_size`, or leave them as they are.
 
     Raises:
         DataError: if a file is missing or unreadable, a mask has an unknown value, or the sizes differ.
     """
     image, ids = read_pair(pair, card)
+    if image_size is None:
+        shape = (image.shape[0], image.shape[1])
+        return Square(image, ids, (shape, shape))
     square, (height, width) = fit_into_square(image, image_size)
     mask = np.zeros((image_size, image_size), dtype=np.uint8)
     # Nearest neighbour: ids are names, and a mean of two of them would be a third.

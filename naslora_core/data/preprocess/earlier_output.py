@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, open_shard, shard_file
+from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, kinds_of, open_shard, shard_file
 from naslora_core.data.preprocess.decode import Sizes, Square
 from naslora_core.files import atomic_directory
 from naslora_core.reading import read_object
 
-KINDS = ("images", "masks")
 # The sha256 of an image file and of its mask file: with the recipe, all that a row depends on.
 Key = tuple[str, str]
 
@@ -40,9 +39,13 @@ class EarlierOutput:
 
     def square(self, key: Key) -> Square:
         """Return a row of the earlier output."""
-        item = self.items[key]
-        image, mask = (open_shard(self.folder, item["shard"], kind)[item["row"]] for kind in KINDS)
-        return Square(image, mask, self.sizes(key))
+        item, sizes = self.items[key], self.sizes(key)
+        images, masks = (open_shard(self.folder, item["shard"], kind) for kind in ("images", "masks"))
+        if "start" not in item:
+            return Square(images[item["row"]], masks[item["row"]], sizes)
+        (height, width), start = sizes[1], item["start"]
+        pixels = slice(start, start + height * width)
+        return Square(images[pixels].reshape(height, width, 3), masks[pixels].reshape(height, width), sizes)
 
     def sizes(self, key: Key) -> Sizes:
         """Return (H, W) of the file a row was made from, and of the image within its square."""
@@ -53,7 +56,7 @@ class EarlierOutput:
         """Link or copy a shard into `folder` if it holds exactly these rows, and return whether it does."""
         if self.keys.get(shard) != keys:
             return False
-        for name in (shard_file(shard, kind) for kind in KINDS):
+        for name in (shard_file(shard, kind) for kind in self.checksums[shard]):
             _link_or_copy(self.folder / name, folder / name)
         return True
 
@@ -75,7 +78,7 @@ def open_earlier_output(folder: Path, recipe: dict[str, Any]) -> EarlierOutput:
             earlier.sizes(key)
             earlier.keys.setdefault(item["shard"], []).append(key)
         for shard, expected in earlier.checksums.items():
-            if checksums(folder, shard) != expected:
+            if checksums(folder, shard, kinds_of(recipe.get("view", "whole"))) != expected:
                 return EarlierOutput(folder, problem=f"{shard} of the earlier output is damaged")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return EarlierOutput(folder, problem="the earlier output is damaged")
@@ -104,7 +107,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def checksums(folder: Path, shard: str) -> dict[str, str]:
-    """Return the sha256 of a shard's pixels, of images and masks."""
-    pixels = {kind: np.ascontiguousarray(open_shard(folder, shard, kind)) for kind in KINDS}
+def checksums(folder: Path, shard: str, kinds: Sequence[str]) -> dict[str, str]:
+    """Return the sha256 of what a shard holds, by kind."""
+    pixels = {kind: np.ascontiguousarray(open_shard(folder, shard, kind)) for kind in kinds}
     return {kind: hashlib.sha256(array.data).hexdigest() for kind, array in pixels.items()}

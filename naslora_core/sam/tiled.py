@@ -1,0 +1,68 @@
+"""Segment an image of any size part by part, at the scale the model was trained at, and blend the logits."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from naslora_core.geometry.tiling import Stitcher, Tiling
+from naslora_core.sam.precision import autocast
+from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.square import fit_into_square, window_side
+
+# Of neighbouring parts; a share of their side.
+OVERLAP = 0.25
+_BATCH_SIZE = 8
+
+
+def tiled_logits(
+    segmenter: PromptFreeSegmenter, image: np.ndarray, scale: float, precision: str, overlap: float = OVERLAP
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the mask logits of an image from top to bottom; one row of parts is in memory at a time.
+
+    Args:
+        segmenter: on any device.
+        image: (H, W, 3) uint8.
+        scale: pixels of the model's input for one of the image.
+        precision: "auto", "fp32" or "bf16".
+        overlap: share of a part, 0..0.5, that its neighbour covers at least.
+
+    Yields:
+        The number of the first row, and logits (K, n, W) float32 of it and the next ones.
+    """
+    tiling = Tiling((image.shape[0], image.shape[1]), window_side(segmenter.image_size, scale), overlap)
+    stitcher = Stitcher(tiling, most=None)
+    for start in range(0, len(tiling.tiles), _BATCH_SIZE):
+        parts = [tile.cut(image) for tile in tiling.tiles[start : start + _BATCH_SIZE]]
+        for logits in square_logits(segmenter, parts, scale, precision):
+            if (complete := stitcher.add(logits.numpy())) is not None:
+                yield complete
+
+
+@torch.no_grad()
+def square_logits(
+    segmenter: PromptFreeSegmenter, images: list[np.ndarray], scale: float | None, precision: str
+) -> list[Tensor]:
+    """Return the logits (K, H, W) float32, on the CPU and at its own size, of every image that fits the input.
+
+    Args:
+        segmenter: on any device.
+        images: each (H, W, 3) uint8.
+        scale: as in `tiled_logits`; None makes the longer side of every image as long as the input's.
+        precision: "auto", "fp32" or "bf16".
+    """
+    device, side = segmenter.sam.device, segmenter.image_size
+    squares = [fit_into_square(image, side, scale) for image in images]
+    batch = torch.from_numpy(np.stack([square for square, _ in squares])).to(device).permute(0, 3, 1, 2)
+    with autocast(precision, device):
+        low_res_masks = segmenter(batch)
+    logits = segmenter.upscale(low_res_masks)
+    found = []
+    for row, image, (_, (height, width)) in zip(logits, images, squares, strict=True):
+        inside = row[None, :, :height, :width]
+        if inside.shape[2:] != image.shape[:2]:
+            inside = F.interpolate(inside, size=image.shape[:2], mode="bilinear", align_corners=False)
+        found.append(inside[0].cpu())
+    return found

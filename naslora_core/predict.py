@@ -17,6 +17,7 @@ from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.sam.square import resize, resized_shape
+from naslora_core.sam.tiled import tiled_logits
 
 
 class Predictor:
@@ -59,7 +60,6 @@ class Predictor:
         """Side of the square, in pixels, to which images are resized on their longer side."""
         return self._segmenter.image_size
 
-    @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the probability that a pixel is foreground, or that it is of each class.
 
@@ -70,17 +70,33 @@ class Predictor:
             For each image (H, W) float32 in 0..1, at the image's own size; from a model of K > 1 classes
             (K, H, W), of which the background has what is left to 1.
         """
+        return [to_probabilities(logits) for logits in self.logits(images)]
+
+    @torch.no_grad()
+    def logits(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the mask logits of every image, (K, H, W) float32 at its own size; the background's logit is 0.
+
+        A model that was trained on crops sees an image part by part, at the scale of its training.
+        """
+        if (scale := self._segmenter.scale) is None:
+            return self._of_whole_images(images)
+        return [
+            np.concatenate([rows for _, rows in tiled_logits(self._segmenter, image, scale, self._precision)], axis=1)
+            for image in images
+        ]
+
+    def _of_whole_images(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         size = self.image_size
         shapes = [resized_shape(image.shape[0], image.shape[1], size) for image in images]
         with autocast(self._precision, self._device):
             low_res_masks = self._segmenter(self._squares(images, shapes))
         logits = self._segmenter.upscale(low_res_masks)
-        probabilities = []
+        found = []
         for row, image, (height, width) in zip(logits, images, shapes, strict=True):
             inside = row[None, :, :height, :width]
             full = F.interpolate(inside, size=image.shape[:2], mode="bilinear", align_corners=False)[0]
-            probabilities.append(_probabilities(full).cpu().numpy())
-        return probabilities
+            found.append(full.cpu().numpy())
+        return found
 
     def _squares(self, images: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> Tensor:
         # As upstream: what lies beyond an image is zero to the encoder, so it has the mean colour before that.
@@ -92,8 +108,10 @@ class Predictor:
         return squares
 
 
-def _probabilities(logits: Tensor) -> Tensor:
-    if len(logits) == 1:
-        return logits[0].sigmoid()
+def to_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits (K, ..., H, W) float32: (H, W) of one class, else (K, H, W)."""
+    values = torch.from_numpy(logits)
+    if len(values) == 1:
+        return values[0].sigmoid().numpy()
     # The background's logit is zero.
-    return F.pad(logits, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:]
+    return F.pad(values, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:].numpy()

@@ -24,8 +24,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         MergeError: if every merge that merge.mode allows would cost more than merge.max_metric_drop.
     """
     source, prepared = paths.source("search_train", domain), paths.source("preprocess", domain)
-    training, validation = load_prepared(prepared, "train"), load_prepared(prepared, "validation")
-    adapted = load_adapted(source, params.model)[0].sam.to(best_device())
+    segmenter = load_adapted(source, params.model)[0]
+    scale = segmenter.scale or 1.0
+    training, validation = (load_prepared(prepared, split, scale) for split in ("train", "validation"))
+    adapted = segmenter.sam.to(best_device())
     context = MergeContext(training, params.merge, progress)
     choice = choose(adapted, validation, context)
     base = load_base(params.model).to(adapted.device)

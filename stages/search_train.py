@@ -8,8 +8,9 @@ from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.genotype import describe_genotype
 from naslora_core.adapted.saved import continue_from, save_adapted
 from naslora_core.adapted.warm_start import WarmStart, find_warm_start
-from naslora_core.config import Params
+from naslora_core.config import Params, TrainConfig
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE
+from naslora_core.data.dataset.view import VIEW_FILE, read_view
 from naslora_core.data.prepared.clearance import clearance, dataset_sha256
 from naslora_core.data.prepared.prepared import describe_reading, load_prepared
 from naslora_core.errors import DataError, PipelineError
@@ -17,7 +18,8 @@ from naslora_core.files import atomic_directory, file_sha256, write_json
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
-from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.detail import Detail
+from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.precision import best_device, describe_precision
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.training.checks import describe_determinism
@@ -49,12 +51,13 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     """
     prepared = paths.source("preprocess", domain)
     provenance = _provenance(domain, paths, prepared, force)
-    training, validation = load_prepared(prepared, "train"), load_prepared(prepared, "validation")
+    training, validation = (load_prepared(prepared, split, params.train.scale) for split in ("train", "validation"))
+    train, detail = _decide(params.train, paths.source("validate", domain) / VIEW_FILE)
     sam = load_base(params.model)
-    set_class_count(sam, len(training.classes))
+    set_head(sam, MaskHead(len(training.classes), detail, training.scale), params.seed)
     total = count_parameters(sam)
     adapters = add_adapters(sam, params.adapter, params.search, params.seed)
-    train, search = params.train, params.search
+    search = params.search
     if warm := find_warm_start(paths.warm_start(domain)):
         continue_from(sam, warm.folder, params.model)
         train, search = warm.shorten(train, search)
@@ -65,7 +68,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     phases = AlternatingPhases(
         segmenter, adapters, training, train, search, params.model.precision, params.seed, processes
     )
-    settings = params.model_dump_json(include={"seed", "model", "adapter", "search", "train"})
+    settings = params.model_dump_json(include={"seed", "model", "adapter", "search"}) + train.model_dump_json()
     inputs = [checkpoint_sha256(params.model.checkpoint), file_sha256(prepared / "manifest.json")]
     inputs += [warm.fingerprint] if warm else []
     state_file = paths.root / ".naslora" / "resume" / f"{domain}-{fingerprint(settings, *inputs)}.pt"
@@ -87,6 +90,16 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     checkpoints.remove()
     # What it started from is none of the stage's inputs: DVC would train again whenever another model is promoted.
     return f"training started from version {warm.version}, and another may start from none" if warm else None
+
+
+def _decide(train: TrainConfig, view_file: Path) -> tuple[TrainConfig, Detail]:
+    """Return the settings with what "auto" stands for in loss and detail, and the detail."""
+    if train.detail != "auto" and train.loss != "auto":
+        return train, train.detail
+    is_thin = read_view(view_file).has_thin_objects
+    detail: Detail = train.detail if train.detail != "auto" else ("half" if is_thin else "off")
+    loss = train.loss if train.loss != "auto" else ("ce_dice_cl" if is_thin else "ce_dice")
+    return train.model_copy(update={"detail": detail, "loss": loss}), detail
 
 
 def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmStart | None) -> dict[str, Any]:

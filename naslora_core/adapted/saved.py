@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
 from naslora_core.adapted.attach import add_adapters
@@ -23,7 +23,8 @@ from naslora_core.sam.checkpoint import (
     require_checkpoint,
     save_weights,
 )
-from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.detail import Detail
+from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
 
@@ -48,6 +49,7 @@ class AdapterNotes(BaseModel):
     Attributes:
         image: how stored values of the training images became grey levels, see `ImageReading`; None for plain images
             of 8 bits.
+        detail: see `MaskHead`, as `classes` and `scale`.
     """
 
     method: str
@@ -58,6 +60,13 @@ class AdapterNotes(BaseModel):
     layers: list[str]
     seed: int
     image: dict[str, Any] | None = None
+    detail: Detail = "off"
+    scale: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def head(self) -> MaskHead:
+        """The head of its mask decoder."""
+        return MaskHead(self.classes, self.detail, self.scale)
 
 
 # The name, SHA-256 and image size of a base model, as adapter.json holds them.
@@ -105,7 +114,7 @@ def save_adapted(
         "adapter": adapter.model_dump(mode="json"),
         "search": search.model_dump(mode="json"),
         "base": describe_base(model),
-        "classes": segmenter.classes,
+        **head_of(sam).notes(),
         "layers": list(adapters),
         "seed": seed,
         **(provenance or {}),
@@ -172,7 +181,7 @@ def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Ad
     Raises:
         CheckpointError: if the tensors are missing, damaged, or not those that adapter.json describes.
     """
-    set_class_count(sam, config.classes)
+    set_head(sam, config.head)
     adapters = add_adapters(sam, config.adapter, config.search, seed=0)
     _load_trained(sam, folder)
     return adapters

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.cell.kernels import run_kernels
 from naslora_core.data.prepared.batches import make_batch, spread_rows
+from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
@@ -37,7 +38,7 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
     to make up for what is left.
 
     Args:
-        training: the images the fit is made on, without augmentation.
+        training: the images the fit is made on, without augmentation; of whole images their parts.
         count: how many of them, evenly spaced; all if there are fewer.
         ridge: regularisation, relative to the mean square of a layer's input.
 
@@ -46,6 +47,7 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
     """
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
     adapters = low_rank_adapters(merged, "calibrated")
+    training = as_squares(training)
     batches = _Batches(training, spread_rows(range(len(training)), count, _BATCH_SIZE), merged.device)
     factors = {}
     for done, (name, adapter) in enumerate(adapters.items()):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from naslora_core.config import Section
 from naslora_core.data.prepared.batches import make_batch
+from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
@@ -21,7 +22,7 @@ class Certificate(Section):
         mode: how the model was merged.
         reason: why in this way, in one sentence.
         attempts: every merge that was tried for it, the chosen one last.
-        images: number of images whose logits and masks were compared.
+        images: number of images, or parts of whole ones, whose logits and masks were compared.
         max_logit_difference: largest absolute difference of low-resolution mask logits.
         relative_logit_difference: the same, over the largest absolute logit.
         mask_agreement: share of pixels of the same class.
@@ -46,8 +47,9 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
     """Compare a merged model with the adapted model and the base; all three are on one device."""
     segmenters = _segmenters(choice, base, adapted)
     # A rounding difference needs no larger sample than this.
-    count = min(len(validation), 64)
-    images = make_batch(validation, range(count)).images.to(adapted.device)
+    squares = as_squares(validation)
+    count = min(len(squares), 64)
+    images = make_batch(squares, range(count)).images.to(adapted.device)
     before, after = (predict_low_res(segmenters[name], images) for name in ("adapted", "merged"))
     difference = float((before - after).abs().max())
     return Certificate(
@@ -72,7 +74,7 @@ def seconds_per_image(choice: Choice, base: Sam, adapted: Sam, validation: Prepa
 
     It is no part of the certificate, which is the same whenever and wherever the same model is merged.
     """
-    image = make_batch(validation, range(1)).images.to(adapted.device)
+    image = make_batch(as_squares(validation), range(1)).images.to(adapted.device)
     segmenters = _segmenters(choice, base, adapted)
     # An accelerator answers before it is done; the copy waits for it.
     runs = {

@@ -15,7 +15,8 @@ from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
-from naslora_core.sam.classes import class_count, set_class_count
+from naslora_core.sam.detail import Detail
+from naslora_core.sam.head import MaskHead, head_of, set_head
 
 FORMAT = 2
 WIDEST_KERNEL = 31
@@ -36,7 +37,7 @@ def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapp
     """
     sam = merged.sam
     about = {"model": name, "mode": mode}
-    config = about | {"classes": class_count(sam), "image_size": int(sam.image_encoder.img_size)}
+    config = about | head_of(sam).notes() | {"image_size": int(sam.image_encoder.img_size)}
     save_weights(folder / WEIGHTS_FILE, sam.state_dict(), {"format": f"naslora-merged-{FORMAT}", **about})
     save_weights(folder / LORA_FILE, _lora(merged), {"format": f"naslora-lora-{FORMAT}", **about})
     write_json(folder / CONFIG_FILE, {"format": FORMAT, **config, "origin": dict(origin)})
@@ -50,6 +51,13 @@ class MergedNotes(BaseModel):
     classes: ClassCount
     image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE_PX)]
     origin: dict[str, Any]
+    detail: Detail = "off"
+    scale: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def head(self) -> MaskHead:
+        """The head of its mask decoder."""
+        return MaskHead(self.classes, self.detail, self.scale)
 
 
 def read_merged_notes(folder: Path) -> MergedNotes:
@@ -70,7 +78,7 @@ def load_merged(folder: Path) -> Sam:
     notes = read_merged_notes(folder)
     weights = read_weights(folder / WEIGHTS_FILE)
     sam = build_sam(notes.model, notes.image_size)
-    set_class_count(sam, notes.classes)
+    set_head(sam, notes.head)
     try:
         _prepare_folded_layers(sam, weights)
     except (AttributeError, KeyError, ValueError) as error:

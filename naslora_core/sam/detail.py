@@ -30,17 +30,17 @@ class DetailPath(nn.Module):
     def __init__(self, channels: int, stride: int, width: int = 16) -> None:
         super().__init__()
         self.stride = stride
-        self.image = nn.Sequential(
-            nn.Conv2d(3, width, 3, stride, 1), nn.GELU(), nn.Conv2d(width, width, 3, 1, 1), nn.GELU()
+        self.image = nn.Sequential(_convolution(3, width, stride), _convolution(width, width))
+        self.coarse = _convolution(width, 2 * width, 4 // stride)
+        self.join = nn.Sequential(
+            _convolution(2 * width + channels, 2 * width),
+            _convolution(2 * width, 2 * width),
+            nn.Conv2d(2 * width, width, 1),
         )
-        self.coarse = nn.Sequential(nn.Conv2d(width, 2 * width, 3, 4 // stride, 1), nn.GELU())
-        self.join = nn.Sequential(nn.Conv2d(2 * width + channels, 2 * width, 3, 1, 1), nn.GELU(),
-                                  nn.Conv2d(2 * width, 2 * width, 3, 1, 1), nn.GELU(),
-                                  nn.Conv2d(2 * width, width, 1))
-        self.fine = nn.Sequential(nn.Conv2d(2 * width, width, 3, 1, 1), nn.GELU(), nn.Conv2d(width, width, 3, 1, 1), nn.GELU())
+        self.fine = nn.Sequential(_convolution(2 * width, width), _convolution(width, width))
         self.out = nn.Conv2d(width, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor, features: Tensor) -> Tensor:
         """Return refined features (B, C, S / stride, S / stride).
@@ -57,6 +57,10 @@ class DetailPath(nn.Module):
         return F.interpolate(features, size=size, mode="bilinear", align_corners=False) + correction
 
 
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.GELU())
+
+
 def add_detail_path(sam: Sam, detail: Detail, seed: int = 0) -> None:
     """Give the mask decoder a detail path, in place; "off" leaves it as it is."""
     if detail == "off":
@@ -69,4 +73,6 @@ def add_detail_path(sam: Sam, detail: Detail, seed: int = 0) -> None:
 def detail_of(sam: Sam) -> Detail:
     """Return the detail path that a model has."""
     path = getattr(sam.mask_decoder, "detail", None)
-    return "off" if path is None else next(name for name, stride in _STRIDES.items() if stride == path.stride)  # type: ignore[return-value]
+    if path is None:
+        return "off"
+    return "half" if path.stride == _STRIDES["half"] else "full"

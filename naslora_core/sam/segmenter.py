@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from naslora_core.sam.build import normalise
 from naslora_core.sam.classes import class_count
 from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.head import head_of
 
 
 class PromptFreeSegmenter(nn.Module):
@@ -30,6 +31,11 @@ class PromptFreeSegmenter(nn.Module):
     def classes(self) -> int:
         """Number K of classes without the background."""
         return class_count(self.sam)
+
+    @property
+    def scale(self) -> float | None:
+        """Pixels of the input for one of the image, if it was trained on crops; else whole images are shrunk to it."""
+        return head_of(self.sam).scale
 
     def forward(self, images: Tensor) -> Tensor:
         """Return mask logits; the background's logit is 0, so the softmax runs over [0, logits].

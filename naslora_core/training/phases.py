@@ -95,8 +95,12 @@ class AlternatingPhases:
         share = search.arch_split if arch_optimizer and search.alternate != "joint" else 0.0
         weight_rows, arch_rows = split_for_search(training.groups, share, seed)
         self._training, self._weight_rows = training, weight_rows
+        kind = ShuffledBatches if training.scale is None else ShuffledCrops
         batches = partial(
-            ShuffledBatches if training.scale is None else ShuffledCrops, batch_size=train.batch_size, augment=train.augment, device=segmenter.sam.device
+            kind,
+            batch_size=train.batch_size,
+            augment=train.augment,
+            device=segmenter.sam.device,
         )
         self._weight_batches = batches(training, weight_rows, seed=seed)
         self._arch_batches = batches(training, arch_rows, seed=seed + 1)
@@ -115,8 +119,11 @@ class AlternatingPhases:
     def prepare(self, progress: Progress) -> None:
         """Initialise fresh adapters from training images, for methods that do so."""
         self.segmenter.eval()
-        batches = spread_rows(self._weight_rows, _PROBED_IMAGES, self.train.batch_size)
-        probes = [partial(self._probe_loss, rows, progress) for rows in batches]
+        squares = as_squares(self._training)
+        names = {self._training.names[row] for row in self._weight_rows}
+        rows = [row for row, name in enumerate(squares.names) if name in names]
+        batches = spread_rows(rows, _PROBED_IMAGES, self.train.batch_size)
+        probes = [partial(self._probe_loss, squares, rows, progress) for rows in batches]
         for callback in self._callbacks:
             callback.prepare(probes)
 
@@ -183,9 +190,9 @@ class AlternatingPhases:
         penalties = [penalty for adapter in self.adapters.values() if (penalty := adapter.take_penalty()) is not None]
         return sum(penalties, start=loss)
 
-    def _probe_loss(self, rows: list[int], progress: Progress) -> Tensor:
+    def _probe_loss(self, squares: PreparedData, rows: list[int], progress: Progress) -> Tensor:
         self._report(progress, "a look at training images")
-        return self._loss_of(make_batch(self._training, rows))
+        return self._loss_of(make_batch(squares, rows))
 
     def _set_time(self, epoch: int) -> None:
         search, epochs = self._search, self.train.epochs

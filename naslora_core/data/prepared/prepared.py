@@ -123,6 +123,8 @@ def load_prepared(folder: Path, split: str, scale: float = 1.0) -> PreparedData:
         numbers = {shard: number for number, shard in enumerate(shards)}
         places = [(numbers[item.shard], item.row) for item in items]
         seen: dict[str, Any] = {}
+        images: Rows
+        masks: Rows
         if is_ragged:
             sizes, starts = [item.input_size for item in items], [(numbers[i.shard], i.start or 0) for i in items]
             images, masks = (RaggedRows(list(arrays[kind].values()), starts, sizes) for kind in ("images", "masks"))

@@ -37,10 +37,11 @@ def decode_masks(
         image_embeddings + dense_prompt_embeddings, image_pe.expand(batch, -1, -1, -1), tokens
     )
     upscaled = decoder.output_upscaling(grid.transpose(1, 2).reshape(batch, channels, height, width))
-    if (detail := getattr(decoder, "detail", None)) is not None and images is not None:
-        upscaled = detail(images, upscaled)
     mask_tokens = tokens[:, 1 : 1 + decoder.num_mask_tokens]
     hypernetworks = decoder.output_hypernetworks_mlps
     kernels = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(hypernetworks)], dim=1)
-    low_res_masks = torch.einsum("btc,bchw->bthw", kernels, upscaled)
+    if (detail := getattr(decoder, "detail", None)) is not None and images is not None:
+        low_res_masks = detail(images, upscaled, kernels)
+    else:
+        low_res_masks = torch.einsum("btc,bchw->bthw", kernels, upscaled)
     return low_res_masks, decoder.iou_prediction_head(tokens[:, 0])

@@ -26,6 +26,7 @@ from naslora_core.evaluation.whole_set import WholeSet
 SIZES = ((21, 34), (40, 26), (17, 17))
 TOLERANCE = 1e-6
 WRONG_EVERYWHERE = {"ber", "hd95", "mae"}
+OF_SHAPES = ("hd95", "boundary_iou", "cl_dice", "precision_2px", "recall_2px", "f1_2px")
 
 
 def draw_truth(seed: int, size: tuple[int, int], classes: int) -> np.ndarray:
@@ -157,7 +158,7 @@ def test_an_ignored_side_scores_as_an_image_without_it():
     truth[:, :2] = IGNORED_ID
     cut = segmented(probability[:, 2:], truth[:, 2:], 1).foreground
     whole = segmented(probability, truth, 1).foreground
-    for name in ("dice", "iou", "precision", "recall", "ber", "mae", "e_measure", "hd95", "boundary_iou"):
+    for name in ("dice", "iou", "precision", "recall", "ber", "mae", "e_measure", *OF_SHAPES):
         assert METRICS[name].measure(whole) == pytest.approx(METRICS[name].measure(cut), abs=TOLERANCE), name
 
 
@@ -166,7 +167,7 @@ def test_shapes_are_measured_as_if_truth_and_prediction_ended_where_nobody_label
         ignored = truth == IGNORED_ID
         as_background = segmented(np.where(ignored, 0, probability), np.where(ignored, 0, truth).astype(np.uint8), 1)
         image = segmented(probability, truth, 1)
-        for name in ("hd95", "boundary_iou"):
+        for name in OF_SHAPES:
             expected = METRICS[name].measure(as_background.foreground)
             assert METRICS[name].measure(image.foreground) == expected, name
 

@@ -10,12 +10,17 @@ from torch import Tensor
 from naslora_core.config import TrainConfig
 from naslora_core.errors import ConfigError
 from naslora_core.registry import Registry
+from naslora_core.training.centreline import soft_cl_dice_loss
 
 # Maps logits (B, K, S, S), class ids (B, 1, S, S) and valid areas (B, 1, S, S) to a number. What is not valid, padding
 # and pixels that nobody labelled, has the id 0 and must not count.
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 LOSSES: Registry[Callable[[TrainConfig, int], Loss]] = Registry("loss")
+
+# What soft clDice counts beside a Dice of 1, so alpha = 1/3 in the authors' (1 - alpha) Dice + alpha clDice. They keep
+# alpha within 1/2: masks are the aim, not their centrelines (arXiv:2003.07311, section 4).
+CENTRELINE_WEIGHT = 0.5
 
 
 def make_loss(train: TrainConfig, classes: int) -> Loss:
@@ -30,6 +35,11 @@ def make_loss(train: TrainConfig, classes: int) -> Loss:
 @LOSSES.register("ce_dice")
 def _build_ce_dice(train: TrainConfig, classes: int) -> Loss:
     return ce_dice_loss
+
+
+@LOSSES.register("ce_dice_cl")
+def _build_ce_dice_cl(train: TrainConfig, classes: int) -> Loss:
+    return ce_dice_cl_loss
 
 
 @LOSSES.register("structure")
@@ -50,21 +60,39 @@ def ce_dice_loss(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
         valid: (B, 1, S, S), 1 on the image and 0 on its padding and on pixels that nobody labelled, which count for
             nothing.
     """
-    classes = logits.shape[1]
-    if classes == 1:
-        entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
-        probability = logits.sigmoid()
+    scores = _scores(logits)
+    if logits.shape[1] == 1:
+        entropy = F.binary_cross_entropy_with_logits(scores, masks, reduction="none")
     else:
-        scores = torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
         entropy = F.cross_entropy(scores, masks[:, 0].long(), reduction="none")[:, None]
-        probability = scores.softmax(dim=1)[:, 1:]
-    ids = torch.arange(1, classes + 1, device=masks.device).view(1, -1, 1, 1)
-    target = (masks == ids) * valid
-    probability = probability * valid
+    target = _by_class(masks, logits.shape[1]) * valid
+    probability = _probability(scores) * valid
     overlap = (probability * target).sum((2, 3))
     dice = 1 - (2 * overlap + 1) / (probability.sum((2, 3)) + target.sum((2, 3)) + 1)
     pixels = valid.sum((1, 2, 3)).clamp(min=1)
     return ((entropy * valid).sum((1, 2, 3)) / pixels + dice.mean(dim=1)).mean()
+
+
+def ce_dice_cl_loss(logits: Tensor, masks: Tensor, valid: Tensor) -> Tensor:
+    """Return `ce_dice_loss` plus half of soft clDice's, for lines that shall not break; arguments as there."""
+    logits = logits.float()
+    lines = soft_cl_dice_loss(_probability(_scores(logits)), _by_class(masks, logits.shape[1]), valid)
+    return ce_dice_loss(logits, masks, valid) + CENTRELINE_WEIGHT * lines
+
+
+def _scores(logits: Tensor) -> Tensor:
+    """Return the logits, of several classes with the background's before them; (B, 1, S, S) or (B, K + 1, S, S)."""
+    return logits if logits.shape[1] == 1 else torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
+
+
+def _probability(scores: Tensor) -> Tensor:
+    """Return the probability of each class without the background; (B, K, S, S)."""
+    return scores.sigmoid() if scores.shape[1] == 1 else scores.softmax(dim=1)[:, 1:]
+
+
+def _by_class(masks: Tensor, classes: int) -> Tensor:
+    """Return (B, K, S, S) bool, which pixels are of each class, from (B, 1, S, S) class ids."""
+    return masks == torch.arange(1, classes + 1, device=masks.device).view(1, -1, 1, 1)
 
 
 def structure_loss(logits: Tensor, masks: Tensor, valid: Tensor, *, weights_bce: bool) -> Tensor:

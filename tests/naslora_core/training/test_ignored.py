@@ -62,7 +62,9 @@ def test_augmentation_moves_ignored_pixels_as_it_moves_a_class(seed: int):
     assert torch.equal(batch.valid, expected.valid * ~moved)
 
 
-@pytest.mark.parametrize(("name", "classes"), [("ce_dice", 1), ("ce_dice", 2), ("structure", 1)])
+@pytest.mark.parametrize(
+    ("name", "classes"), [("ce_dice", 1), ("ce_dice", 2), ("ce_dice_cl", 1), ("ce_dice_cl", 2), ("structure", 1)]
+)
 def test_the_gradient_of_every_loss_is_zero_where_nobody_labelled(train, name: str, classes: int):
     batch = batch_of(squares(IGNORED_ID), augmentation())
     masks = batch.masks if classes > 1 else (batch.masks > 0).float()

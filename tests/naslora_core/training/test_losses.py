@@ -25,7 +25,7 @@ def binary(case):
 
 def test_every_loss_is_finite_and_has_a_gradient(train, binary):
     logits, masks, valid = binary
-    assert set(LOSSES) == {"ce_dice", "structure"}
+    assert set(LOSSES) == {"ce_dice", "ce_dice_cl", "structure"}
     for name in LOSSES:
         leaf = logits.clone().requires_grad_()
         make_loss(train.model_copy(update={"loss": name}), classes=1)(leaf, masks, valid).backward()

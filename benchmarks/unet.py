@@ -8,6 +8,7 @@ long, and the one that is best on the validation images is taken.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from naslora_core.bench.unet.train import RATES, UNetSettings, train_best_rate
@@ -20,16 +21,20 @@ def main() -> None:
     """Train, print what came out, and write the scores of every image."""
     options = _parse()
     dataset = read_dataset(options.data)
-    settings = [
-        UNetSettings(
-            options.seconds, rate, options.seed, options.crop, options.batch, options.norm, options.longer, options.precision
-        )
-        for rate in options.lr or RATES
-    ]  # fmt: skip
-    trained = train_best_rate(dataset.of_split("train"), dataset.of_split("validation"), dataset.card, settings)
+    settings = UNetSettings(
+        options.seconds,
+        seed=options.seed,
+        crop_px=options.crop,
+        batch_size=options.batch,
+        norm=options.norm,
+        longer_px=options.longer,
+        precision=options.precision,
+    )
+    rates = [replace(settings, lr=rate) for rate in options.lr or RATES]
+    trained = train_best_rate(dataset.of_split("train"), dataset.of_split("validation"), dataset.card, rates)
     checks = " ".join(f"{seconds:.0f}s:{dice:.3f}" for seconds, dice in trained.checks)
     print(f"checks {checks}")
-    result = {
+    result: dict[str, object] = {
         "lr": trained.settings.lr,
         "validation_dice": round(trained.validation_dice, 4),
         "steps": trained.steps,

@@ -86,7 +86,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
         write_records(folder / "alphas.csv", AlphaRecord, record.alphas)
         write_json(folder / "metrics.json", _metrics(sam, record, total, warm))
     seconds = [epoch.seconds for epoch in record.epochs]
-    write_json(paths.timing("search_train", domain), {"train_seconds": round(sum(seconds), 1), "epochs": seconds})
+    times = {"train_seconds": round(sum(seconds), 1), "train_cpu_seconds": round(record.cpu_seconds, 1)}
+    write_json(paths.timing("search_train", domain), times | {"epochs": seconds})
     checkpoints.remove()
     # What it started from is none of the stage's inputs: DVC would train again whenever another model is promoted.
     return f"training started from version {warm.version}, and another may start from none" if warm else None

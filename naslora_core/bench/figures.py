@@ -49,9 +49,14 @@ def _figures(
         if steps:
             label = f"time of a training step / {summary['reference']}"
             yield domain, "cost", draw_tradeoff(rows, steps, label, logarithmic=False)
-        own = {training: folders for training, folders in trainings.items() if training.domain == domain}
-        yield domain, "convergence", draw_convergence(own)
-        for row in rows:
+        own = {
+            training: folders
+            for training, folders in trainings.items()
+            if training.domain == domain and not folders.is_rival
+        }
+        if own:
+            yield domain, "convergence", draw_convergence(own)
+        for row in dict.fromkeys(training.row for training in own):
             layers, space = mean_architecture([folders for training, folders in own.items() if training.row == row])
             if layers:
                 yield domain, f"architecture-{row.replace(':', '-')}", draw_architecture(layers, space)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from naslora_core.bench.rivals import describe_rivals
 from naslora_core.bench.table import Table
 
 _SCORES = (
@@ -27,6 +28,8 @@ def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
     if summary["cost"]:
         lines = [_cost_line(name, row) for name, row in summary["cost"].items()]
         parts += ["## A training step", _grid([title.format(reference=table.reference) for title in _COSTS], lines)]
+    if rivals := describe_rivals(summary):
+        parts += ["## Rivals", "\n".join(f"- {line}" for line in rivals)]
     notes = [
         f"- {domain}, {name}: {row['merge_refused']}"
         for domain, rows in summary["domains"].items()

@@ -6,6 +6,7 @@ from typing import Any
 
 import jinja2
 
+from naslora_core.bench.rivals import describe_rivals
 from naslora_core.report.figures.style import DARK, LIGHT
 from naslora_core.report.sentences import duration, signed
 
@@ -47,6 +48,7 @@ def format_page(summary: Mapping[str, Any], charts: Mapping[str, Mapping[str, st
         reference=summary["reference"],
         domains=domains,
         cost=summary["cost"],
+        rivals=describe_rivals(summary),
         command=command,
         captions=_caption,
         light=LIGHT,

@@ -14,6 +14,8 @@ from naslora_core.errors import DataError
 from naslora_core.files import atomic_file
 
 METRIC = "dice"
+# In the place of a merge, for what has none.
+NO_MERGE = "none"
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,21 @@ class TrainingFolders:
     """The output folders of one finished training, and whether its merge was refused.
 
     Attributes:
+        merge: None for a rival, which has nothing to merge.
         timing: holds what the stages say of times.
         refused: why the model could not be merged within `merge.max_metric_drop`; None where it was.
     """
 
     search_train: Path
-    merge: Path
+    merge: Path | None
     evaluate: Path
     timing: Path
     refused: str | None
+
+    @property
+    def is_rival(self) -> bool:
+        """Whether it is that of a U-Net, which has neither epochs nor adapters."""
+        return self.merge is None
 
 
 def read_results(trainings: Mapping[Training, TrainingFolders]) -> pd.DataFrame:
@@ -74,7 +82,7 @@ def summarise(
     domains: dict[str, dict[str, Any]] = {}
     for domain in table.domains:
         there = results[(results["domain"] == domain)]
-        scores = {row: _matrices(there[there["row"] == row]) for row in table.rows if (there["row"] == row).any()}
+        scores = {row: _matrices(there[there["row"] == row]) for row in table.names if (there["row"] == row).any()}
         domains[domain] = {}
         for row, by_model in scores.items():
             facts = _facts(
@@ -84,7 +92,7 @@ def summarise(
             if row != table.reference and table.reference in scores:
                 difference = paired_difference(by_model["adapted"], scores[table.reference]["adapted"], seed)
             own = {model: describe(matrix, seed) for model, matrix in by_model.items()}
-            domains[domain][row] = {**own, "difference": difference, **facts}
+            domains[domain][row] = {**own, "difference": difference, "rival_of": table.rivals.get(row), **facts}
     return {
         "question": table.question,
         "reference": table.reference,
@@ -101,17 +109,22 @@ def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
     """Return means over the seeds of a training's own metrics and of its merge; None for times nobody has kept."""
     training = [_read(folder.search_train / "metrics.json") for folder in folders]
-    certificates = [_read(folder.merge / "certificate.json") for folder in folders]
+    certificates = [
+        _read(folder.merge / "certificate.json") if folder.merge else {"mode": NO_MERGE} for folder in folders
+    ]
     # Trainings of earlier versions have the times in the two files above.
     times = [
         training_ | certificate | _times(folder.timing)
         for folder, training_, certificate in zip(folders, training, certificates, strict=True)
     ]
     train_s = [known["train_seconds"] for known in times if "train_seconds" in known]
+    cpu_s = [known["train_cpu_seconds"] for known in times if "train_cpu_seconds" in known]
     image_s = [known["seconds_per_image"] for known in times if "seconds_per_image" in known]
     return {
         "trainable_parameters": training[0]["trainable_parameters"],
         "train_seconds": _mean(train_s),
+        "train_cpu_seconds": _mean(cpu_s),
+        "learning_rates": sorted({one["learning_rate"] for one in training if "learning_rate" in one}),
         "merge": sorted({certificate["mode"] for certificate in certificates}),
         "merge_refused": next((folder.refused for folder in folders if folder.refused), None),
         "latency_ratio": _mean([seconds["merged"] / seconds["base"] for seconds in image_s]),

@@ -49,6 +49,7 @@ class Table(Section):
         models: checkpoints by model name, the first being the default; empty takes that of params.yaml.
         settings: of all rows, as "train.epochs=8"; they replace those of params.yaml.
         rows: further settings by the name of a row.
+        rivals: names of rows that are a U-Net from scratch, each with the row whose training time it gets.
         paper: the experiment this repeats, if it is a published one.
     """
 
@@ -59,10 +60,16 @@ class Table(Section):
     models: dict[str, Path] = Field(default_factory=dict)
     settings: tuple[str, ...] = ()
     rows: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    rivals: dict[str, str] = Field(default_factory=dict)
     paper: Paper | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all rows, rivals last."""
+        return [*self.rows, *self.rivals]
+
     def row_settings(self, row: str) -> list[str]:
-        """Return the settings of a row, those of the whole table before its own."""
+        """Return the settings of a row that is no rival, those of the whole table before its own."""
         return [*self.settings, *self.rows[row]]
 
 
@@ -93,11 +100,19 @@ def load_table(path: Path) -> Table:
         raise ConfigError(f"{path} is no table: {error}") from error
     if table.reference not in table.rows:
         raise ConfigError(f"{path}: reference '{table.reference}' is none of its rows {', '.join(table.rows)}")
+    for rival, row in table.rivals.items():
+        if rival in table.rows or row not in table.rows:
+            raise ConfigError(
+                f"{path}: rivals gives '{rival}' the time of '{row}'; write a new name and one of its rows "
+                f"{', '.join(table.rows)}"
+            )
     return table
 
 
 def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
     """Return the trainings of a table, seed by seed, so that an interrupted table is complete for its first seeds.
+
+    A rival comes after the row whose time it gets.
 
     Args:
         table: with the domains and seeds that are wanted.
@@ -106,12 +121,12 @@ def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
     Raises:
         ConfigError: if a name is none of the table's.
     """
-    trainings = [Training(d, row, seed) for seed in table.seeds for d in table.domains for row in table.rows]
+    trainings = [Training(d, row, seed) for seed in table.seeds for d in table.domains for row in table.names]
     by_name = {str(training): training for training in trainings}
     if unknown := [name for name in only if name not in by_name]:
         raise ConfigError(
             f"--only {unknown[0]} is no cell of this table; write DOMAIN:ROW:seed=SEED with a domain of "
-            f"{', '.join(table.domains)}, a row of {', '.join(table.rows)} and a seed of "
+            f"{', '.join(table.domains)}, a row of {', '.join(table.names)} and a seed of "
             f"{', '.join(map(str, table.seeds))}; --domain and --seed add others"
         )
     return [by_name[name] for name in only] if only else trainings

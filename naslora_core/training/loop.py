@@ -26,12 +26,16 @@ from naslora_core.validation import dice_per_image
 
 @dataclass
 class TrainingRecord:
-    """The history and result of a run; `best_epoch` is the one whose weights the model holds in the end."""
+    """The history and result of a run; `best_epoch` is the one whose weights the model holds in the end.
+
+    `cpu_seconds` are those of this process and of those that it went on from, validation included.
+    """
 
     epochs: list[EpochRecord] = field(default_factory=list)
     alphas: list[AlphaRecord] = field(default_factory=list)
     best_epoch: int = 0
     best_dice: float = -1.0
+    cpu_seconds: float = 0.0
 
 
 class SearchAndTrain:
@@ -50,6 +54,7 @@ class SearchAndTrain:
         self._record = TrainingRecord()
         self._best: dict[str, Tensor] = {}
         self._epoch_began = time.monotonic()
+        self._cpu_began = time.process_time()
 
     def run(
         self,
@@ -82,6 +87,7 @@ class SearchAndTrain:
             # No checkpoint is kept before the first step: a run that is interrupted here prepares again.
             self._phases.prepare(progress)
         self._train(checkpoints, progress, on_epoch)
+        self._record.cpu_seconds = self._cpu_seconds()
         self._phases.segmenter.sam.load_state_dict(self._best, strict=False)
         return self._record
 
@@ -127,12 +133,15 @@ class SearchAndTrain:
     def _alphas_of(self, epoch: int) -> list[AlphaRecord]:
         return [record for record in self._record.alphas if record.epoch == epoch]
 
+    def _cpu_seconds(self) -> float:
+        return time.process_time() - self._cpu_began
+
     def _state(self) -> dict[str, Any]:
         return {
             "weights": snapshot(self._phases.segmenter.sam),
             "best": self._best,
             "phases": self._phases.state(),
-            "record": asdict(self._record),
+            "record": asdict(self._record) | {"cpu_seconds": self._cpu_seconds()},
             "seconds": time.monotonic() - self._epoch_began,
         }
 
@@ -145,6 +154,7 @@ class SearchAndTrain:
         self._phases.restore(state["phases"])
         self._epoch_began = time.monotonic() - state["seconds"]
         record = state["record"]
+        self._cpu_began = time.process_time() - record["cpu_seconds"]
         self._record = TrainingRecord(
             [EpochRecord(**row) for row in record["epochs"]],
             [AlphaRecord(**row) for row in record["alphas"]],

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Table, Training, trainings_of
+from naslora_core.bench.unet.network import require_monai
 from naslora_core.config import Params, load_params
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
@@ -26,6 +27,7 @@ from naslora_core.reading import read_model
 from naslora_core.report.sentences import duration
 from naslora_core.sam.checkpoint import checkpoint_sha256, require_checkpoint
 from naslora_core.sam.specs import find_spec
+from pipelines.bench.rival import recipe, run_rival
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 from stages.runner import require_domain
@@ -50,11 +52,13 @@ class Job:
     Attributes:
         paths: a trial named by a hash of all that determines the result, so that other settings never reuse it,
             and tables share what they have in common.
+        opponent: of a rival, the trial whose training time it gets; `params` are those of that one, too.
     """
 
     training: Training
     params: Params
     paths: StagePaths
+    opponent: StagePaths | None = None
 
     @property
     def done_file(self) -> Path:
@@ -64,9 +68,10 @@ class Job:
     def folders(self) -> TrainingFolders:
         """Return the output folders of a finished training."""
         done = read_done(self.done_file)
-        kinds = ("search_train", "merge", "evaluate", "timing")
+        kinds = ("search_train", "evaluate", "timing")
         folders = {kind: self.paths.output(kind, self.training.domain) for kind in kinds}
-        return TrainingFolders(**folders, refused=done["refused"])
+        merged = None if self.opponent else self.paths.output("merge", self.training.domain)
+        return TrainingFolders(**folders, merge=merged, refused=done["refused"])
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
         ConfigError: if a setting or a domain is unknown.
         CheckpointError: if a base model is missing.
     """
+    if table.rivals:
+        require_monai()
     data = {}
     for domain in table.domains:
         require_domain(StagePaths(root), domain)
@@ -114,13 +121,16 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
     for params in rows.values():
         require_checkpoint(params.model)
     jobs = []
+    trials: dict[Training, StagePaths] = {}
     for training in trainings_of(table):
-        params = rows[training.row].model_copy(update={"seed": training.seed, "domains": (training.domain,)})
+        trained_like = replace(training, row=table.rivals.get(training.row, training.row))
+        params = rows[trained_like.row].model_copy(update={"seed": training.seed, "domains": (training.domain,)})
         settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
         base = checkpoint_sha256(params.model.checkpoint)
-        decides = json.dumps([settings, data[training.domain], base], sort_keys=True)
-        name = f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}"
-        jobs.append(Job(training, params, StagePaths(root, name)))
+        is_rival = training.row in table.rivals
+        decides = json.dumps([settings, data[training.domain], base, *([recipe()] * is_rival)], sort_keys=True)
+        trials[training] = StagePaths(root, f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}")
+        jobs.append(Job(training, params, trials[training], trials[trained_like] if is_rival else None))
     return jobs
 
 
@@ -154,6 +164,12 @@ def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator
         for job in jobs:
             yield job, _attempt(run_job, job, progress)
         return
+    # A rival waits for the training whose time it gets.
+    for kind in ([job for job in jobs if not job.opponent], [job for job in jobs if job.opponent]):
+        yield from _side_by_side(kind, workers)
+
+
+def _side_by_side(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, JobOutcome]]:
     # Threads that spin for each other would take from one training what the next one computes with.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
@@ -176,7 +192,7 @@ def _attempt(work: Callable[[Job, Progress], None], job: Job, progress: Progress
 
 
 def run_job(job: Job, progress: Progress) -> None:
-    """Train, merge and evaluate one model of a table.
+    """Train, merge and evaluate one model of a table, or train and evaluate a rival.
 
     Where no merge keeps the validation Dice, the calibrated one is measured all the same, and the refusal noted.
 
@@ -184,6 +200,10 @@ def run_job(job: Job, progress: Progress) -> None:
         NasLoraError: if a stage cannot do its work.
     """
     domain, refused = job.training.domain, None
+    if job.opponent:
+        run_rival(domain, job.params, job.paths, _finished(job.opponent), progress)
+        _mark_done(job, refused)
+        return
     search_train.main(domain, job.params, job.paths, progress)
     try:
         merge.main(domain, job.params, job.paths, progress)
@@ -192,12 +212,24 @@ def run_job(job: Job, progress: Progress) -> None:
         anyway = job.params.merge.model_copy(update={"mode": "calibrated", "max_metric_drop": 1.0})
         merge.main(domain, job.params.model_copy(update={"merge": anyway}), job.paths, progress)
     evaluate.main(domain, job.params, job.paths, progress, pictures=False)
+    _mark_done(job, refused)
+
+
+def _mark_done(job: Job, refused: str | None) -> None:
     done: dict[str, Any] = {"format": FORMAT, "cell": str(job.training), "refused": refused}
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 
 
+def _finished(opponent: StagePaths) -> StagePaths:
+    if not opponent.output(DONE_FILE).is_file():
+        raise PipelineError("the training whose time it gets has not finished; run that one first")
+    return opponent
+
+
 def _prepare(job: Job, progress: Progress) -> None:
     """Validate and preprocess a domain once for all jobs of one image size."""
+    if job.opponent:
+        return  # It reads the images themselves, which its opponent has checked.
     domain, model = job.training.domain, job.params.model
     size = find_spec(model.name, model.image_size).image_size
     shared = StagePaths(job.paths.root, f"bench-data-{size}")

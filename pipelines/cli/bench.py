@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -135,15 +135,16 @@ def _narrow(
 ) -> "Table":
     from naslora_core.errors import ConfigError
 
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if domains:
         changes["domains"] = tuple(domains)
     if seeds:
         changes["seeds"] = tuple(seeds)
     if rows:
-        if unknown := [name for name in rows if name not in table.rows]:
-            raise ConfigError(f"--row {unknown[0]} is no row of this table; known: {', '.join(table.rows)}")
-        kept = {table.reference, *rows}
+        if unknown := [name for name in rows if name not in table.names]:
+            raise ConfigError(f"--row {unknown[0]} is no row of this table; known: {', '.join(table.names)}")
+        changes["rivals"] = {name: row for name, row in table.rivals.items() if name in rows}
+        kept = {table.reference, *rows, *changes["rivals"].values()}
         changes["rows"] = {name: own for name, own in table.rows.items() if name in kept}
     return table.model_copy(update=changes)
 

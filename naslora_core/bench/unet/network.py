@@ -1,6 +1,7 @@
 """The U-Net of the rival, and its predictions of images of any size."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -32,14 +33,21 @@ def build_unet(classes: int, norm: str) -> nn.Module:
 
     Source: arXiv:1505.04597, in the form of doi:10.1038/s41592-018-0261-2 that `monai.networks.nets` has.
     """
-    try:
-        from monai.networks.nets import BasicUNet
-    except ImportError as error:
-        raise ConfigError(
-            f"the U-Net of a bench table needs MONAI, which is not installed ({error}); pip install 'naslora[bench]'"
-        ) from error
+    require_monai()
+    from monai.networks.nets import BasicUNet
+
     network: nn.Module = BasicUNet(2, 3, classes, features=FEATURES, norm=(norm, {"affine": True}))
     return network
+
+
+def require_monai() -> None:
+    """Check that MONAI is installed, without loading it.
+
+    Raises:
+        ConfigError: if it is not.
+    """
+    if find_spec("monai") is None:
+        raise ConfigError("the U-Net of a bench table needs MONAI, which is missing; pip install 'naslora[bench]'")
 
 
 class UNetPredictor:

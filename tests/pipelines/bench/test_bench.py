@@ -25,6 +25,7 @@ from naslora_core.progress import silent
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import read_weights, save_weights
 from pipelines.bench import jobs as bench
+from pipelines.bench import rival
 from pipelines.cli.app import app
 
 ROOT = Path(__file__).parents[3]
@@ -152,6 +153,52 @@ def test_one_row_is_run_anew_and_one_that_fails_does_not_hide_the_others(project
     assert "1 trainings, 0 of them finished before" in result.output
     assert isinstance(result.exception, PipelineError)
     assert "| lora | 1 |" in result.output
+
+
+@pytest.fixture
+def with_rival(project, tmp_path, monkeypatch) -> Path:
+    """A copy whose table has a rival to nas_lora, which is said to have trained for a second."""
+    root = tmp_path / "rival"
+    shutil.copytree(project, root, symlinks=True)
+    (root / "configs" / "bench" / "tiny.yaml").write_text(TABLE + "rivals: {unet: nas_lora}\n")
+    (done,) = [path for path in root.glob("runs/bench-*/bench.json") if ":nas_lora:" in path.read_text()]
+    times = done.parent / "timing" / "leaf_lesions" / "search_train.json"
+    assert json.loads(times.read_text())["train_cpu_seconds"] > 0.1
+    times.write_text(json.dumps({"train_seconds": 1.5, "train_cpu_seconds": 1.0}))
+    monkeypatch.setattr(rival, "RATES", (0.001, 0.003))
+    monkeypatch.setattr(rival, "best_device", lambda: torch.device("cpu"))
+    return root
+
+
+def test_a_unet_gets_the_time_of_its_opponent_and_is_compared_with_it(with_rival):
+    result = naslora(with_rival, "--rounds", "0")
+    assert "3 trainings, 2 of them finished before" in result.output
+    folder = with_rival / "artifacts" / "bench" / "tiny"
+    rows = json.loads((folder / "table.json").read_text())["domains"]["leaf_lesions"]
+    unet = rows["unet"]
+    assert 0.5 < unet["train_cpu_seconds"] < 1.6
+    assert (unet["merge"], unet["rival_of"], unet["latency_ratio"]) == (["none"], "nas_lora", None)
+    assert unet["learning_rates"][0] in (0.001, 0.003)
+    assert unet["adapted"] == unet["merged"]
+    results = pd.read_parquet(folder / "results.parquet")
+    adapted = results[results["model"] == "adapted"].pivot_table(index="name", columns="row", values="dice")
+    assert unet["difference"]["mean"] == pytest.approx((adapted["unet"] - adapted["lora"]).mean(), abs=1e-6)
+    said = "a U-Net from scratch, trained for as long as nas_lora with the same seed (1 CPU seconds on the mean)"
+    assert said in (folder / "table.md").read_text()
+    assert said in (folder / "index.html").read_text()
+    assert len([*folder.glob("*.png")]) == 3
+    again = naslora(with_rival, "--rounds", "0", "--row", "unet")
+    assert "3 trainings, 3 of them finished before" in again.output
+
+
+def test_a_unet_without_an_opponent_says_what_is_missing(with_rival):
+    (times,) = [path for path in with_rival.rglob("search_train.json") if "1.5" in path.read_text()]
+    times.write_text(json.dumps({"train_seconds": 1.5}))
+    result = naslora(with_rival, "--rounds", "0", "--only", "leaf_lesions:unet:seed=7")
+    assert f"{times} does not say how long the row trained" in result.output
+    (times.parents[2] / "bench.json").unlink()
+    result = naslora(with_rival, "--rounds", "0", "--only", "leaf_lesions:unet:seed=7")
+    assert "the training whose time it gets has not finished; run that one first" in result.output
 
 
 def results_of(root: Path) -> dict[str, bytes]:

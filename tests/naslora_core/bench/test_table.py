@@ -40,12 +40,23 @@ def test_cells_go_seed_by_seed_and_are_found_by_name():
         trainings_of(table, ["kvasir:four:seed=8"])
 
 
+def test_a_rival_comes_after_the_row_whose_time_it_gets():
+    table = load_table(ROOT / "configs" / "bench" / "unet.yaml")
+    assert [training.row for training in trainings_of(table)][:2] == ["nas_lora", "unet"]
+    assert table.names == ["nas_lora", "unet"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("reference: other", "reference 'other' is none of its rows one, two"),
         ("rows: {}", "is no table"),
         ("colour: red", "colour"),
+        (
+            "rivals: {unet: three}",
+            "rivals gives 'unet' the time of 'three'; write a new name and one of its rows one, two",
+        ),
+        ("rivals: {two: one}", "rivals gives 'two' the time of 'one'; write a new name"),
     ],
 )
 def test_a_wrong_table_says_what_is_wrong(tmp_path, change, message):

@@ -24,8 +24,9 @@ from naslora_core.training.losses import ce_dice_loss
 
 RATES = (3e-4, 1e-3, 3e-3)
 CHECKS = 10
-# Of the budget: what one check may take, and how long the rate rises.
-_CHECK_SHARE, _WARMUP_SHARE = 0.01, 0.05
+# Of the budget: what one check is to take, what it may take so that it looks at a few images at least, and how long
+# the rate rises. Of the time that has passed: what all checks may have taken.
+_CHECK_SHARE, _DEAREST_CHECK_SHARE, _WARMUP_SHARE, _CHECKS_SHARE = 0.01, 0.05, 0.05, 0.1
 _LEAST_CHECKED = 4
 _THRESHOLD = 0.5
 
@@ -159,13 +160,13 @@ class _Run:
 
     def run(self) -> None:
         budget, clock, began = self._trained.settings.seconds, start_clock(self._device), time.perf_counter()
-        check_s, longest_step_s, due = self._choose_checked(clock, budget), 0.0, 1
+        check_s, checked_s, longest_step_s, due = self._choose_checked(clock, budget), 0.0, 0.0, 1
         while (now := clock()) + longest_step_s + check_s <= budget or not self._trained.steps:
             self._step(now / max(budget - check_s, 1e-9))
             longest_step_s = max(longest_step_s if self._trained.steps > 2 else 0.0, clock() - now)
-            if due < CHECKS and clock() >= budget * due / CHECKS:
-                check_s = self._check(clock)
-                due += 1
+            if (now := clock()) >= budget * due / CHECKS and checked_s + check_s <= now * _CHECKS_SHARE:
+                checked_s += (check_s := self._check(clock))
+                due = int(now / budget * CHECKS) + 1
             self._progress(min(round(clock()), round(budget)), round(budget), "train a U-Net, seconds")
         self._check(clock)
         self._trained.seconds, self._trained.wall_seconds = clock(), time.perf_counter() - began
@@ -190,7 +191,8 @@ class _Run:
         before = clock()
         mean_dice(self._trained.predict, self._held[:1], self._classes)
         image_s = max(clock() - before, 1e-9)
-        count = min(max(int(budget * _CHECK_SHARE / image_s), _LEAST_CHECKED), len(self._held))
+        wanted, affordable = (int(budget * share / image_s) for share in (_CHECK_SHARE, _DEAREST_CHECK_SHARE))
+        count = min(max(wanted, min(_LEAST_CHECKED, affordable), 1), len(self._held))
         self._held = [self._held[place] for place in np.linspace(0, len(self._held) - 1, count).round().astype(int)]
         return image_s * count
 

@@ -79,7 +79,7 @@ def test_it_learns_and_keeps_to_its_time(dataset, on_cpu):
     # A step more or less is a quarter of a second where others compute, too.
     assert trained.seconds < QUICK.seconds + 0.5
     assert trained.steps > 3
-    assert len(trained.checks) > 2
+    assert trained.checks[-1][0] <= trained.seconds
     assert trained.validation_dice > 0.1
     assert trained.parameters == sum(weight.numel() for weight in build_unet(1, "instance").parameters())
 

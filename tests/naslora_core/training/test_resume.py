@@ -115,12 +115,14 @@ def test_a_run_goes_on_in_the_midst_of_an_epoch(start, tmp_path, ctrl_c):
     checkpoints = Checkpoints(tmp_path / "state.pt", 600)
     with pytest.raises(KeyboardInterrupt):
         start()[0].run(checkpoints, stop_in_the_second_epoch)
+    spent = torch.load(tmp_path / "state.pt", weights_only=True)["record"]["cpu_seconds"]
     second, sam = start()
     rest = []
     resumed = second.run(checkpoints, lambda done, *_: rest.append(done))
     assert rest[0] > steps[-1]
     assert [epoch.train_loss for epoch in resumed.epochs] == [epoch.train_loss for epoch in record.epochs]
     assert resumed.alphas == record.alphas
+    assert resumed.cpu_seconds > spent > 0
     for name, value in weights(expected).items():
         assert torch.equal(weights(sam)[name], value), name
 

@@ -3,11 +3,14 @@
 from naslora_core.config import Params
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE, write_clearance
 from naslora_core.data.dataset.dataset import read_dataset
+from naslora_core.data.dataset.view import VIEW_FILE, write_view
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.progress import Progress
 from naslora_core.quality.gate import check_dataset
 from naslora_core.quality.offending import write_contact_sheet, write_offending
+from naslora_core.quality.scale.record import write_scale
+from naslora_core.quality.scale.view import suggest_view
 from naslora_core.quality.table import write_table
 from naslora_core.sam.specs import find_spec
 from stages.paths import StagePaths
@@ -15,9 +18,9 @@ from stages.runner import run_stage
 
 
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
-    """Write the measurements, the clearance, the verdict, the failing files as table and pictures, and the Data Docs.
+    """Write measurements, clearance, suggested view, verdict, failing files as table and pictures, and the Data Docs.
 
-    All are written whatever the verdict is. What preprocessing and training depend on is clearance.json alone. The
+    All are written whatever the verdict is. Preprocessing and training depend on clearance.json and view.json alone. The
     data of the model in service is not compared with here, as it is none of the stage's inputs: naslora run and
     naslora data check do so.
 
@@ -33,6 +36,9 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         dataset = read_dataset(root)
         write_table(folder / "measurements.parquet", table, dataset.card, input_px)
         write_clearance(folder / CLEARANCE_FILE, verdict.passed, domain, verdict.dataset_sha256)
+        view = suggest_view(table, dataset.card, input_px)
+        write_view(folder / VIEW_FILE, view)
+        write_scale(folder / "scale", table, dataset, input_px, view)
         write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json"))
         (folder / "verdict.md").write_text(verdict.markdown(), encoding="utf-8")
         write_offending(folder / "offending.csv", verdict)

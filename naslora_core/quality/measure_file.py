@@ -24,6 +24,7 @@ from naslora_core.data.dataset.image_files.pixels import (
 )
 from naslora_core.data.dataset.mask_looks import mask_look
 from naslora_core.errors import DataError, few
+from naslora_core.quality.scale.widths import object_widths, pack_widths
 from naslora_core.sam.square import resize_mask
 
 Kind = Literal["image", "mask"]
@@ -138,6 +139,11 @@ def vanished_column(name: str) -> str:
     return f"vanished_{name}"
 
 
+def widths_column(name: str) -> str:
+    """Return the column that has the widths of the objects of a class in a mask, see `quality.scale.widths`."""
+    return f"widths_{name}"
+
+
 def _picture_header(kind: str, picture: Image.Image, size: tuple[int, ...]) -> dict[str, Any]:
     bits = 16 if "16" in picture.mode else {"1": 1, "I": 32, "F": 32}.get(picture.mode, 8)
     return _header(kind, picture.format, picture.mode, len(picture.getbands()), bits, orientation(picture), size)
@@ -169,13 +175,16 @@ def _shapes(ids: np.ndarray, card: DatasetCard, input_px: int | None) -> dict[st
     shares |= {presence_column(name): float(counts[k] > 0) for k, name in enumerate(card.classes, start=1)}
     objects = dict.fromkeys(map(objects_column, card.classes), 0)
     vanished = dict.fromkeys(map(vanished_column, card.classes), None if input_px is None else 0)
+    widths = dict.fromkeys(map(widths_column, card.classes), "")
     components, smallest = 0, None
     for number in np.flatnonzero(counts[1:]) + 1:
         count, regions, stats, _ = cv2.connectedComponentsWithStats((ids == number).view(np.uint8), connectivity=8)
-        least = int(stats[1:, cv2.CC_STAT_AREA].min())
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        least = int(areas.min())
         components, smallest = components + count - 1, least if smallest is None else min(smallest, least)
         name = card.classes[number - 1]
         objects[objects_column(name)] = count - 1
+        widths[widths_column(name)] = pack_widths(object_widths(regions, stats), areas)
         if input_px is not None:
             vanished[vanished_column(name)] = _count_vanished(regions, count, input_px)
     foreground = float(1 - counts[0] / labelled)
@@ -193,6 +202,7 @@ def _shapes(ids: np.ndarray, card: DatasetCard, input_px: int | None) -> dict[st
         **shares,
         **objects,
         **vanished,
+        **widths,
     }
 
 

@@ -19,7 +19,7 @@ pixels; has_<class>: 1 if above 0;
 foreground_share: of all classes; object_share: the same, missing where it is 0; is_empty; components,
 smallest_component_px: connected regions of one class; touches_border; covers_image: 1 if all that is labelled is of
 one class; objects_<class>: connected regions; vanished_<class>: how many of them have no pixel left at the model's
-input size, missing if that was not given; mask_look: see `data.dataset.mask_looks`.
+input size, missing if that was not given; widths_<class>: their widths, see `quality.scale.widths`; mask_look: see `data.dataset.mask_looks`.
 
 Of both: copy_in_same_split, copy_in_other_split: another pair with the same or nearly the same image, "" if none;
 accepted_copy: the same for those the card accepts; group_in_other_split: a pair of the same group. Of the split of a
@@ -46,7 +46,14 @@ from naslora_core.data.dataset.image_files import facts, images, pixels
 from naslora_core.data.dataset.image_files import reading as image_reading
 from naslora_core.files import atomic_file
 from naslora_core.quality import measure_file
-from naslora_core.quality.measure_file import objects_column, presence_column, share_column, vanished_column
+from naslora_core.quality.measure_file import (
+    objects_column,
+    presence_column,
+    share_column,
+    vanished_column,
+    widths_column,
+)
+from naslora_core.quality.scale import widths
 from naslora_core.sam import square
 
 _HEADER = {
@@ -72,11 +79,12 @@ _ENCODING = {"classes", "mask_threshold", "mask_values", "mask_ignore", "mask_re
 
 def content_columns(kind: str, card: DatasetCard) -> dict[str, str]:
     """Return the columns that the bytes of an "image" or "mask" determine, with their pandas types."""
-    by_class = [column(name) for column in (share_column, presence_column) for name in card.classes]
+    shares = [column(name) for column in (share_column, presence_column) for name in card.classes]
     counted = [column(name) for column in (objects_column, vanished_column) for name in card.classes]
-    numbers = dict.fromkeys(by_class, "float64") | dict.fromkeys(counted, "Int64") if kind == "mask" else {}
+    drawn = dict.fromkeys(map(widths_column, card.classes), "string")
+    by_class = dict.fromkeys(shares, "float64") | dict.fromkeys(counted, "Int64") | drawn if kind == "mask" else {}
     header = {f"{kind}_{column}": dtype for column, dtype in _HEADER.items()}
-    return {f"{kind}_state": "string", f"{kind}_problem": "string", **header, **_CONTENT[kind], **numbers}
+    return {f"{kind}_state": "string", f"{kind}_problem": "string", **header, **_CONTENT[kind], **by_class}
 
 
 def write_table(path: Path, table: pd.DataFrame, card: DatasetCard, input_px: int | None = None) -> None:
@@ -126,6 +134,7 @@ def _code() -> str:
         measure_file,
         pixels,
         square,
+        widths,
     ):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from naslora_core.config import TrainConfig
 from naslora_core.report import sentences
 from naslora_core.report.architecture import architecture_in_words
 from naslora_core.report.figures.architecture import draw_architecture
@@ -19,8 +20,10 @@ from naslora_core.report.figures.learning import draw_learning
 from naslora_core.report.figures.per_image import draw_per_image
 from naslora_core.report.figures.style import chart_style, to_svg, write_png
 from naslora_core.report.figures.trajectory import draw_trajectory
+from naslora_core.report.figures.widths import draw_widths
 from naslora_core.report.headline import HEADLINE_METRICS
-from naslora_core.report.pictures import gallery_cases, heat_cases
+from naslora_core.report.pictures import gallery_cases, heat_cases, lost_cases
+from naslora_core.report.scale import ViewInUse, view_in_use
 from naslora_core.report.sources import Results
 
 # Of each breakdown: its title, the unit of its bounds, and what they are to be multiplied by for it.
@@ -31,7 +34,7 @@ LEVELS = {
 
 
 def domain_context(
-    results: Results, folder: Path, threshold: float, service: Mapping[str, Any] | None
+    results: Results, folder: Path, threshold: float, service: Mapping[str, Any] | None, train: TrainConfig
 ) -> dict[str, Any]:
     """Return the template context of one domain, and write its charts as PNG.
 
@@ -40,10 +43,12 @@ def domain_context(
         folder: gets the charts; links are relative to it.
         threshold: probability above which a pixel was predicted foreground.
         service: how the model in service compares, see `write_report`.
+        train: what the model was trained with.
     """
     charts = {}
+    view = view_in_use(results.view, results.scale, train)
     with chart_style():
-        for name, figure in _charts(results, threshold):
+        for name, figure in _charts(results, threshold, view):
             charts[name] = to_svg(figure, f"{results.domain}-{name}")
             write_png(figure, folder / f"{results.domain}_{name}.png")
     return {
@@ -55,6 +60,8 @@ def domain_context(
         "levels": LEVELS,
         "gallery": gallery_cases(results.gallery, results.folder, results.domain),
         "heat": heat_cases(results.heat, results.folder),
+        "scale": view.sentences(),
+        "lost": lost_cases(results.scale["examples"], results.scale_folder),
         "heat_sentence": sentences.heat_sentence(results.heat),
         "gain": sentences.gain_sentence(results.summary),
         "data": sentences.verdict_sentence(results.verdict) + sentences.gate_sentence(results.adapter),
@@ -77,11 +84,13 @@ def ordered_metrics(summary: dict[str, Any]) -> dict[str, Any]:
     return {name: metrics[name] for name in (*HEADLINE_METRICS, *others)}
 
 
-def _charts(results: Results, threshold: float) -> Iterator[tuple[str, Figure]]:
+def _charts(results: Results, threshold: float, view: ViewInUse) -> Iterator[tuple[str, Figure]]:
     kept = results.training["best_epoch"]
     yield "per_image", draw_per_image(_dice_by_model(results.per_image))
     # The name of the file in published reports.
     yield "trust", draw_calibration(results.thresholds, results.calibration, threshold)
+    if results.scale["classes"]:
+        yield "widths", draw_widths(results.scale["classes"], view)
     yield "learning", draw_learning(results.history, kept)
     if results.layers:
         yield "cells", draw_cells(results.layers, results.space)

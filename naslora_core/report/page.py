@@ -46,7 +46,7 @@ def write_report(
     domains = []
     for done, one in enumerate(results, start=1):
         service_of_one = (service or {}).get(one.domain)
-        domains.append(domain_context(one, folder, params.evaluate.threshold, service_of_one))
+        domains.append(domain_context(one, folder, params.evaluate.threshold, service_of_one, params.train))
         progress(done, len(results), f"report {one.domain}")
     script = (_HERE / "script.js").read_text(encoding="utf-8")
     page = _environment().get_template("page.html.j2").render(

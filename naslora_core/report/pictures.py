@@ -49,6 +49,16 @@ def heat_cases(entries: list[dict[str, Any]], folder: Path) -> list[dict[str, An
     ]
 
 
+def lost_cases(entries: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """Return the examples of widths.json with their three panels as data URIs, by title."""
+    panels = {"image": "image", "mask as drawn": "drawn", "kept by mask cells": "kept"}
+    return [
+        entry | {"panels": {title: data_uri(folder / entry[kind]) for title, kind in panels.items()}}
+        for entry in entries
+    ]
+
+
 def data_uri(path: Path) -> str:
-    """Return a JPEG file as a `data:` URI."""
-    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+    """Return a JPEG or PNG file as a `data:` URI."""
+    kind = "png" if path.suffix == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"

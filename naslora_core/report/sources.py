@@ -23,6 +23,8 @@ _TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "t
 
 
 _SWEEP_COLUMNS = ("model", "threshold", "dice", "precision", "recall")
+_VIEW_KEYS = ("view", "has_thin_objects", "reason")
+_SCALE_KEYS = ("input_px", "cell_px", "classes", "examples")
 _CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share")
 
 
@@ -47,6 +49,7 @@ class Results:
 
     Args:
         folder: of the evaluate stage; paths in `gallery` and `heat` are relative to it.
+        scale_folder: of the pictures that `scale` names.
         data_docs: the page of Great Expectations on this data; None where the gate wrote none.
         alphas: the architecture weights by epoch; empty for methods without a search.
         layers: the found architecture; empty for methods without a search.
@@ -57,6 +60,7 @@ class Results:
 
     domain: str
     folder: Path
+    scale_folder: Path
     data_docs: Path | None
     headline: list[HeadlineRow]
     summary: dict[str, Any]
@@ -66,6 +70,8 @@ class Results:
     gallery: list[dict[str, Any]]
     heat: list[dict[str, Any]]
     verdict: Verdict
+    view: dict[str, Any]
+    scale: dict[str, Any]
     history: pd.DataFrame
     alphas: pd.DataFrame
     layers: list[Layer]
@@ -92,6 +98,7 @@ def read_results(domain: str, folders: Folders) -> Results:
     return Results(
         domain=domain,
         folder=folders.evaluate,
+        scale_folder=folders.validate / "scale",
         data_docs=docs if docs.is_file() else None,
         headline=domain_rows(folders.evaluate, domain),
         summary=_read_json(folders.evaluate / "summary.json", _SUMMARY_KEYS),
@@ -101,6 +108,8 @@ def read_results(domain: str, folders: Folders) -> Results:
         gallery=_read_json(folders.evaluate / "gallery.json", ()),
         heat=_read_json(folders.evaluate / "heat.json", ()),
         verdict=_read_verdict(folders.validate / "verdict.json"),
+        view=_read_json(folders.validate / "view.json", _VIEW_KEYS),
+        scale=_read_json(folders.validate / "scale" / "widths.json", _SCALE_KEYS),
         history=_read_table(folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice")),
         alphas=_read_table(searched, ("epoch", "layer", "primitive", "weight")) if layers else pd.DataFrame(),
         layers=layers,

@@ -7,6 +7,7 @@ import typer
 from pipelines.cli.output import Json, print_result
 
 if TYPE_CHECKING:
+    from naslora_core.data.dataset.view import SuggestedView
     from naslora_core.errors import DataError
     from naslora_core.quality.verdict import Verdict
     from stages.paths import StagePaths
@@ -28,12 +29,13 @@ def check(
         raise DataError(f"{paths.root / 'data'} holds no domain; start with naslora data sample or naslora data import")
     for name in names:
         require_domain(paths, name)
-    verdicts = {name: judge(paths, name) for name in names}
+    judged = {name: _judge(paths, name) for name in names}
+    verdicts = {name: one if isinstance(one, DataError) else one[0] for name, one in judged.items()}
     rejected = [name for name, verdict in verdicts.items() if isinstance(verdict, DataError) or not verdict.passed]
     if as_json:
-        print_result({name: _content(verdict) for name, verdict in verdicts.items()})
+        print_result({name: _content(one) for name, one in judged.items()})
         raise typer.Exit(1 if rejected else 0)
-    messages = {name: _message(name, verdict, limit) for name, verdict in verdicts.items()}
+    messages = {name: _message(name, one, limit) for name, one in judged.items()}
     for name in names:
         if name not in rejected:
             typer.echo(messages[name])
@@ -45,30 +47,42 @@ def check(
 
 def judge(paths: "StagePaths", domain: str) -> "Verdict | DataError":
     """Return the gate's verdict on a domain, or why there is nothing to judge."""
+    judged = _judge(paths, domain)
+    return judged[0] if isinstance(judged, tuple) else judged
+
+
+def _judge(paths: "StagePaths", domain: str) -> "tuple[Verdict, SuggestedView] | DataError":
     from naslora_core.config import load_params
+    from naslora_core.data.dataset.dataset import read_dataset
     from naslora_core.errors import DataError
     from naslora_core.quality.gate import check_dataset
+    from naslora_core.quality.scale.view import suggest_view
     from naslora_core.sam.specs import find_spec
     from stages.runner import ConsoleProgress
 
     try:
-        params = load_params(paths.params)
+        params, root = load_params(paths.params), paths.data(domain)
         input_px = find_spec(params.model.name, params.model.image_size).image_size
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        return check_dataset(
-            paths.data(domain), params.quality, ConsoleProgress(), measured, reference, input_px=input_px
-        )[0]
+        verdict, table = check_dataset(
+            root, params.quality, ConsoleProgress(), measured, reference, input_px=input_px
+        )
+        return verdict, suggest_view(table, read_dataset(root).card, input_px)
     except DataError as error:
         return error
 
 
-def _content(verdict: "Verdict | DataError") -> object:
-    return (
-        {"passed": False, "error": str(verdict)} if isinstance(verdict, Exception) else verdict.model_dump(mode="json")
-    )
+def _content(judged: "tuple[Verdict, SuggestedView] | DataError") -> object:
+    if isinstance(judged, Exception):
+        return {"passed": False, "error": str(judged)}
+    verdict, view = judged
+    suggested = view.model_dump(mode="json", exclude={"format"})
+    return verdict.model_dump(mode="json") | {"suggested_view": suggested}
 
 
-def _message(name: str, verdict: "Verdict | DataError", limit: int) -> str:
-    if isinstance(verdict, Exception):
-        return str(verdict)
-    return verdict.message(f"the output of naslora data check {name} --limit 0", limit)
+def _message(name: str, judged: "tuple[Verdict, SuggestedView] | DataError", limit: int) -> str:
+    if isinstance(judged, Exception):
+        return str(judged)
+    verdict, view = judged
+    said = verdict.message(f"the output of naslora data check {name} --limit 0", limit)
+    return f"{said}\n  suggested view: {view.reason}"

@@ -1,0 +1,70 @@
+"""How wide objects are in pixels of the model's input: whole images beside the view in use, and the mask cell."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+from naslora_core.report.figures.style import LIGHT, panels
+from naslora_core.report.scale import ViewInUse
+
+# More classes than these have no room side by side; they come with the thinnest first.
+_MOST_CLASSES = 3
+_BARS_PER_OCTAVE = 2
+
+
+def draw_widths(classes: Sequence[Mapping[str, Any]], view: ViewInUse) -> Figure:
+    """Draw a histogram of widths for each class: filled of whole images, as a line of crops where those are in use.
+
+    Args:
+        classes: of widths.json, at least one.
+        view: what the model sees.
+    """
+    shown = classes[:_MOST_CLASSES]
+    figure, axes = panels(len(shown), height_in=2.7)
+    for one, place in zip(shown, axes, strict=True):
+        _draw_class(place, one, view)
+    return figure
+
+
+def _draw_class(axes: Axes, one: Mapping[str, Any], view: ViewInUse) -> None:
+    edges = _edges([*one["whole"], *view.widths(one)], view.cell_px)
+    whole = _shares(one["whole"], edges)
+    axes.stairs(whole, edges, fill=True, color=LIGHT["heat"], label="whole images, shrunk or enlarged")
+    axes.stairs(whole, edges, color=LIGHT["accent"], linewidth=1)
+    if view.is_crops:
+        axes.stairs(_shares(view.widths(one), edges), edges, color=LIGHT["second"], linewidth=1.8, label="crops, in use")
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
+    _mark(axes, view.stock_cell_px, "mask cell")
+    if view.cell_px != view.stock_cell_px:
+        _mark(axes, view.cell_px, "finer cell, in use")
+    axes.set_title(f"Widths of {one['name']}")
+    axes.set_xlabel("width of an object in pixels of the model's input")
+    axes.set_ylabel("% of what is marked")
+    axes.xaxis.set_major_locator(LogLocator(base=2))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda width, _: f"{width:g}"))
+    axes.legend(loc="upper right", frameon=False, fontsize=8, labelcolor=LIGHT["muted"])
+
+
+def _mark(axes: Axes, width_px: float, text: str) -> None:
+    axes.axvline(width_px, color=LIGHT["ink"], linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.annotate(text, (width_px, axes.get_ylim()[1]), xytext=(3, -3), textcoords="offset points", va="top",
+                  fontsize=8, color=LIGHT["muted"])  # fmt: skip
+
+
+def _edges(widths: Sequence[tuple[float, float]], cell_px: float) -> np.ndarray:
+    """Return the bounds of bars of half an octave that hold all widths and a mask cell, (N + 1,)."""
+    exponents = np.log2([cell_px / 2, 4 * cell_px, *(width for width, _ in widths)])
+    low, high = np.floor(exponents.min()), np.ceil(exponents.max() + 1e-9)
+    return 2 ** np.arange(low, high + 0.25, 1 / _BARS_PER_OCTAVE)
+
+
+def _shares(widths: Sequence[tuple[float, float]], edges: np.ndarray) -> np.ndarray:
+    """Return percentages by bar, (N,)."""
+    sizes, shares = np.array(widths, dtype=np.float64).T
+    return 100 * np.histogram(sizes, edges, weights=shares)[0]

@@ -20,9 +20,9 @@ from stages.runner import run_stage
 def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> None:
     """Write measurements, clearance, suggested view, verdict, failing files as table and pictures, and the Data Docs.
 
-    All are written whatever the verdict is. Preprocessing and training depend on clearance.json and view.json alone. The
-    data of the model in service is not compared with here, as it is none of the stage's inputs: naslora run and
-    naslora data check do so.
+    All are written whatever the verdict is. What preprocessing and training depend on is clearance.json and view.json
+    alone. The data of the model in service is not compared with here, as it is none of the stage's inputs: naslora run
+    and naslora data check do so.
 
     Raises:
         DataError: if the data fails; the message names the files.

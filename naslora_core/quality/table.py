@@ -19,7 +19,8 @@ pixels; has_<class>: 1 if above 0;
 foreground_share: of all classes; object_share: the same, missing where it is 0; is_empty; components,
 smallest_component_px: connected regions of one class; touches_border; covers_image: 1 if all that is labelled is of
 one class; objects_<class>: connected regions; vanished_<class>: how many of them have no pixel left at the model's
-input size, missing if that was not given; widths_<class>: their widths, see `quality.scale.widths`; mask_look: see `data.dataset.mask_looks`.
+input size, missing if that was not given; widths_<class>: how wide they are, see `quality.scale.widths`; mask_look: see
+`data.dataset.mask_looks`.
 
 Of both: copy_in_same_split, copy_in_other_split: another pair with the same or nearly the same image, "" if none;
 accepted_copy: the same for those the card accepts; group_in_other_split: a pair of the same group. Of the split of a

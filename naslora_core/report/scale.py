@@ -1,5 +1,6 @@
 """At which scale the model sees images, and how wide objects are there: numbers and sentences."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,23 +39,27 @@ class ViewInUse:
         return [(width * self.scale, share) for width, share in one["native"]] if self.is_crops else one["whole"]
 
     def sentences(self) -> list[str]:
-        """Say what the model sees, who chose that and why, and how much is too thin then."""
+        """Say what the model sees, who chose that and why, and how wide objects are then."""
         enlarged = "the images' own scale" if self.scale == 1 else f"{self.scale:g} times the images' own scale"
         whole = f"whole images at {self.input_px} pixels a side"
         seen = f"crops of {self.input_px} pixels at {enlarged}" if self.is_crops else whole
         view = "crops" if self.is_crops else "whole"
         chosen = f"train.view: auto chose {view}" if self.is_chosen else f"train.view: {view}"
         said = [f"The model sees {seen} ({chosen}).", f"The gate suggests {self.suggestion['reason']}."]
-        return [*said, *(self._thin(one) for one in self.classes)]
+        finer = "" if self.cell_px == self.stock_cell_px else f", of the finer masks in use {self.cell_px:g}"
+        cell = f"A cell of SAM's masks is {self.stock_cell_px} pixels wide{finer}."
+        return [*said, *(self._widths_in_words(one) for one in self.classes), cell]
 
-    def _thin(self, one: Mapping[str, Any]) -> str:
-        limit = 2 * self.stock_cell_px
-        seen, whole = (_share_below(limit, widths) for widths in (self.widths(one), one["whole"]))
-        instead = f", where whole images would have {_percent(whole)}" if self.is_crops else ""
+    def _widths_in_words(self, one: Mapping[str, Any]) -> str:
+        tenth, half = (self._up_to(one, share) for share in (0.1, 0.5))
         return (
-            f"Of what masks mark as {one['name']} ({one['objects']:,} objects), {_percent(seen)} lies in objects "
-            f"narrower than {limit} pixels, two cells of SAM's mask{instead}."
+            f"Of what training masks mark as {one['name']} ({one['objects']:,} objects), a tenth lies in objects up to "
+            f"{tenth} wide, half in objects up to {half}."
         )
+
+    def _up_to(self, one: Mapping[str, Any], share: float) -> str:
+        seen, whole = (_quantile(widths, share) for widths in (self.widths(one), one["whole"]))
+        return f"{seen:.1f} pixels" + (f" ({whole:.1f} in whole images)" if self.is_crops else "")
 
 
 def view_in_use(suggestion: Mapping[str, Any], scale: Mapping[str, Any], train: TrainConfig) -> ViewInUse:
@@ -80,9 +85,8 @@ def view_in_use(suggestion: Mapping[str, Any], scale: Mapping[str, Any], train: 
     )
 
 
-def _share_below(limit_px: float, widths: Sequence[tuple[float, float]]) -> float:
-    return sum(share for width, share in widths if width < limit_px)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _quantile(widths: Sequence[tuple[float, float]], share: float) -> float:
+    """Return the width up to which objects have that share of what is marked."""
+    reached = itertools.accumulate(share for _, share in widths)
+    # Shares were rounded, so that their sum may stay below 1.
+    return next((width for (width, _), sum_ in zip(widths, reached, strict=True) if sum_ >= share), widths[-1][0])

@@ -21,7 +21,9 @@ from naslora_core.sam.square import resize_mask
 _EXAMPLES, _WINDOW_PX = 3, 240
 
 
-def write_lost(folder: Path, table: pd.DataFrame, dataset: Dataset, input_px: int, of_class: str) -> list[dict[str, Any]]:
+def write_lost(
+    folder: Path, table: pd.DataFrame, dataset: Dataset, input_px: int, of_class: str
+) -> list[dict[str, Any]]:
     """Write up to three windows of training images where most of a class is too thin for masks of its cells.
 
     Args:
@@ -58,8 +60,8 @@ def write_lost(folder: Path, table: pd.DataFrame, dataset: Dataset, input_px: in
 def best_kept(drawn: np.ndarray, input_px: int) -> tuple[np.ndarray, float]:
     """Return what a mask of the model's own resolution keeps of a drawn one at best.
 
-    The mask is shrunk to the model's input as training sees it, averaged over mask cells, enlarged bilinearly, and cut at
-    the threshold of the largest Dice.
+    The mask is shrunk to the model's input as training sees it, averaged over mask cells, enlarged bilinearly, and cut
+    at the threshold of the largest Dice.
 
     Args:
         drawn: (H, W) bool, with a pixel that is True.

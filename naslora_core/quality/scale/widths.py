@@ -19,10 +19,10 @@ def object_widths(regions: np.ndarray, stats: np.ndarray) -> np.ndarray:
     """Return the width of each connected region, in pixels.
 
     The ridge is the pixels no nearer to the background than any of their eight neighbours. On the pixel grid that of a
-    line of odd width w is one pixel wide, at (w + 1) / 2 from the centre of the first pixel outside, and that of an even
-    one two, at w / 2: so where the ridge holds 2 x 2 pixels, a pixel is added. Lines along rows and columns measure just
-    what they are, slanted ones up to 25 % less, discs their diameter to about a pixel. What the image cuts off counts as
-    seen: half a disc is half as wide.
+    line of odd width w is one pixel wide, at (w + 1) / 2 from the centre of the first pixel outside, and that of an
+    even one two, at w / 2: so where the ridge holds 2 x 2 pixels, a pixel is added. Lines along rows and columns
+    measure just what they are, slanted ones up to a pixel less, discs up to 1.5 px, and large ones up to 3 %, less than
+    their diameter. What the image cuts off counts as seen: half a disc is half as wide.
 
     Args:
         regions: (H, W) int32, 0 is outside, 1 … N are regions connected by edges or corners; N is at least 1.

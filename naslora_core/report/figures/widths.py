@@ -36,7 +36,10 @@ def _draw_class(axes: Axes, one: Mapping[str, Any], view: ViewInUse) -> None:
     axes.stairs(whole, edges, fill=True, color=LIGHT["heat"], label="whole images, shrunk or enlarged")
     axes.stairs(whole, edges, color=LIGHT["accent"], linewidth=1)
     if view.is_crops:
-        axes.stairs(_shares(view.widths(one), edges), edges, color=LIGHT["second"], linewidth=1.8, label="crops, in use")
+        axes.stairs(
+            _shares(view.widths(one), edges), edges, color=LIGHT["second"], linewidth=1.8, label="crops, in use"
+        )
+    axes.set_axisbelow(True)
     axes.set_xscale("log", base=2)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
@@ -67,4 +70,5 @@ def _edges(widths: Sequence[tuple[float, float]], cell_px: float) -> np.ndarray:
 def _shares(widths: Sequence[tuple[float, float]], edges: np.ndarray) -> np.ndarray:
     """Return percentages by bar, (N,)."""
     sizes, shares = np.array(widths, dtype=np.float64).T
-    return 100 * np.histogram(sizes, edges, weights=shares)[0]
+    # Widths were rounded; those on the bound of two bars belong to the upper one.
+    return 100 * np.histogram(1.001 * sizes, edges, weights=shares)[0]

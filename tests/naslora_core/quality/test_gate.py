@@ -14,6 +14,7 @@ from naslora_core.config import QualityConfig, load_params
 from naslora_core.data.dataset.card import DatasetCard, SplitRule, write_card
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.data.dataset.splits import SPLITS, draw_splits, write_splits
+from naslora_core.data.dataset.view import VIEW_FILE, read_view
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError
 from naslora_core.quality import gate
@@ -268,6 +269,8 @@ def test_the_stages_validate_and_preprocess_work_in_a_row(root: Path, tmp_path: 
     assert verdict["passed"]
     output = tmp_path / "artifacts/validate/discs"
     assert len(pd.read_parquet(output / "measurements.parquet")) == 15
+    assert read_view(output / VIEW_FILE).view == "whole"
+    assert json.loads((output / "scale" / "widths.json").read_text())["input_px"] == 256
     assert (output / "offending.csv").read_text() == "file,severity,check,problem\n"
     pages = list((output / "data_docs").rglob("*.html"))
     assert pages

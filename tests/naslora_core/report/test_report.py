@@ -125,8 +125,8 @@ def test_the_same_results_give_the_same_bytes(site: Site, params: Params, tmp_pa
     write_report(tmp_path / "again", read_all(site.folders), params)
     files = sorted(path.name for path in site.out.iterdir())
     charts = {
-        "leaf": ("architecture", "cells", "layers", "learning", "per_image", "trajectory", "trust"),
-        "polyp": ("learning", "per_image", "trust"),
+        "leaf": ("architecture", "cells", "layers", "learning", "per_image", "trajectory", "trust", "widths"),
+        "polyp": ("learning", "per_image", "trust", "widths"),
     }
     pictures = [f"{domain}_{chart}.png" for domain, names in charts.items() for chart in names]
     assert files == sorted(["index.html", *pictures])
@@ -218,6 +218,8 @@ def test_a_link_leads_to_the_data_docs_where_there_are_any(write_stages: WriteSt
         ("search_train", "history.csv"),
         ("search_train", "alphas.csv"),
         ("validate", "verdict.json"),
+        ("validate", "view.json"),
+        ("validate", "scale/widths.json"),
         ("merge", "model.json"),
         ("evaluate", "gallery.json"),
         ("evaluate", "heat.json"),

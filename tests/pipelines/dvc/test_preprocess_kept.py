@@ -11,6 +11,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.view import VIEW_FILE, SuggestedView, write_view
 from naslora_core.data.synthetic.generate import generate_domain
 from pipelines.dvc.command import environment
 
@@ -47,6 +48,7 @@ class Project:
         cleared.parent.mkdir(parents=True, exist_ok=True)
         sha256 = fingerprint(read_dataset(self.root / "data" / DOMAIN))
         cleared.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
+        write_view(cleared.with_name(VIEW_FILE), SuggestedView(view="whole", has_thin_objects=False, reason="wide"))
         self.dvc("repro", f"preprocess@{DOMAIN}")
 
     def stored(self) -> int:

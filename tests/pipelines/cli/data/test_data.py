@@ -68,6 +68,13 @@ def test_check_names_the_files_of_every_domain_that_fails(drawn_project: Path, d
     assert not (drawn_project / "artifacts").exists()
 
 
+def test_check_suggests_at_which_scale_to_train(drawn_project: Path, data: Data) -> None:
+    assert "  suggested view: whole: the thinnest tenth of objects is " in data("check", "discs").stdout
+    suggested = json.loads(data("check", "discs", "--json").stdout)["discs"]["suggested_view"]
+    assert set(suggested) == {"view", "has_thin_objects", "reason"}
+    assert suggested["view"] == "whole"
+
+
 def test_sample_draws_into_the_project_and_refuses_to_overwrite(drawn_project: Path, data: Data) -> None:
     arguments = ("sample", "--domain", "surface_cracks", "--count", "3")
     image = drawn_project / "data/surface_cracks/images/surface_cracks_0000.jpg"

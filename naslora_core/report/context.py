@@ -89,8 +89,8 @@ def _charts(results: Results, threshold: float, view: ViewInUse) -> Iterator[tup
     yield "per_image", draw_per_image(_dice_by_model(results.per_image))
     # The name of the file in published reports.
     yield "trust", draw_calibration(results.thresholds, results.calibration, threshold)
-    if results.scale["classes"]:
-        yield "widths", draw_widths(results.scale["classes"], view)
+    if view.classes:
+        yield "widths", draw_widths(view)
     yield "learning", draw_learning(results.history, kept)
     if results.layers:
         yield "cells", draw_cells(results.layers, results.space)

@@ -7,6 +7,8 @@ from typing import Any
 
 from naslora_core.config import TrainConfig
 
+# More have no room side by side; they come with the thinnest first.
+_MOST_CLASSES = 3
 _FINER = {"off": 1, "half": 2, "full": 4}
 
 
@@ -22,7 +24,7 @@ class ViewInUse:
         cell_px: side of a cell of the model's masks, in pixels of the input.
         stock_cell_px: the same of a SAM without a finer mask.
         suggestion: the gate's, with view and reason.
-        classes: of widths.json.
+        classes: of widths.json, the three thinnest.
     """
 
     is_crops: bool
@@ -53,13 +55,13 @@ class ViewInUse:
     def _widths_in_words(self, one: Mapping[str, Any]) -> str:
         tenth, half = (self._up_to(one, share) for share in (0.1, 0.5))
         return (
-            f"Of what training masks mark as {one['name']} ({one['objects']:,} objects), a tenth lies in objects up to "
-            f"{tenth} wide, half in objects up to {half}."
+            f"Of what training masks mark as {one['name']} ({one['objects']:,} objects), a tenth lies in objects "
+            f"{tenth}, half in objects {half}."
         )
 
     def _up_to(self, one: Mapping[str, Any], share: float) -> str:
         seen, whole = (_quantile(widths, share) for widths in (self.widths(one), one["whole"]))
-        return f"{seen:.1f} pixels" + (f" ({whole:.1f} in whole images)" if self.is_crops else "")
+        return f"up to {seen:.1f} pixels wide" + (f" ({whole:.1f} in whole images)" if self.is_crops else "")
 
 
 def view_in_use(suggestion: Mapping[str, Any], scale: Mapping[str, Any], train: TrainConfig) -> ViewInUse:
@@ -81,7 +83,7 @@ def view_in_use(suggestion: Mapping[str, Any], scale: Mapping[str, Any], train: 
         cell_px=scale["cell_px"] / finer,
         stock_cell_px=scale["cell_px"],
         suggestion=suggestion,
-        classes=scale["classes"],
+        classes=scale["classes"][:_MOST_CLASSES],
     )
 
 

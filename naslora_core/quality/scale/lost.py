@@ -37,7 +37,7 @@ def write_lost(
         Of each example name, files (image, drawn, kept) and dice: of the whole kept mask with the drawn one.
     """
     pairs = {pair.name: pair for pair in dataset.pairs}
-    examples = []
+    examples: list[dict[str, Any]] = []
     for name in _most_thin(table, input_px, of_class):
         try:
             image, ids = read_pair(pairs[name], dataset.card)
@@ -58,7 +58,7 @@ def write_lost(
 
 
 def best_kept(drawn: np.ndarray, input_px: int) -> tuple[np.ndarray, float]:
-    """Return what a mask of the model's own resolution keeps of a drawn one at best.
+    """Return what a mask of the model's own resolution keeps of a drawn one, at its best threshold.
 
     The mask is shrunk to the model's input as training sees it, averaged over mask cells, enlarged bilinearly, and cut
     at the threshold of the largest Dice.

@@ -37,7 +37,7 @@ def object_widths(regions: np.ndarray, stats: np.ndarray) -> np.ndarray:
     inside = cv2.copyMakeBorder((regions > 0).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     # Exact along rows and columns, to 2 % between them, in a fifth of the time of the precise transform.
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)
-    ridge = cv2.compare(cv2.dilate(distance, _NEIGHBOURS), distance, cv2.CMP_EQ) & inside
+    ridge = cv2.bitwise_and(cv2.compare(cv2.dilate(distance, _NEIGHBOURS), distance, cv2.CMP_EQ), inside)
     # Opening by hand: with a kernel of even size OpenCV's own shifts what it opens by a pixel.
     wide = cv2.dilate(cv2.erode(ridge, _TWO_BY_TWO, anchor=(0, 0)), _TWO_BY_TWO, anchor=(1, 1))
     columns, rows = cv2.findNonZero(ridge)[:, 0].T

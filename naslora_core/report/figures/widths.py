@@ -11,22 +11,27 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from naslora_core.report.figures.style import LIGHT, panels
 from naslora_core.report.scale import ViewInUse
 
-# More classes than these have no room side by side; they come with the thinnest first.
-_MOST_CLASSES = 3
 _BARS_PER_OCTAVE = 2
 
 
-def draw_widths(classes: Sequence[Mapping[str, Any]], view: ViewInUse) -> Figure:
+def draw_widths(view: ViewInUse) -> Figure:
     """Draw a histogram of widths for each class: filled of whole images, as a line of crops where those are in use.
 
     Args:
-        classes: of widths.json, at least one.
-        view: what the model sees.
+        view: what the model sees, with at least one class.
     """
-    shown = classes[:_MOST_CLASSES]
-    figure, axes = panels(len(shown), height_in=2.7)
-    for one, place in zip(shown, axes, strict=True):
+    figure, axes = panels(len(view.classes), height_in=2.9)
+    for one, place in zip(view.classes, axes, strict=True):
         _draw_class(place, one, view)
+    axes[0].set_ylabel("% of what is marked")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower left",
+        ncols=2,
+        frameon=False,
+        fontsize=8,
+        labelcolor=LIGHT["muted"],
+    )
     return figure
 
 
@@ -42,21 +47,21 @@ def _draw_class(axes: Axes, one: Mapping[str, Any], view: ViewInUse) -> None:
     axes.set_axisbelow(True)
     axes.set_xscale("log", base=2)
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.35)
     _mark(axes, view.stock_cell_px, "mask cell")
     if view.cell_px != view.stock_cell_px:
-        _mark(axes, view.cell_px, "finer cell, in use")
+        _mark(axes, view.cell_px, "finer cell")
     axes.set_title(f"Widths of {one['name']}")
-    axes.set_xlabel("width of an object in pixels of the model's input")
-    axes.set_ylabel("% of what is marked")
+    axes.set_xlabel("width in pixels of the model's input")
     axes.xaxis.set_major_locator(LogLocator(base=2))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda width, _: f"{width:g}"))
-    axes.legend(loc="upper right", frameon=False, fontsize=8, labelcolor=LIGHT["muted"])
 
 
 def _mark(axes: Axes, width_px: float, text: str) -> None:
     axes.axvline(width_px, color=LIGHT["ink"], linewidth=0.9, linestyle=(0, (1, 2)))
-    axes.annotate(text, (width_px, axes.get_ylim()[1]), xytext=(3, -3), textcoords="offset points", va="top",
+    axes.annotate(text, (width_px, axes.get_ylim()[1]), xytext=(-2, -2), textcoords="offset points", va="top",
+        ha="right",
+        rotation=90,
                   fontsize=8, color=LIGHT["muted"])  # fmt: skip
 
 

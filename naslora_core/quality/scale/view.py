@@ -18,8 +18,8 @@ from naslora_core.quality.scale.widths import unpack_widths
 
 # Masks of a SAM have a quarter of its input's resolution.
 CELL_PX = 4
-# Averaged over cells and cut at the best threshold, discs two cells wide keep a Dice of 0.94, of one cell 0.67; straight
-# lines 0.98 and 0.92.
+# Averaged over cells and cut at the best threshold, discs two cells wide keep a Dice of 0.94, of one cell 0.67; lines
+# 0.98 and 0.92.
 THIN_PX = 2 * CELL_PX
 # Crops cost no time, so a tenth of what is marked is reason enough; a finer mask costs about a third of the steps.
 _CROPS_FROM, _FINER_FROM = 0.10, 0.25

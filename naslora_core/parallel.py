@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_WORKERS = 8
-_CHUNK = 8
+CHUNK = 8
 
 
 def worker_count(items: int, worth_a_process: int) -> int:
@@ -34,7 +34,11 @@ def worker_count(items: int, worth_a_process: int) -> int:
 
 @contextmanager
 def parallel_map(
-    work: Callable[[Item], Result], workers: int, doing: str, prepare: Callable[[], None] | None = None
+    work: Callable[[Item], Result],
+    workers: int,
+    doing: str,
+    prepare: Callable[[], None] | None = None,
+    chunk: int = CHUNK,
 ) -> Iterator[Callable[[Iterable[Item]], Iterator[Result]]]:
     """Yield a function that maps `work` over items in parallel and returns the results in order.
 
@@ -45,6 +49,7 @@ def parallel_map(
         workers: processes; 1 works in this one.
         doing: what the processes do, as "decodes images", for the error message.
         prepare: called once in every process that is started.
+        chunk: items that a process is sent at a time.
 
     Raises:
         DataError: if the system ends a process.
@@ -57,7 +62,7 @@ def parallel_map(
     try:
         with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(prepare,)) as pool:
             try:
-                yield partial(pool.map, work, chunksize=_CHUNK)
+                yield partial(pool.map, work, chunksize=chunk)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import numpy as np
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveInt
 
+from naslora_core.config import LARGEST_IMAGE_PX
 from naslora_core.data.dataset.view import View
 from naslora_core.data.prepared.shards import RaggedRows, ShardedRows
 from naslora_core.errors import DataError
@@ -41,6 +42,13 @@ class _Recipe(BaseModel):
     image: dict[str, Any] | None = None
     image_size: PositiveInt | None = None
     view: View = "whole"
+
+    @property
+    def side(self) -> int:
+        """The side of the squares that a model sees; raises ValueError if it is not given."""
+        if self.image_size is None or self.image_size > LARGEST_IMAGE_PX:
+            raise ValueError(f"recipe.image_size is {self.image_size}, expected 1..{LARGEST_IMAGE_PX}")
+        return self.image_size
 
 
 class _Manifest(BaseModel):
@@ -120,6 +128,8 @@ def load_prepared(folder: Path, split: str, scale: float = 1.0) -> PreparedData:
             for kind in kinds_of(manifest.recipe.view)
         }
         (_check_pixels if is_ragged else _check_rows)(items, arrays["images"], arrays["masks"])
+        if is_ragged:
+            _check_anchors(items, arrays["anchors"])
         numbers = {shard: number for number, shard in enumerate(shards)}
         places = [(numbers[item.shard], item.row) for item in items]
         seen: dict[str, Any] = {}
@@ -129,7 +139,7 @@ def load_prepared(folder: Path, split: str, scale: float = 1.0) -> PreparedData:
             sizes, starts = [item.input_size for item in items], [(numbers[i.shard], i.start or 0) for i in items]
             images, masks = (RaggedRows(list(arrays[kind].values()), starts, sizes) for kind in ("images", "masks"))
             anchors = ShardedRows(list(arrays["anchors"].values()), places)
-            seen = {"scale": scale, "side": manifest.recipe.image_size or 0, "anchors": anchors}
+            seen = {"scale": scale, "side": manifest.recipe.side, "anchors": anchors}
         else:
             images, masks = (ShardedRows(list(arrays[kind].values()), places) for kind in ("images", "masks"))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -204,6 +214,16 @@ def _check_pixels(items: Sequence[_Item], images: Mapping[str, np.ndarray], mask
         height, width = item.input_size
         if item.start is None or item.start + height * width > len(images[item.shard]):
             raise ValueError(f"{item.shard} has no {height} x {width} pixels from {item.start} on")
+
+
+def _check_anchors(items: Sequence[_Item], anchors: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError where an image has no anchors; which pixels they are need not be trusted."""
+    for shard, places in anchors.items():
+        if places.shape[1:] != (ANCHORS, 2) or places.dtype != np.int32:
+            raise ValueError(f"{shard} has anchors {places.shape} {places.dtype}, expected (N, {ANCHORS}, 2) int32")
+    for item in items:
+        if item.row >= len(anchors[item.shard]):
+            raise ValueError(f"{item.shard} has no anchors {item.row}")
 
 
 def _reason(error: Exception) -> str:

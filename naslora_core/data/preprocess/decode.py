@@ -10,7 +10,7 @@ import numpy as np
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
-from naslora_core.parallel import parallel_map
+from naslora_core.parallel import CHUNK, parallel_map
 from naslora_core.sam.square import fit_into_square, resize_mask
 
 # Starting a process and importing this file in it takes as long as decoding some thirty images.
@@ -44,7 +44,9 @@ def decoder(card: DatasetCard, image_size: int | None, workers: int) -> Abstract
         DataError: as `decode_pair`, or if the system ends a process.
     """
     work = partial(decode_pair, card=card, image_size=image_size)
-    return parallel_map(work, workers, f"decodes images of '{card.name}'")
+    # Of whole images few are in memory at a time, so that each process gets one.
+    chunk = 1 if image_size is None else CHUNK
+    return parallel_map(work, workers, f"decodes images of '{card.name}'", chunk=chunk)
 
 
 def decode_pair(pair: Pair, card: DatasetCard, image_size: int | None) -> Square:

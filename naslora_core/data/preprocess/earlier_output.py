@@ -15,6 +15,9 @@ from naslora_core.data.preprocess.decode import Sizes, Square
 from naslora_core.files import atomic_directory
 from naslora_core.reading import read_object
 
+# Bytes of a file that are read at once.
+_PART = 1 << 20
+
 # The sha256 of an image file and of its mask file: with the recipe, all that a row depends on.
 Key = tuple[str, str]
 
@@ -72,10 +75,14 @@ def open_earlier_output(folder: Path, recipe: dict[str, Any]) -> EarlierOutput:
         if manifest["recipe"] != recipe:
             return EarlierOutput(folder)
         earlier = EarlierOutput(folder, checksums=manifest["shards"])
+        ends: dict[str, int] = {}
         for item in manifest["items"]:
             key = (item["image_sha256"], item["mask_sha256"])
             earlier.items[key] = item
-            earlier.sizes(key)
+            _, (height, width) = earlier.sizes(key)
+            if item.get("start", end := ends.get(item["shard"], 0)) != end:
+                return EarlierOutput(folder, problem="the manifest of the earlier output is damaged")
+            ends[item["shard"]] = end + height * width
             earlier.keys.setdefault(item["shard"], []).append(key)
         for shard, expected in earlier.checksums.items():
             if checksums(folder, shard, kinds_of(recipe.get("view", "whole"))) != expected:
@@ -109,5 +116,14 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def checksums(folder: Path, shard: str, kinds: Sequence[str]) -> dict[str, str]:
     """Return the sha256 of what a shard holds, by kind."""
-    pixels = {kind: np.ascontiguousarray(open_shard(folder, shard, kind)) for kind in kinds}
-    return {kind: hashlib.sha256(array.data).hexdigest() for kind, array in pixels.items()}
+    return {kind: _sha256(folder / shard_file(shard, kind), open_shard(folder, shard, kind)) for kind in kinds}
+
+
+def _sha256(path: Path, array: np.ndarray) -> str:
+    """Return the hash of an array's file without its header, of which no more than a part is in memory at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(array.offset)  # type: ignore[attr-defined]
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import PIL
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest, fingerprint
+from naslora_core.data.dataset.image_files.facts import read_facts
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.dataset.view import View
 from naslora_core.data.prepared.prepared import FORMAT, MANIFEST_FILE, kinds_of
@@ -24,8 +26,8 @@ from naslora_core.progress import Progress, silent
 
 # Of shards of whole images there are as many more, as an image may be many times as large as a square.
 _WHOLE_IMAGES_COUNT_FOR = 8
-# Of whole images that several processes decode at once; the files' sizes stand for those of the images.
-_BYTES_AT_ONCE, _IMAGES_AT_ONCE = 16_000_000, 16
+# Of whole images that several processes decode at once; with its mask a pixel takes four bytes.
+_PIXELS_AT_ONCE, _IMAGES_AT_ONCE = 100_000_000, 64
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ def preprocess(
                 else:
                     written = write_whole(folder, shard, len(dataset.card.classes), squares)
                 sizes[shard] = []
-                for square in written:
-                    sizes[shard].append(square.sizes)
+                for of_one in written:
+                    sizes[shard].append(of_one)
                     tick(1)
                 sums[shard] = checksums(folder, shard, kinds_of(view))
         about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
@@ -146,7 +148,8 @@ def _decoded(rows: Sequence[_Row], earlier: EarlierOutput, decode: Decode, view:
     """Yield the rows of one shard; those that the earlier output has are not decoded again."""
     missing = [row.pair for row in rows if row.key not in earlier.items]
     groups = [missing] if view == "whole" else _groups(missing)
-    fresh = (square for group in groups for square in decode(group))
+    # Unlike a generator expression, this keeps no square while the next one is decoded.
+    fresh = chain.from_iterable(map(decode, groups))
     for row in rows:
         yield earlier.square(row.key) if row.key in earlier.items else next(fresh)
 
@@ -156,8 +159,10 @@ def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
     group: list[Pair] = []
     size = 0
     for pair in pairs:
-        own = sum(path.stat().st_size for path in (pair.image, pair.mask) if path)
-        if group and (size + own > _BYTES_AT_ONCE or len(group) == _IMAGES_AT_ONCE):
+        assert pair.image is not None
+        facts = read_facts(pair.image)
+        own = facts.height * facts.width
+        if group and (size + own > _PIXELS_AT_ONCE or len(group) == _IMAGES_AT_ONCE):
             yield group
             group, size = [], 0
         group.append(pair)

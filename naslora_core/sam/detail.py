@@ -73,9 +73,12 @@ def add_detail_path(sam: Sam, detail: Detail, seed: int = 0) -> None:
     """Give the mask decoder a detail path, in place; "off" leaves it as it is."""
     if detail == "off":
         return
-    torch.manual_seed(seed)
     channels = sam.mask_decoder.output_hypernetworks_mlps[0].layers[-1].out_features
-    sam.mask_decoder.detail = DetailPath(channels, _PER_AXIS[detail]).to(sam.device)
+    # On the CPU, so that every device starts with the same weights; whoever loads a model keeps the random state.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        path = DetailPath(channels, _PER_AXIS[detail])
+    sam.mask_decoder.detail = path.to(sam.device)
 
 
 def detail_of(sam: Sam) -> Detail:

@@ -25,18 +25,19 @@ def tiled_logits(
     Args:
         segmenter: on any device.
         image: (H, W, 3) uint8.
-        scale: pixels of the model's input for one of the image.
+        scale: pixels of the model's input for one of the image; so near to it that a part is a number of pixels.
         precision: "auto", "fp32" or "bf16".
         overlap: share of a part, 0..0.5, that its neighbour covers at least.
 
     Yields:
         The number of the first row, and logits (K, n, W) float32 of it and the next ones.
     """
-    tiling = Tiling((image.shape[0], image.shape[1]), window_side(segmenter.image_size, scale), overlap)
+    side = window_side(segmenter.image_size, scale)
+    tiling = Tiling((image.shape[0], image.shape[1]), side, overlap)
     stitcher = Stitcher(tiling, most=None)
     for start in range(0, len(tiling.tiles), _BATCH_SIZE):
         parts = [tile.cut(image) for tile in tiling.tiles[start : start + _BATCH_SIZE]]
-        for logits in square_logits(segmenter, parts, scale, precision):
+        for logits in square_logits(segmenter, parts, segmenter.image_size / side, precision):
             if (complete := stitcher.add(logits.numpy())) is not None:
                 yield complete
 

@@ -23,13 +23,14 @@ from naslora_core.sam.checkpoint import (
     require_checkpoint,
     save_weights,
 )
-from naslora_core.sam.detail import Detail
+from naslora_core.sam.detail import Detail, detail_of
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
 
 FORMAT = 2
 ADAPTER_FILE, DECODER_FILE, CONFIG_FILE = "adapter.safetensors", "mask_decoder.safetensors", "adapter.json"
+_DETAIL = "mask_decoder.detail."
 FILES = (ADAPTER_FILE, DECODER_FILE, CONFIG_FILE)
 
 
@@ -190,6 +191,8 @@ def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Ad
 def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
     """Load the weights and alphas of an earlier training into adapters and mask decoder, in place.
 
+    A detail path that the earlier one has not, or another one, stays fresh; one that it alone has is left out.
+
     Args:
         sam: the base model, with fresh adapters of the same kind.
         folder: what `save_adapted` wrote.
@@ -198,21 +201,27 @@ def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
     Raises:
         CheckpointError: if it was trained on another base, or its tensors do not fit.
     """
-    require_base(folder, read_adapter_config(folder), describe_base(model))
-    _load_trained(sam, folder)
+    config = read_adapter_config(folder)
+    require_base(folder, config, describe_base(model))
+    _load_trained(sam, folder, without="" if config.detail == detail_of(sam) else _DETAIL)
 
 
-def _load_trained(sam: Sam, folder: Path) -> None:
-    _load_part(sam, folder / ADAPTER_FILE, _trained_part(sam, "image_encoder"))
-    _load_part(sam, folder / DECODER_FILE, _trained_part(sam, "mask_decoder"))
+def _load_trained(sam: Sam, folder: Path, without: str = "") -> None:
+    _load_part(sam, folder / ADAPTER_FILE, _trained_part(sam, "image_encoder"), without)
+    _load_part(sam, folder / DECODER_FILE, _trained_part(sam, "mask_decoder"), without)
 
 
 def _trained_part(sam: Sam, part: str) -> dict[str, Tensor]:
     return {f"{part}.{key}": value for key, value in trainable_state(sam.get_submodule(part)).items()}
 
 
-def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor]) -> None:
+def _load_part(sam: Sam, path: Path, expected: Mapping[str, Tensor], without: str) -> None:
     weights = read_weights(path)
+    if without:
+        weights, expected = (
+            {key: value for key, value in tensors.items() if not key.startswith(without)}
+            for tensors in (weights, expected)
+        )
     if wrong := describe_mismatch(expected, weights):
         raise CheckpointError(f"{path} does not fit {CONFIG_FILE} beside it: {wrong}; train again")
     sam.load_state_dict(weights, strict=False)

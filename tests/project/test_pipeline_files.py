@@ -135,7 +135,8 @@ def test_a_rejected_domain_blocks_what_follows():
 
 
 def test_no_stage_depends_on_what_differs_from_run_to_run():
-    # Times, the gate's thresholds and findings beside the two files that hold what follows from them, and the caches and notes that may be deleted at any time.
+    # Times, the gate's thresholds and findings other than what follows from them, and the caches and notes that may be
+    # deleted at any time.
     for stage in ORDER[:-1]:
         for dep in STAGES[stage]["deps"]:
             assert not dep.startswith(("artifacts/timing", "artifacts/live", ".naslora", "serving", "registry")), stage

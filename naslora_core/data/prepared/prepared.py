@@ -124,7 +124,8 @@ def load_prepared(folder: Path, split: str, scale: float = 1.0) -> PreparedData:
         shards = sorted({item.shard for item in items})
         is_ragged = manifest.recipe.view == "crops"
         arrays = {
-            kind: {shard: open_shard(folder, shard, kind, "c") for shard in shards}
+            # Of shards of whole images a system may refuse copies on writing, as those might not fit into memory.
+            kind: {shard: open_shard(folder, shard, kind, "r" if is_ragged else "c") for shard in shards}
             for kind in kinds_of(manifest.recipe.view)
         }
         (_check_pixels if is_ragged else _check_rows)(items, arrays["images"], arrays["masks"])

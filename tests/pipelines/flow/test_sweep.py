@@ -130,7 +130,7 @@ def test_a_job_that_fails_says_what_the_program_has_said_and_keeps_its_output(co
         run_job(source, jobs_of(["discs"], ["lora"], [5])[0], 1, silent)
     log = committed.root / ".naslora" / "logs" / "sweep-discs-lora-5.log"
     assert str(error.value) == (
-        "merge · discs failed: the loss became infinite in epoch 1;\nlower train.lr\n" f"The whole output is in {log}"
+        f"merge · discs failed: the loss became infinite in epoch 1;\nlower train.lr\nThe whole output is in {log}"
     )
     assert "epoch 1/2" in log.read_text()
     shutil.rmtree(committed.root / ".dvc" / "cache")

@@ -20,7 +20,7 @@ from naslora_core.progress import silent
 from stages import preprocess, runner, search_train, validate
 from stages.paths import StagePaths
 from stages.runner import ConsoleProgress
-from tests.chaos.project import DOMAIN, build, digests
+from tests.chaos.project import CROPS, DOMAIN, build, digests
 
 # Of weights and alphas together, in three epochs of the project's images.
 STEPS = 20
@@ -32,11 +32,12 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10, help="trainings to kill")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--signals", nargs="+", default=["KILL"], choices=["KILL", "TERM", "INT"], help="in turns")
+    parser.add_argument("--crops", action="store_true", help="train on crops of whole images, with a detail path")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="naslora-kills-") as folder:
         root = Path(folder)
-        params = build(root)
+        params = build(root, settings=CROPS if options.crops else ())
         os.chdir(root)
         for stage in (validate, preprocess):
             stage.main(DOMAIN, params, StagePaths(root), silent)

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,12 +28,16 @@ SETTINGS = [
 REPOSITORY = Path(__file__).parents[2]
 
 
-def build(root: Path, images: int = 14) -> Params:
+# Crops of windows as large as the images are, so that there are as many of them, and a decoder with a detail path.
+CROPS = ["train.view=crops", "train.scale=0.2", "train.detail=half"]
+
+
+def build(root: Path, images: int = 14, settings: Sequence[str] = ()) -> Params:
     """Write data, base, settings and a copy of the code, so that nothing that is edited meanwhile matters."""
     generate_domain(DOMAIN, root / "data" / DOMAIN, count=images, seed=1)
     torch.manual_seed(21)
     save_weights(root / "models" / "sam_tiny.safetensors", build_sam("sam_tiny").state_dict(), {})
-    params = load_params(REPOSITORY / "params.yaml", SETTINGS)
+    params = load_params(REPOSITORY / "params.yaml", [*SETTINGS, *settings])
     # JSON is YAML, too.
     (root / "params.yaml").write_text(params.model_dump_json(indent=2), encoding="utf-8")
     for name in ("naslora_core", "stages"):

@@ -1,4 +1,4 @@
-"""Masks with borders that nobody labelled through every stage that touches pixels."""
+"""Masks with borders that nobody labelled through every stage that touches pixels, of whole images and of crops."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ from naslora_core.config import load_params
 from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard, SplitRule, write_card
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.evaluation.metrics import METRICS
+from naslora_core.predict import Predictor
 from naslora_core.progress import silent
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import save_weights
@@ -52,9 +53,9 @@ def draw_domain(root: Path) -> None:
     (root / "splits.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> StagePaths:
-    """A project in which every stage has run once."""
+@pytest.fixture(scope="module", params=["whole", "crops"])
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> StagePaths:
+    """A project in which every stage has run once; crops are of 48 pixels and enlarged, masks refined by the image."""
     root = tmp_path_factory.mktemp("bordered")
     draw_domain(root / "data" / "bordered")
     base = root / "models" / "sam_tiny.safetensors"
@@ -63,6 +64,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> StagePaths:
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
     settings = ["domains=[bordered]", f"model.checkpoint={base}", "model.image_size=64", "train.epochs=2"]
     settings += ["search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "merge.mode=calibrated"]
+    if request.param == "crops":
+        settings += ["train.view=crops", "train.scale=1.33", "train.detail=half", "merge.max_metric_drop=1"]
     params = load_params(root / "params.yaml", settings)
     for stage in (validate, preprocess, search_train, merge, evaluate):
         stage.main("bordered", params, StagePaths(root), silent)
@@ -111,3 +114,16 @@ def test_pictures_say_what_is_not_labelled(finished):
     assert list(gallery[0]["legend"]) == [*VALUES, "base: any class", "not labelled"]
     heat = json.loads((folder / "heat.json").read_text(encoding="utf-8"))
     assert all(0 <= share <= 1 for entry in heat for share in entry["inside"].values())
+
+
+def test_the_model_keeps_the_view_it_was_trained_with(finished):
+    manifest = json.loads((finished.output("preprocess", "bordered") / "manifest.json").read_text(encoding="utf-8"))
+    is_crops = manifest["recipe"].get("view") == "crops"
+    files = [("search_train", "adapter.json"), ("merge", "model.json")]
+    for stage, name in files:
+        notes = json.loads((finished.output(stage, "bordered") / name).read_text(encoding="utf-8"))
+        assert notes["classes"] == 2
+        assert (notes.get("detail"), notes.get("scale")) == (("half", 1.33) if is_crops else (None, None))
+    segmenter = Predictor.merged(finished.output("merge", "bordered"))
+    image = np.asarray(Image.open(next((finished.data("bordered") / "images").iterdir())))
+    assert segmenter([image])[0].shape == (2, 72, 96)

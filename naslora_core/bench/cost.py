@@ -1,5 +1,6 @@
 """Measure a training step's time and peak memory relative to the reference row's."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,12 +9,14 @@ import torch
 
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.config import Params
-from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.data.prepared.prepared import ANCHORS, PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import build_sam
+from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.precision import best_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
+from naslora_core.sam.square import window_side
 from naslora_core.timing import alternate, median, median_ratio, peak_memory
 from naslora_core.training.phases import AlternatingPhases
 
@@ -38,23 +41,31 @@ class TrainingStep:
             torch.cuda.synchronize()
 
 
-def training_step(params: Params, searching: bool = False) -> TrainingStep:
+def training_step(params: Params, searching: bool = False, augment: bool = False) -> TrainingStep:
     """Build the pipeline's own training step, from forward pass to optimiser, on random weights and images.
 
-    Weights and pixels do not change what is computed.
+    Weights and pixels do not change what is computed. Of what is "auto" the dearer choice is taken.
 
     Args:
         params: of the row.
         searching: run as many steps of the weights as there are to one of the architecture, and that one too.
+        augment: images, as a training does.
     """
     search = params.search.model_copy(
         update={"arch_split": 0.0, "alternate": "steps", "warmup_epochs": 0 if searching else _ENDLESS}
     )
-    train = params.train.model_copy(update={"epochs": _ENDLESS, "augment": False})
+    train = params.train
+    dearer = {"view": "crops", "detail": "half", "loss": "ce_dice_cl"}
+    auto = {name: value for name, value in dearer.items() if getattr(train, name) == "auto"}
+    train = train.model_copy(update={"epochs": _ENDLESS, "augment": augment, **auto})
     spec = find_spec(params.model.name, params.model.image_size)
     sam = build_sam(params.model.name, spec.image_size)
+    images = train.batch_size * (search.arch_every if searching else 1)
+    is_whole = train.view == "whole"
+    data = random_images(spec.image_size, images) if is_whole else whole_image(spec.image_size, images, train.scale)
+    assert train.detail != "auto"
+    set_head(sam, MaskHead(1, train.detail, data.scale), params.seed)
     adapters = add_adapters(sam, params.adapter, search, params.seed)
-    data = random_images(spec.image_size, train.batch_size * (search.arch_every if searching else 1))
     segmenter = PromptFreeSegmenter(sam.to(best_device()))
     phases = AlternatingPhases(segmenter, adapters, data, train, search, params.model.precision, params.seed)
     return TrainingStep(segmenter, phases)
@@ -98,6 +109,16 @@ def random_images(side: int, count: int) -> PreparedData:
     masks = random.integers(0, 2, (count, side, side), dtype=np.uint8)
     sizes = [(side, side)] * count
     return PreparedData(images, masks, sizes, sizes, [str(index) for index in range(count)])
+
+
+def whole_image(side: int, count: int, scale: float) -> PreparedData:
+    """Return noise as one image that takes `count` crops of a model's `side` pixels to cover, a pass of them."""
+    high = next(divisor for divisor in range(math.isqrt(count), 0, -1) if count % divisor == 0)
+    size = (high * window_side(side, scale), count // high * window_side(side, scale))
+    random = np.random.default_rng(0)
+    images, masks = random.integers(0, 256, (1, *size, 3), np.uint8), random.integers(0, 2, (1, *size), np.uint8)
+    anchors = random.integers(0, size, (1, ANCHORS, 2), np.int32)
+    return PreparedData(images, masks, [size], [size], ["0"], scale=scale, side=side, anchors=anchors)
 
 
 def _searches(params: Params) -> bool:

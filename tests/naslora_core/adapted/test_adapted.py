@@ -18,7 +18,6 @@ from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
-
 SAMS_OWN = MaskHead()
 
 

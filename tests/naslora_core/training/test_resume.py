@@ -14,6 +14,7 @@ from naslora_core.data.prepared.batches import Batch
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import TrainingError
 from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.gradients import MicroBatches
 from naslora_core.training.loop import SearchAndTrain
@@ -27,6 +28,29 @@ CPU_ALLOCATOR = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocat
 
 def unheard(line: str) -> None:
     raise AssertionError(line)
+
+
+@pytest.fixture(params=["whole", "crops"])
+def view(request):
+    """What the model sees: squares, or crops of whole images with a detail path in the decoder."""
+    return request.param
+
+
+@pytest.fixture
+def start_view(model, adapter, search, train, whole_images, view, start):
+    """As `start`, for the view; the one of crops is of fifteen parts of five images."""
+    if view == "whole":
+        return start
+
+    def make(**changes):
+        sam = load_base(model.model_copy(update={"image_size": SIDE}))
+        set_head(sam, MaskHead(2, "half", scale=1.0), 3)
+        adapters = add_adapters(sam, adapter, search, 3)
+        settings = train.model_copy(update={"batch_size": 4} | changes)
+        phases = AlternatingPhases(PromptFreeSegmenter(sam), adapters, whole_images, settings, search, "fp32", 3)
+        return SearchAndTrain(phases, whole_images), sam
+
+    return make
 
 
 @pytest.fixture
@@ -102,7 +126,8 @@ def test_torchs_own_reader_would_not_have_noticed(tmp_path):
         assert parts.testzip() is not None
 
 
-def test_a_run_goes_on_in_the_midst_of_an_epoch(start, tmp_path, ctrl_c):
+def test_a_run_goes_on_in_the_midst_of_an_epoch(start_view, tmp_path, ctrl_c):
+    start = start_view
     whole, expected = start()
     record = whole.run()
     steps = []

@@ -10,7 +10,8 @@ from naslora_core.data.curation.pack import unpack
 from naslora_core.data.curation.quarantine import restore
 from naslora_core.data.curation.quarantine_record import finish_interrupted
 from naslora_core.data.prepared.clearance import clearance
-from naslora_core.data.prepared.prepared import load_prepared
+from naslora_core.data.prepared.crops import ShuffledCrops
+from naslora_core.data.prepared.prepared import ANCHORS, load_prepared
 from naslora_core.data.preprocess.earlier_output import open_earlier_output
 from pipelines.models.registry import ModelRegistry
 from tests.fuzz.harness import target
@@ -41,14 +42,28 @@ PREPARED = {
     "train-00.masks.npy": as_npy(np.zeros((2, SIDE, SIDE), np.uint8)),
 }
 
+# Whole images, one after the other.
+CROPS = {
+    "manifest.json": as_json({
+        **MANIFEST,
+        "recipe": {**RECIPE, "view": "crops"},
+        "items": [{**ITEM, "start": 0}, {**ITEM, "name": "b", "row": 1, "start": 48}],
+    }),
+    "train-00.images.npy": as_npy(np.zeros((96, 3), np.uint8)),
+    "train-00.masks.npy": as_npy(np.zeros(96, np.uint8)),
+    "train-00.anchors.npy": as_npy(np.zeros((2, ANCHORS, 2), np.int32)),
+}  # fmt: skip
 
-@target("prepared", lambda: [PREPARED])
+
+@target("prepared", lambda: [PREPARED, CROPS])
 def prepared(folder: Path) -> None:
     data = load_prepared(folder, "train")
     for row in range(len(data)):
         assert data.images[row].shape == (*data.masks[row].shape, 3)
         height, width = data.input_sizes[row]
         assert data.masks[row][:height, :width].size == height * width
+    if data.scale is not None:
+        next(ShuffledCrops(data, range(min(len(data), 8)), 8, seed=1, augment=False))
 
 
 @target("reuse", lambda: [PREPARED], weight=0.3)

@@ -4,7 +4,7 @@
 
 Weights and images are random: they do not change what is computed. A step is the project's own, from the cut and
 augmented batch to the optimiser. All take turns in one process, on one thread if OMP_NUM_THREADS is 1; ratios are
-medians over the rounds. Crops are cut from an image that a batch of them covers. Memory is that of a process of its own.
+medians over the rounds. Crops are cut from an image that a batch of them covers. Memory is that of a process by itself.
 """
 
 import argparse

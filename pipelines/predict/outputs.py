@@ -19,7 +19,7 @@ from pipelines.predict.scores import ScoreSum
 
 _TINT = 0.45
 # As large as float64 colours of this many rows of a very large image may be.
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 32
 # What 1 is in a probability file.
 _ONE = {"float32": 1.0, "uint16": 65535.0, "uint8": 255.0}
 
@@ -118,10 +118,12 @@ class ImageOutput:
 
 def overlay_picture(pixels: np.ndarray, ids: np.ndarray, several: bool) -> Image.Image:
     """Return pixels (H, W, 3) uint8 with the colour of its class over everything that is not background."""
-    tinted = np.empty_like(pixels)
+    # Into the picture at once: all rows as an array and as a picture would be twice the memory.
+    picture = Image.new("RGB", (pixels.shape[1], pixels.shape[0]))
     for top in range(0, len(pixels), _ROWS_AT_ONCE):
         rows = slice(top, top + _ROWS_AT_ONCE)
         colours = CLASS_PALETTE[ids[rows]] if several else np.array(PREDICTION_COLOUR)
         mixed = (1 - _TINT) * pixels[rows] + _TINT * colours
-        tinted[rows] = np.where(ids[rows, :, None] > 0, mixed, pixels[rows]).astype(np.uint8)
-    return Image.fromarray(tinted)
+        tinted = np.where(ids[rows, :, None] > 0, mixed, pixels[rows]).astype(np.uint8)
+        picture.paste(Image.fromarray(tinted), (0, top))
+    return picture

@@ -155,7 +155,9 @@ def to_rgb(picture: Image.Image, path: Path) -> np.ndarray:
     """
     if picture.mode in DEEP_MODES:
         raise DataError(f"{path} has more than 8 bits a channel (mode {picture.mode}); convert it to 8 bits")
-    return np.asarray(_upright(picture).convert("RGB"))
+    upright = _upright(picture)
+    # Converting copies the pixels, even those of an RGB picture.
+    return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
 def to_mask_values(picture: Image.Image, path: Path) -> np.ndarray:

@@ -16,8 +16,8 @@ from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
-from naslora_core.sam.square import resize, resized_shape
-from naslora_core.sam.tiled import tiled_logits
+from naslora_core.sam.square import resize, resized_shape, window_side
+from naslora_core.sam.tiled import square_logits, tiled_logits
 
 
 class Predictor:
@@ -60,6 +60,12 @@ class Predictor:
         """Side of the square, in pixels, to which images are resized on their longer side."""
         return self._segmenter.image_size
 
+    @property
+    def window(self) -> int | None:
+        """Side of the parts in which it sees images, in their pixels; None if it sees them whole."""
+        scale = self._segmenter.scale
+        return None if scale is None else window_side(self.image_size, scale)
+
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the probability that a pixel is foreground, or that it is of each class.
 
@@ -80,11 +86,26 @@ class Predictor:
         """
         if (scale := self._segmenter.scale) is None:
             return self._of_whole_images(images)
-        return [
-            np.concatenate([rows for _, rows in tiled_logits(self._segmenter, image, scale, self._precision)], axis=1)
-            for image in images
-        ]
+        return [self._of_parts(image, scale) for image in images]
 
+    def logits_of_pieces(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return what `logits` returns of images that the caller has cut: each goes into the input in one piece.
+
+        Args:
+            images: each (H, W, 3) uint8; no side is longer than `window`, if there is one.
+        """
+        if (window := self.window) is None:
+            return self._of_whole_images(images)
+        scale = self.image_size / window
+        return [logits.numpy() for logits in square_logits(self._segmenter, list(images), scale, self._precision)]
+
+    def _of_parts(self, image: np.ndarray, scale: float) -> np.ndarray:
+        found = np.empty((self._segmenter.classes, *image.shape[:2]), dtype=np.float32)
+        for top, logits in tiled_logits(self._segmenter, image, scale, self._precision):
+            found[:, top : top + logits.shape[1]] = logits
+        return found
+
+    @torch.no_grad()
     def _of_whole_images(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         size = self.image_size
         shapes = [resized_shape(image.shape[0], image.shape[1], size) for image in images]

@@ -53,6 +53,11 @@ Threshold = typer.Option(
 )  # fmt: skip
 # As params.yaml calls them.
 _SETTINGS = {Precision.auto: "auto", Precision.float32: "fp32", Precision.bf16: "bf16"}
+_TILE = typer.Option(
+    help="Cut large images: auto, off, or the side of a tile in pixels. A model that was trained on crops sees every "
+    "image in tiles of its own size; it takes a smaller side, and not off."
+)  # fmt: skip
+_OVERLAP = typer.Option(min=0, max=0.5, help="Share of a tile that the next one covers.", show_default="0.25")
 _PRECISION = typer.Option(
     help="The precision to compute in. auto is bf16 where the processor computes in it: faster, and some pixels on "
     "the edges of masks differ. float32 gives what exported models give.",
@@ -67,8 +72,8 @@ def predict(
     model: Annotated[Path | None, typer.Option(help="Use the merged model in this folder instead.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", help="Look into the folders of folders too.")] = False,
     threshold: Annotated[float | None, Threshold] = None,
-    tile: Annotated[str, typer.Option(help="Cut large images: auto, off, or the side of a tile in pixels.")] = "auto",
-    overlap: Annotated[float, typer.Option(min=0, max=0.5, help="Share of a tile that the next one covers.")] = 0.25,
+    tile: Annotated[str, _TILE] = "auto",
+    overlap: Annotated[float | None, _OVERLAP] = None,
     batch: Annotated[int, typer.Option(min=1, help="How many tiles or images are predicted at once.")] = 4,
     device: Annotated[Device, typer.Option(help="The device to compute on.")] = Device.auto,
     precision: Annotated[Precision | None, _PRECISION] = None,
@@ -85,8 +90,9 @@ def predict(
 ) -> None:
     """Write a mask (PNG, 0 and 255, or class ids) and more for every image, at the image's own size.
 
-    Large images are cut into overlapping tiles if they are far larger than those of the training. GeoTIFFs give
-    GeoTIFFs. Exit code 1 if an image cannot be read; the others are predicted all the same.
+    Large images are cut into overlapping tiles if they are far larger than those of the training, and always for a
+    model that was trained on crops. GeoTIFFs give GeoTIFFs. Exit code 1 if an image cannot be read; the others are
+    predicted all the same.
     """
     from pipelines.predict.run import PredictRequest, run
     from pipelines.run.inputs import project_root

@@ -9,6 +9,7 @@ import numpy as np
 from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.geometry.tiling import Stitcher, Tiling
+from naslora_core.predict import to_probabilities
 from naslora_core.progress import Progress
 from pipelines.predict.inputs import InputImage
 from pipelines.predict.outputs import ImageOutput, OutputChoice
@@ -29,10 +30,12 @@ class TileChoice:
     Attributes:
         side: of the tiles for an image of a shape (H, W), in pixels; None is in one piece.
         overlap: share of a tile that its neighbour covers at least.
+        has_logits: what is predicted and blended are logits (K, H, W), of which the probabilities are made then.
     """
 
     side: Callable[[tuple[int, int]], int | None]
     overlap: float
+    has_logits: bool = False
 
 
 def predict_files(
@@ -49,7 +52,7 @@ def predict_files(
 
     Args:
         predict: maps images (H, W, 3) uint8 to probabilities of the same size, (H, W) that a pixel is foreground or
-            (K, H, W) that it is of each class.
+            (K, H, W) that it is of each class; or to logits, see `TileChoice`.
         images: with different names.
         tiles: how large ones are cut.
         choice: what is written.
@@ -66,10 +69,10 @@ def predict_files(
 
     for batch in _batches(_pieces(images, tiles, choice, reading, finish), batch_size):
         started = time.perf_counter()
-        probabilities = predict([pixels for _, pixels in batch])
+        predictions = predict([pixels for _, pixels in batch])
         seconds = (time.perf_counter() - started) / len(batch)
-        for (image, _), probability in zip(batch, probabilities, strict=True):
-            if (row := image.add(probability, seconds)) is not None:
+        for (image, _), prediction in zip(batch, predictions, strict=True):
+            if (row := image.add(prediction, seconds)) is not None:
                 finish(row)
         if (place := batch[-1][0].place) is not None:
             progress(len(rows) - before, len(images), place)
@@ -90,7 +93,9 @@ class _OpenImage:
         self._pixels = read_for_model(image.path, reading)
         shape = (self._pixels.shape[0], self._pixels.shape[1])
         self._tiling = Tiling(shape, tiles.side(shape), tiles.overlap)
-        self._stitcher, self._output = Stitcher(self._tiling), ImageOutput(choice, image, self._pixels)
+        self._has_logits = tiles.has_logits
+        self._stitcher = Stitcher(self._tiling, most=None if tiles.has_logits else 1)
+        self._output = ImageOutput(choice, image, self._pixels)
         self._added, self._seconds = 0, time.perf_counter() - started
 
     def pieces(self) -> Iterator[np.ndarray]:
@@ -103,12 +108,13 @@ class _OpenImage:
         count = len(self._tiling.tiles)
         return f"{self._image.name}, tile {self._added} of {count}" if self._added < count else None
 
-    def add(self, probability: np.ndarray, seconds: float) -> Row | None:
+    def add(self, prediction: np.ndarray, seconds: float) -> Row | None:
         """Add the next tile's prediction, which took `seconds`; the last one writes the files."""
         started = time.perf_counter()
         self._added += 1
-        if (complete := self._stitcher.add(probability)) is not None:
-            self._output.add(*complete)
+        if (complete := self._stitcher.add(prediction)) is not None:
+            top, rows = complete
+            self._output.add(top, to_probabilities(rows) if self._has_logits else rows)
         is_last = self._added == len(self._tiling.tiles)
         written = self._output.write() if is_last else None
         self._seconds += seconds + time.perf_counter() - started

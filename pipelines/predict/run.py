@@ -12,6 +12,7 @@ from naslora_core.merge.training_images import TrainingImages, class_names, read
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import file_sha256
+from naslora_core.sam.tiled import OVERLAP
 from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
 from pipelines.predict.inputs import count_left_out, find_images, serving_folder
@@ -21,11 +22,16 @@ from pipelines.predict.record import Row, RunSettings, begin, write_rows
 
 # A tile of fewer pixels shows a model hardly anything.
 _LEAST_TILE_PX = 32
+# Of the tiles for a model of whole images.
+_OVERLAP = 0.25
 
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What the command line asks for; docs/predict.md explains each. None stands for what params.yaml says."""
+    """What the command line asks for; docs/predict.md explains each.
+
+    None stands for what params.yaml says; of `overlap` for what suits the model.
+    """
 
     images: Sequence[str]
     out: Path
@@ -34,7 +40,7 @@ class PredictRequest:
     recursive: bool
     threshold: float | None
     tile: str
-    overlap: float
+    overlap: float | None
     batch_size: int
     device: str
     precision: str | None
@@ -107,7 +113,6 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     params = load_params(root / "params.yaml")
     folder = serving_folder(root, request.domain, request.model)
     images = find_images(request.images, request.recursive, request.out)
-    tiles = choose_tiles(request.tile, request.overlap, read_training(folder))
     threshold = params.evaluate.threshold if request.threshold is None else request.threshold
     choice = OutputChoice(
         request.out, threshold, class_names(folder), request.overlay, request.probability,
@@ -115,14 +120,15 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
         has_coco=request.polygons == "coco",
     )  # fmt: skip
     predictor = Predictor.merged(folder, request.precision or params.model.precision, request.device)
+    tiles = choose_tiles(request.tile, request.overlap, read_training(folder), predictor.window)
     settings = RunSettings(
         model_sha256=file_sha256(folder / "model.safetensors"), threshold=threshold,
-        tile=request.tile, overlap=request.overlap, precision=predictor.precision, mask_palette=request.mask_palette,
+        tile=request.tile, overlap=tiles.overlap, precision=predictor.precision, mask_palette=request.mask_palette,
     )  # fmt: skip
     rows, left = begin(images, choice, settings, request.resume, request.force)
     try:
         predict_files(
-            predictor,
+            predictor.logits_of_pieces if tiles.has_logits else predictor,
             left,
             tiles,
             choice,
@@ -138,22 +144,36 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     return PredictOutcome(request.out, rows, coco, predictor.precision, left_out)
 
 
-def choose_tiles(tile: str, overlap: float, training: TrainingImages | None) -> TileChoice:
+def choose_tiles(tile: str, overlap: float | None, training: TrainingImages | None, window: int | None) -> TileChoice:
     """Return the tiling for a request.
 
     Args:
-        tile: "auto" cuts what `TrainingImages.tile_side` says, and nothing if that is unknown; "off" cuts nothing;
-            a number is the side of a tile in pixels.
-        overlap: share of a tile, 0..0.5.
+        tile: of a model that sees images whole, "auto" cuts what `TrainingImages.tile_side` says, and nothing if that
+            is unknown; "off" cuts nothing; a number is the side of a tile in pixels. Of one that sees parts, "auto"
+            is tiles of what its input shows, and a number makes them smaller.
+        overlap: share of a tile, 0..0.5; None is what suits the model.
         training: sizes of the images that the model was trained on; None if they are unknown.
+        window: see `Predictor.window`.
 
     Raises:
-        ConfigError: if `tile` is neither a word it knows nor a number that is large enough.
+        ConfigError: if `tile` is neither a word it knows nor a number that is large enough, or the model cannot see
+            what it asks for.
     """
+    if tile not in ("auto", "off") and (not tile.isdecimal() or int(tile) < _LEAST_TILE_PX):
+        raise ConfigError(f"--tile is '{tile}'; use auto, off, or a side in pixels from {_LEAST_TILE_PX} on")
+    if window is not None:
+        return _tiles_of_parts(tile, OVERLAP if overlap is None else overlap, window)
+    overlap = _OVERLAP if overlap is None else overlap
     if tile == "auto" and training is not None:
         return TileChoice(training.tile_side, overlap)
-    if tile in ("auto", "off"):
-        return TileChoice(lambda _: None, overlap)
-    if not tile.isdecimal() or int(tile) < _LEAST_TILE_PX:
-        raise ConfigError(f"--tile is '{tile}'; use auto, off, or a side in pixels from {_LEAST_TILE_PX} on")
-    return TileChoice(lambda _: int(tile), overlap)
+    return TileChoice(lambda _: int(tile) if tile.isdecimal() else None, overlap)
+
+
+def _tiles_of_parts(tile: str, overlap: float, window: int) -> TileChoice:
+    # In one piece a larger image would be shrunk to a scale that the model has never seen.
+    if tile == "off" or (tile != "auto" and int(tile) > window):
+        raise ConfigError(
+            f"--tile is {tile}, but the model was trained on crops and sees {window} px of an image at a time; use "
+            f"auto, or a side up to {window}. Images no larger than that are not cut"
+        )
+    return TileChoice(lambda _: window if tile == "auto" else int(tile), overlap, has_logits=True)

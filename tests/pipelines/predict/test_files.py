@@ -239,10 +239,10 @@ def test_two_images_that_would_write_one_mask_are_refused(tmp_path):
 
 @pytest.mark.parametrize("tile", ["16", "-5", "big", "1.5"])
 def test_a_tile_is_a_word_or_a_number_of_pixels(tile):
-    assert choose_tiles("off", 0.25, None).side((9000, 9000)) is None
-    assert choose_tiles("512", 0.25, None).side((90, 90)) == 512
+    assert choose_tiles("off", 0.25, None, None).side((9000, 9000)) is None
+    assert choose_tiles("512", 0.25, None, None).side((90, 90)) == 512
     with pytest.raises(ConfigError, match="use auto, off, or a side in pixels from 32 on"):
-        choose_tiles(tile, 0.25, None)
+        choose_tiles(tile, 0.25, None, None)
 
 
 def test_the_model_is_named_by_domain_or_folder_but_not_both(tmp_path):

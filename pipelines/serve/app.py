@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     def models() -> dict[str, object]:
         offers = find_offers(settings.root, settings.model).values()
         return {
-            "models": [{"name": offer.name, "title": offer.title} for offer in offers],
+            "models": [{"name": offer.name, "title": offer.title, **_head(offer)} for offer in offers],
             "outputs": list(OUTPUTS),
             "threshold": settings.threshold,
             "max_upload_bytes": settings.max_upload_bytes,
@@ -96,6 +96,11 @@ def create_app(settings: Settings) -> FastAPI:
         return Response(answer.content, media_type=answer.media_type)
 
     return app
+
+
+def _head(offer: Offer) -> dict[str, object]:
+    head = offer.head()
+    return {} if head is None else {"classes": head.classes, "detail": head.detail, "scale": head.scale}
 
 
 def _find_offer(settings: Settings, upload: Upload) -> Offer:

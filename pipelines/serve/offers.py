@@ -7,8 +7,10 @@ from typing import Literal
 from naslora_core.adapted.saved import CONFIG_FILE, read_adapter_config
 from naslora_core.config import ModelConfig
 from naslora_core.data.dataset.image_files.reading import ImageReading, parse_reading
-from naslora_core.merge.merged import WEIGHTS_FILE
+from naslora_core.errors import CheckpointError
+from naslora_core.merge.merged import WEIGHTS_FILE, read_merged_notes
 from naslora_core.merge.training_images import stored_reading
+from naslora_core.sam.head import MaskHead
 
 Kind = Literal["base", "merged", "adapter"]
 
@@ -44,6 +46,16 @@ class Offer:
             return parse_reading(stored_reading(self.folder), self.folder)
         content = read_adapter_config(self.folder).image if self.kind == "adapter" else None
         return parse_reading(content, self.folder)
+
+    def head(self) -> MaskHead | None:
+        """Return the head of the model's mask decoder; None if its description cannot be read."""
+        if self.kind == "base":
+            return MaskHead()
+        try:
+            return (read_merged_notes if self.kind == "merged" else read_adapter_config)(self.folder).head
+        # Asking for it says what is wrong.
+        except (CheckpointError, OSError):
+            return None
 
     def version(self) -> tuple[int, int]:
         """Return a version that changes when the model's file is replaced."""

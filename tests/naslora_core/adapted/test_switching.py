@@ -7,14 +7,16 @@ from naslora_core.adapted.switching import SwitchableSam
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
-from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
+WHOLE, PARTS = MaskHead(), MaskHead(2, "half", 1.5)
 
-def save_trained(folder, model, adapter, search, seed, classes=1):
+
+def save_trained(folder, model, adapter, search, seed, head=WHOLE):
     torch.manual_seed(seed)
     sam = load_base(model)
-    set_class_count(sam, classes)
+    set_head(sam, head)
     adapters = add_adapters(sam, adapter, search, seed)
     for layer in adapters.values():
         torch.nn.init.normal_(layer.lora_B, std=0.05)
@@ -25,10 +27,10 @@ def save_trained(folder, model, adapter, search, seed, classes=1):
 
 @pytest.fixture
 def folders(model, adapter, search, tmp_path):
-    """Two adapters of one base that differ in method, layers and number of classes."""
+    """Two adapters of one base that differ in method, layers, number of classes, detail path and scale."""
     save_trained(tmp_path / "leaves", model, adapter, search, seed=1)
     other = adapter.model_copy(update={"method": "lora", "target_modules": ("attn.proj", "mlp.lin1")})
-    save_trained(tmp_path / "roads", model, other, search, seed=2, classes=2)
+    save_trained(tmp_path / "roads", model, other, search, seed=2, head=PARTS)
     return tmp_path
 
 
@@ -133,3 +135,17 @@ def test_a_deleted_adapter_leaves_the_base_and_the_others_as_they_were(switchabl
     assert torch.equal(answer(switchable.sam, images), expected)
     with pytest.raises(ConfigError, match="unknown adapter 'leaves'; loaded: roads"):
         switchable.delete_adapter("leaves")
+
+
+def test_scale_and_detail_path_go_with_the_adapter_that_has_them(switchable):
+    segmenter = PromptFreeSegmenter(switchable.sam)
+    for name, head in (
+        ("roads", MaskHead(2, "half", 1.5)),
+        ("leaves", MaskHead()),
+        ("roads", MaskHead(2, "half", 1.5)),
+    ):
+        switchable.set_adapter(name)
+        assert head_of(switchable.sam) == head
+        assert (segmenter.scale, segmenter.classes) == (head.scale, head.classes)
+        with switchable.disable_adapter():
+            assert head_of(switchable.sam) == WHOLE

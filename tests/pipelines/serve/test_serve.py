@@ -33,7 +33,7 @@ from naslora_core.merge.merged import save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
-from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from pipelines.cli import app as cli
 from pipelines.cli.serve import _host_rule, _listen
@@ -45,21 +45,22 @@ from pipelines.serve.offers import find_offers
 PARAMS_FILE = Path(__file__).parents[3] / "params.yaml"
 PARAMS = load_params(PARAMS_FILE)
 MAX_UPLOAD_BYTES = 400_000
+ROADS = MaskHead(2, "half", 4.0)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """The base, roads of two classes before merging and in service, leaves in service."""
+    """The base, and two domains before merging and in service; roads sees parts of images and refines its masks."""
     root = tmp_path_factory.mktemp("project")
     shutil.copyfile(PARAMS_FILE, root / "params.yaml")
     (root / "dvc.yaml").touch()
     torch.manual_seed(1)
     save_weights(root / "base.safetensors", build_sam("sam_tiny").state_dict(), {})
     model = base_of(root)
-    for seed, (domain, classes) in enumerate({"roads": 2, "leaves": 1}.items(), start=2):
+    for seed, (domain, head) in enumerate({"roads": ROADS, "leaves": MaskHead()}.items(), start=2):
         torch.manual_seed(seed)
         sam = load_base(model)
-        set_class_count(sam, classes)
+        set_head(sam, head)
         adapter = PARAMS.adapter.model_copy(update={"method": "lora"})
         layers = add_adapters(sam, adapter, PARAMS.search, seed)
         for layer in layers.values():
@@ -128,9 +129,13 @@ def error_of(response, status):
 
 
 def test_the_models_are_those_in_service_the_base_and_what_was_trained(client):
-    names = [model["name"] for model in client.get("/api/models").json()["models"]]
+    models = client.get("/api/models").json()["models"]
+    names = [model["name"] for model in models]
     trained = [f"artifacts/search_train/{domain}" for domain in ("leaves", "roads")]
     assert names == ["leaves", "roads", "base", *trained]
+    heads = {model["name"]: (model["classes"], model["detail"], model["scale"]) for model in models}
+    whole = (1, "off", None)
+    assert [heads[name] for name in names] == [whole, (2, "half", 4.0), whole, whole, (2, "half", 4.0)]
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -241,6 +246,8 @@ def test_a_model_that_cannot_be_loaded_is_an_answer_without_paths(client, root):
     shutil.copytree(root / "serving/leaves", broken)
     (broken / "model.json").write_text("{")
     try:
+        offered = {model["name"]: model for model in client.get("/api/models").json()["models"]}
+        assert offered["broken"].keys() == {"name", "title"}
         message = error_of(ask(client, png(scene(0)), "broken"), 500)
     finally:
         shutil.rmtree(broken)

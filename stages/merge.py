@@ -35,7 +35,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     origin = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8")) | describe_training(training)
     with atomic_directory(paths.output("merge", domain)) as folder:
         save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin})
-        write_json(folder / "certificate.json", certificate.model_dump())
+        write_json(folder / "certificate.json", certificate.notes())
     seconds = seconds_per_image(choice, base, adapted, validation)
     write_json(paths.timing("merge", domain), {"seconds_per_image": seconds})
 

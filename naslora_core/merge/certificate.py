@@ -1,6 +1,7 @@
 """The certificate of a merge: measured differences between the adapted and the merged model."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -11,8 +12,10 @@ from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
 from naslora_core.sam.build import Sam
+from naslora_core.sam.detail import detail_of, without_detail
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
 from naslora_core.timing import alternate, median
+from naslora_core.validation import mean_dice
 
 
 class Certificate(Section):
@@ -27,6 +30,8 @@ class Certificate(Section):
         relative_logit_difference: the same, over the largest absolute logit.
         mask_agreement: share of pixels of the same class.
         parameters: of base, adapted and merged model.
+        validation_dice_without_detail: of the merged model when its detail path is left out, as `export sam` does;
+            None if it has none.
     """
 
     mode: str
@@ -41,6 +46,12 @@ class Certificate(Section):
     max_metric_drop: float
     parameters: dict[str, int]
     passed: bool
+    validation_dice_without_detail: float | None = None
+
+    def notes(self) -> dict[str, Any]:
+        """Return the certificate as certificate.json holds it; of a model without detail path, with no word of it."""
+        left_out = {"validation_dice_without_detail"} if self.validation_dice_without_detail is None else None
+        return self.model_dump(exclude=left_out)
 
 
 def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, max_metric_drop: float) -> Certificate:
@@ -65,6 +76,7 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         max_metric_drop=max_metric_drop,
         parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
         passed=choice.attempts[-1].passed,
+        validation_dice_without_detail=_dice_without_detail(choice.merged.sam, validation),
     )
 
 
@@ -81,6 +93,13 @@ def seconds_per_image(choice: Choice, base: Sam, adapted: Sam, validation: Prepa
         name: partial(lambda segmenter: segmenter(image).cpu(), segmenter) for name, segmenter in segmenters.items()
     }
     return {name: median(seconds)[0] for name, seconds in alternate(runs, repeats=9).items()}
+
+
+def _dice_without_detail(sam: Sam, validation: PreparedData) -> float | None:
+    if detail_of(sam) == "off":
+        return None
+    with without_detail(sam):
+        return mean_dice(PromptFreeSegmenter(sam).eval(), validation, "fp32")
 
 
 def _segmenters(choice: Choice, base: Sam, adapted: Sam) -> dict[str, PromptFreeSegmenter]:

@@ -1,5 +1,7 @@
 """A detail path: the image's own edges and lines refine SAM's masks, at half or full resolution of the input."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -87,3 +89,14 @@ def detail_of(sam: Sam) -> Detail:
     if path is None:
         return "off"
     return "half" if path.per_axis == _PER_AXIS["half"] else "full"
+
+
+@contextmanager
+def without_detail(sam: Sam) -> Iterator[None]:
+    """Use a model without its detail path inside a `with` block."""
+    decoder, path = sam.mask_decoder, getattr(sam.mask_decoder, "detail", None)
+    decoder.detail = None
+    try:
+        yield
+    finally:
+        decoder.detail = path

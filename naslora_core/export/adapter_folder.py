@@ -5,7 +5,13 @@ from pathlib import Path
 
 from naslora_core.adapted.saved import FILES, read_adapter_config
 from naslora_core.errors import CheckpointError
+from naslora_core.export.usage import as_comment, describe_tiling
 from naslora_core.files import atomic_directory
+
+# It cuts images and blends by itself.
+_PREDICTOR = """
+from naslora_core.predict import Predictor
+predict = Predictor(segmenter.sam, params.model.precision)"""
 
 
 def export_adapter_folder(trained: Path, output: Path) -> str:
@@ -21,13 +27,15 @@ def export_adapter_folder(trained: Path, output: Path) -> str:
     Raises:
         CheckpointError: if files are missing or of another version.
     """
-    read_adapter_config(trained)
+    notes = read_adapter_config(trained)
     if missing := [name for name in FILES if not (trained / name).is_file()]:
         raise CheckpointError(f"{trained} has no {', '.join(missing)}; run stage search-train")
     with atomic_directory(output) as folder:
         for name in FILES:
             shutil.copyfile(trained / name, folder / name)
+    remark = "" if notes.scale is None else as_comment(f"It was {describe_tiling(notes.base.image_size, notes.scale)}")
     return (
-        "from naslora_core.adapted.saved import load_adapted\n"
+        f"{remark}from naslora_core.adapted.saved import load_adapted\n"
         f'segmenter, adapters = load_adapted(Path("{output}"), params.model)'
+        + ("" if notes.scale is None else _PREDICTOR)
     )

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import ExportError
+from naslora_core.export.usage import describe_tiling, tiling
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.merge.training_images import stored_reading
+from naslora_core.sam.head import MaskHead, head_of
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.square import PADDING_RGB
 
@@ -39,7 +41,8 @@ class SegmentationGraph(nn.Module):
             images: (B, 3, S, S) uint8 RGB, padded at the right and bottom.
 
         Returns:
-            low_res_masks: (B, K, S / 4, S / 4) float32 logits; the background's is 0.
+            low_res_masks: (B, K, S / 4, S / 4) float32 logits; the background's is 0. With a detail path they are as
+                large as that says, S / 2 or S a side.
             probabilities: (B, K, S, S) float32 in 0..1; of several classes the background has what is left to 1.
         """
         low_res_masks = self.segmenter(images)
@@ -56,6 +59,11 @@ class Source:
 
     graph: SegmentationGraph
     about: dict[str, str]
+
+    @property
+    def head(self) -> MaskHead:
+        """The head of the model's mask decoder."""
+        return head_of(self.graph.segmenter.sam)
 
     def images(self, batch: int) -> Tensor:
         """Return (batch, 3, S, S) uint8: noise of several grains, from coarse to fine, the same in every call."""
@@ -97,13 +105,25 @@ def read_source(folder: Path) -> Source:
         "domain": str(notes.origin.get("domain", "")),
         "classes": str(notes.classes),
         "image_size": str(size),
-        "input": f"{INPUT}: uint8 RGB (B, 3, {size}, {size}); longer side resized to {size}, padded at the {_PADDING}",
+        "input": f"{INPUT}: uint8 RGB (B, 3, {size}, {size}); {_shown(notes.head, size)}, padded at the {_PADDING}",
         "normalisation": "inside the graph",
         "base_sha256": notes.origin["base"]["sha256"],
     }
+    if notes.detail != "off":
+        about["detail"] = notes.detail
+    if notes.scale is not None:
+        window, overlap = tiling(size, notes.scale)
+        about |= {"scale": repr(notes.scale), "window_px": str(window), "overlap_px": str(overlap)}
+        about["tiling"] = describe_tiling(size, notes.scale)
     if (reading := parse_reading(stored_reading(folder), folder)) is not None:
         about["image_reading"] = f"of stored values, before they are resized: {reading}"
     return Source(SegmentationGraph(segmenter), about)
+
+
+def _shown(head: MaskHead, size: int) -> str:
+    if head.scale is None:
+        return f"longer side resized to {size}"
+    return f"a part of an image of at most {tiling(size, head.scale)[0]} px, resized by {head.scale:g}"
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from naslora_core.export.graph import (
     largest_difference,
     read_source,
 )
+from naslora_core.export.usage import graph_lines
 from naslora_core.files import atomic_file
 
 if TYPE_CHECKING:
@@ -28,10 +29,13 @@ DEFAULT_OPSET = 18
 _PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 # Protobuf counts bytes in 31 bits; the rest is for the graph itself.
 _LARGEST_WEIGHTS = 2**31 - 2**26
-_LINES = """import numpy as np, onnxruntime
+_OPEN = """import numpy as np, onnxruntime
 session = onnxruntime.InferenceSession("{output}")
-images = np.zeros((1, 3, {size}, {size}), np.uint8)  # RGB
+"""
+_LINES = """images = np.zeros((1, 3, {size}, {size}), np.uint8)  # RGB
 probabilities, = session.run(["probabilities"], {{"images": images}})"""
+# Of a model of crops.
+_CALL = 'session.run(["low_res_masks"], {"images": np.asarray(square).transpose(2, 0, 1)[None]})[0][0]'
 
 
 def export_onnx(merged: Path, output: Path, opset: int = DEFAULT_OPSET) -> Exported:
@@ -60,7 +64,13 @@ def export_onnx(merged: Path, output: Path, opset: int = DEFAULT_OPSET) -> Expor
         about = source.about | {"opset": str(opset), "largest_logit_difference": f"{difference:.3g}"}
         onnx.helper.set_model_props(model, about)
         onnx.save_model(model, temporary)
-    return Exported(difference, _LINES.format(output=output, size=source.about["image_size"]))
+    return Exported(difference, _lines(source, output))
+
+
+def _lines(source: Source, output: Path) -> str:
+    size = source.graph.segmenter.image_size
+    tiled = source.head.scale is not None
+    return _OPEN.format(output=output) + (graph_lines(source.head, size, _CALL) if tiled else _LINES.format(size=size))
 
 
 def _check_size(source: Source, output: Path) -> None:

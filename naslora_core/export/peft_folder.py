@@ -10,6 +10,7 @@ from torch import Tensor
 
 from naslora_core.errors import MergeError
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
+from naslora_core.export.usage import sam_lines
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
 from naslora_core.sam.checkpoint import read_weights, save_weights
@@ -23,6 +24,9 @@ _PREFIX = "base_model.model."
 _SAVED_MODULES = ("mask_decoder", "image_encoder.neck")
 _LINES = """from peft import PeftModel
 sam = PeftModel.from_pretrained(sam, "{folder}").base_model.model"""
+_PREDICTOR = """from segment_anything import SamPredictor
+predictor = SamPredictor(sam)
+"""
 _CARD = """---
 library_name: peft
 tags: [lora, segment-anything]
@@ -50,7 +54,7 @@ def export_peft_folder(merged: Path, output: Path) -> str:
         output: the folder; replaced if it exists.
 
     Returns:
-        The lines of Python that load it onto the base model `sam`.
+        The lines of Python that load it onto the base model `sam`; see also `export_sam_checkpoint`.
 
     Raises:
         CheckpointError: if files are missing, damaged or of another version.
@@ -64,8 +68,9 @@ def export_peft_folder(merged: Path, output: Path) -> str:
             "adapt with adapter.method lora, conv_lora, nas_lora or nas_pc_lora and merge with merge.mode exact or "
             "calibrated, or export a SAM checkpoint"
         )
-    remark = f"# {plain.reading}\n" if plain.reading else ""
-    load = remark + _LINES.format(folder=output)
+    load = plain.comments() + _LINES.format(folder=output)
+    if plain.head.scale is not None:
+        load += f"\n{_PREDICTOR}{sam_lines(plain.head, plain.image_size)}"
     with atomic_directory(output) as folder:
         save_weights(folder / WEIGHTS_FILE, _tensors(plain, lora), {"format": "pt"})
         write_json(folder / CONFIG_FILE, _config(lora))

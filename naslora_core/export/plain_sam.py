@@ -8,9 +8,16 @@ from torch import Tensor
 
 from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import MergeError
+from naslora_core.export.usage import as_comment, describe_tiling
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.merge.training_images import stored_reading
+from naslora_core.reading import read_object
 from naslora_core.sam.build import build_sam
+from naslora_core.sam.head import MaskHead
+from naslora_core.sam.specs import find_spec
+
+CERTIFICATE_FILE = "certificate.json"
+_DETAIL = "mask_decoder.detail."
 
 
 @dataclass(frozen=True)
@@ -21,23 +28,35 @@ class PlainSam:
         name: as in `sam_model_registry`, or sam_tiny.
         weights: its state dict.
         base_sha256: of the checkpoint it was adapted from.
-        reading: how the training images became RGB, a sentence for its user; "" for plain images of 8 bits.
+        head: of the merged model; its detail path is not among the weights.
+        remarks: sentences for its user: how the training images became RGB, if they were no plain ones of 8 bits; what
+            is left out of the model; how images are cut for it.
     """
 
     name: str
     weights: dict[str, Tensor]
     base_sha256: str
-    reading: str = ""
+    head: MaskHead = MaskHead()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def image_size(self) -> int:
+        """Side of its input."""
+        return find_spec(self.name, "native").image_size
+
+    def comments(self) -> str:
+        """Return the remarks as comment lines of Python."""
+        return "".join(as_comment(remark) for remark in self.remarks)
 
 
 def read_plain_sam(folder: Path) -> PlainSam:
-    """Read what stage merge wrote to `folder`.
+    """Read what stage merge wrote to `folder`; a detail path, which SAM has not, is left out.
 
     Raises:
         CheckpointError: if files are missing, damaged or of another version.
         MergeError: if the model is not an ordinary SAM: folded, of several classes, or of another image size.
     """
-    weights = load_merged(folder).state_dict()
+    weights = {key: value for key, value in load_merged(folder).state_dict().items() if not key.startswith(_DETAIL)}
     notes = read_merged_notes(folder)
     name = notes.model
     with torch.device("meta"):
@@ -59,5 +78,19 @@ def read_plain_sam(folder: Path) -> PlainSam:
             "search.pointwise_pressure above 0 and merge with exact"
         )
     reading = parse_reading(stored_reading(folder), folder)
-    said = f"Images were converted to 8 bits by: {reading}" if reading else ""
-    return PlainSam(name, dict(weights), notes.origin["base"]["sha256"], said)
+    remarks = [f"Images were converted to 8 bits by: {reading}"] if reading else []
+    if notes.detail != "off":
+        remarks.append(f"Left out: the detail path ({notes.detail}), which SAM does not have; {_cost(folder)}")
+    if notes.scale is not None:
+        remarks.append(f"The model was {describe_tiling(notes.image_size, notes.scale)}")
+    return PlainSam(name, weights, notes.origin["base"]["sha256"], notes.head, tuple(remarks))
+
+
+def _cost(folder: Path) -> str:
+    """Return what leaving out the detail path costs, as the certificate beside the model says."""
+    try:
+        certificate = read_object(folder / CERTIFICATE_FILE)
+        before, after = (float(certificate[f"validation_dice_{which}"]) for which in ("after", "without_detail"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"what that costs is not in {CERTIFICATE_FILE}; run stage merge to have it measured"
+    return f"validation Dice is {before:.4f} with it and {after:.4f} without it"

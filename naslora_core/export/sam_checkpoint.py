@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from naslora_core.export.plain_sam import read_plain_sam
+from naslora_core.export.usage import sam_lines
 from naslora_core.files import atomic_file
 from naslora_core.sam.specs import MODEL_SPECS
 
@@ -13,14 +14,14 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     """Write a merged model as a .pth file that holds upstream's state dict alone, atomically.
 
     `sam_model_registry[name](checkpoint=output)` loads it, and `SamPredictor.predict(multimask_output=False)`
-    without prompts gives our masks.
+    without prompts gives our masks. A detail path is left out, and a comment in the lines says what that costs.
 
     Args:
         merged: what stage merge wrote.
         output: the file; replaced if it exists.
 
     Returns:
-        The lines of Python that load it.
+        The lines of Python that load it; for a model of crops also those that cut an image into parts.
 
     Raises:
         CheckpointError: if files are missing, damaged or of another version.
@@ -29,13 +30,17 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     plain = read_plain_sam(merged)
     with atomic_file(output) as temporary, temporary.open("wb") as file:
         torch.save(plain.weights, file)
-    remark = f"# {plain.reading}\n" if plain.reading else ""
     if MODEL_SPECS[plain.name].file_prefix:
-        return (
-            f"{remark}from segment_anything import SamPredictor, sam_model_registry\n"
+        load = (
+            "from segment_anything import SamPredictor, sam_model_registry\n"
             f'predictor = SamPredictor(sam_model_registry["{plain.name}"](checkpoint="{output}"))'
         )
-    return (
-        f'{remark}sam = naslora_core.sam.build.build_sam("{plain.name}")\n'
-        f'sam.load_state_dict(torch.load("{output}", weights_only=True))'
-    )
+    else:
+        load = (
+            "import torch\nfrom naslora_core.sam.build import build_sam\nfrom segment_anything import SamPredictor\n"
+            f'sam = build_sam("{plain.name}")\n'
+            f'sam.load_state_dict(torch.load("{output}", weights_only=True))\n'
+            "predictor = SamPredictor(sam)"
+        )
+    tiles = "" if plain.head.scale is None else f"\n{sam_lines(plain.head, plain.image_size)}"
+    return f"{plain.comments()}{load}{tiles}"

@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from naslora_core.export.graph import INPUT, OUTPUTS, TRACED_BATCH, Exported, largest_difference, read_source
+from naslora_core.export.graph import INPUT, OUTPUTS, TRACED_BATCH, Exported, Source, largest_difference, read_source
+from naslora_core.export.usage import graph_lines
 from naslora_core.files import atomic_file
 
 ABOUT_FILE = "naslora.json"
-_LINES = """import torch
+_OPEN = """import torch
 program = torch.export.load("{output}").module()
-images = torch.zeros(1, 3, {size}, {size}, dtype=torch.uint8)  # RGB
+"""
+_LINES = """images = torch.zeros(1, 3, {size}, {size}, dtype=torch.uint8)  # RGB
 low_res_masks, probabilities = program(images)"""
+# Of a model of crops.
+_CALL = "program(torch.from_numpy(np.array(square).transpose(2, 0, 1)[None]))[0][0].detach().numpy()"
 
 
 def export_torch_program(merged: Path, output: Path) -> Exported:
@@ -50,7 +54,14 @@ def export_torch_program(merged: Path, output: Path) -> Exported:
         difference = largest_difference(source, run, output)
         about = source.about | {"largest_logit_difference": f"{difference:.3g}"}
         _save(program, temporary, {ABOUT_FILE: json.dumps(about, indent=2)})
-    return Exported(difference, _LINES.format(output=output, size=source.about["image_size"]))
+    return Exported(difference, _lines(source, output))
+
+
+def _lines(source: Source, output: Path) -> str:
+    size = source.graph.segmenter.image_size
+    if source.head.scale is None:
+        return _OPEN.format(output=output) + _LINES.format(size=size)
+    return "import numpy as np\n" + _OPEN.format(output=output) + graph_lines(source.head, size, _CALL)
 
 
 def _save(program: ExportedProgram, path: Path, extra_files: dict[str, Any]) -> None:

@@ -1,18 +1,24 @@
 """Grad-CAM: which positions of the encoder's embedding raise the foreground logits."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
-from naslora_core.data.preprocess.decode import decode_pair
+from naslora_core.data.dataset.encoding import read_pair
+from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import normalise
 from naslora_core.sam.precision import best_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.square import fit_into_square, window_side
+from naslora_core.sam.tiled import OVERLAP
 
 
 def grad_cam(embeddings: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
@@ -30,21 +36,35 @@ def grad_cam(embeddings: Tensor, decode: Callable[[Tensor], Tensor]) -> Tensor:
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, Eq. (1) and (2); sums over pixels as in arXiv:2002.11434.
     """
+    return _weighted(embeddings, channel_weights(embeddings, decode))
+
+
+def channel_weights(embeddings: Tensor, decode: Callable[[Tensor], Tensor], is_empty: Tensor | None = None) -> Tensor:
+    """Return the weights (B, C, 1, 1) of `grad_cam`.
+
+    Args:
+        embeddings: as there.
+        decode: as there.
+        is_empty: (B,) bool, of which rows all pixels count; None for those without foreground.
+    """
     features = embeddings.detach().requires_grad_()
     with torch.enable_grad():
         logits = decode(features)
         found = (logits.detach() > 0).to(logits)
-        nowhere = found.flatten(1).sum(dim=1) == 0
+        nowhere = found.flatten(1).sum(dim=1) == 0 if is_empty is None else is_empty
         found[nowhere] = 1
         (gradient,) = torch.autograd.grad((logits * found).sum(), features)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * features.detach()).sum(dim=1).relu()
+    return gradient.mean(dim=(2, 3), keepdim=True)
+
+
+def _weighted(embeddings: Tensor, weights: Tensor) -> Tensor:
+    return (weights * embeddings.detach()).sum(dim=1).relu()
 
 
 def explain(
     segmenter: PromptFreeSegmenter, pairs: Sequence[Pair], card: DatasetCard, progress: Progress = silent
 ) -> dict[str, np.ndarray]:
-    """Return the Grad-CAM heat map of a model on every image.
+    """Return the Grad-CAM heat map of a model on every image, which it sees as it was trained: whole, or in parts.
 
     Args:
         segmenter: the model, with or without adapters; computes in float32.
@@ -53,25 +73,82 @@ def explain(
         progress: called after every image.
 
     Returns:
-        By image name (h, w) float32, at least 0: the encoder's grid, without the part that only pads the square.
+        By image name (h, w) float32, at least 0: the encoder's grid, without the part that only pads the square; of
+        a model of crops a grid as fine over all parts.
 
     Raises:
         DataError: if a file is missing or unreadable.
     """
-    device, side = best_device(), segmenter.image_size
-    segmenter = segmenter.eval().to(device)
+    segmenter = segmenter.eval().to(best_device())
     heats = {}
     for pair in pairs:
-        square = decode_pair(pair, card, side)
-        pixels = torch.from_numpy(square.image).permute(2, 0, 1)[None].to(device)
-        with torch.no_grad():
-            embeddings = segmenter.sam.image_encoder(normalise(segmenter.sam, pixels))
-        heat = grad_cam(embeddings, segmenter.decode)[0]
-        _, (height, width) = square.sizes
-        rows, columns = (-(-length * heat.shape[-1] // side) for length in (height, width))
-        heats[pair.name] = heat[:rows, :columns].cpu().numpy()
+        image = read_pair(pair, card)[0]
+        heats[pair.name] = _of_whole(segmenter, image) if segmenter.scale is None else _of_parts(segmenter, image)
         progress(len(heats), len(pairs), "grad-cam")
     return heats
+
+
+def _of_whole(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
+    embeddings, decode, shape = _encode(segmenter, image)
+    return _inside(grad_cam(embeddings, decode)[0], shape, segmenter.image_size).cpu().numpy()
+
+
+def _of_parts(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
+    """Return the heat of an image whose parts are seen one by one, as if one function saw them all.
+
+    A channel has one weight for the whole image, the mean over the positions of all parts. Weights of each part's own
+    would make a part without any object as hot as one that is full of them.
+    """
+    assert segmenter.scale is not None
+    side = window_side(segmenter.image_size, segmenter.scale)
+    tiling = Tiling((image.shape[0], image.shape[1]), side, OVERLAP)
+    weights = _weights_of_all(segmenter, image, tiling)
+    stitcher, rows = Stitcher(tiling, most=None), []
+    for embeddings, _, shape in _parts(segmenter, image, tiling):
+        heat = _inside(_weighted(embeddings, weights)[0], shape, segmenter.image_size)
+        size = (tiling.tiles[0].height, tiling.tiles[0].width)
+        heat = F.interpolate(heat[None, None], size=size, mode="nearest-exact")[0, 0]
+        if (complete := stitcher.add(heat.cpu().numpy())) is not None:
+            rows.append(complete[1])
+    # The encoder's cells, as of an image that is seen whole; more would be interpolated.
+    cell = side * segmenter.sam.image_encoder.patch_embed.proj.stride[0] / segmenter.image_size
+    height, width = (max(1, round(length / cell)) for length in image.shape[:2])
+    return np.asarray(Image.fromarray(np.concatenate(rows)).resize((width, height), Image.Resampling.BOX))
+
+
+def _weights_of_all(segmenter: PromptFreeSegmenter, image: np.ndarray, tiling: Tiling) -> Tensor:
+    for all_pixels in (False, True):
+        is_empty = torch.tensor([all_pixels], device=segmenter.sam.device)
+        parts = _parts(segmenter, image, tiling)
+        weights = torch.stack([channel_weights(embeddings, decode, is_empty) for embeddings, decode, _ in parts])
+        # Without a pixel of foreground in any part, every gradient is zero.
+        if weights.any():
+            break
+    return weights.mean(dim=0)
+
+
+_Encoded = tuple[Tensor, Callable[[Tensor], Tensor], tuple[int, int]]
+
+
+def _parts(segmenter: PromptFreeSegmenter, image: np.ndarray, tiling: Tiling) -> Iterator[_Encoded]:
+    # Encoded anew in every pass: the embeddings of a large image would take more memory than the image.
+    return (_encode(segmenter, tile.cut(image)) for tile in tiling.tiles)
+
+
+def _encode(segmenter: PromptFreeSegmenter, image: np.ndarray) -> _Encoded:
+    """Return embeddings (1, C, h, w), what decodes them, and the (H, W) of the image within the square."""
+    scale = segmenter.scale and segmenter.image_size / window_side(segmenter.image_size, segmenter.scale)
+    square, shape = fit_into_square(image, segmenter.image_size, scale)
+    pixels = torch.tensor(square, device=segmenter.sam.device).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        normalised = normalise(segmenter.sam, pixels)
+        embeddings = segmenter.sam.image_encoder(normalised)
+    return embeddings, partial(segmenter.decode, images=normalised), shape
+
+
+def _inside(heat: Tensor, shape: tuple[int, int], side: int) -> Tensor:
+    rows, columns = (-(-length * heat.shape[-1] // side) for length in shape)
+    return heat[:rows, :columns]
 
 
 def explain_models(

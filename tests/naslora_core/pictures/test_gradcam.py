@@ -9,6 +9,7 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.pictures.gradcam import explain, grad_cam
 from naslora_core.sam.build import build_sam
+from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 
@@ -69,3 +70,43 @@ def test_the_heat_of_sam_covers_the_image_without_its_padding(card: DatasetCard,
     assert np.isfinite(heat).all()
     assert heat.max() > 0
     assert all(parameter.grad is None for parameter in segmenter.parameters())
+
+
+def save_pair(folder: Path, image: np.ndarray) -> Pair:
+    files = folder / "image.png", folder / "mask.png"
+    Image.fromarray(image).save(files[0])
+    Image.fromarray(np.zeros(image.shape[:2], dtype=np.uint8)).save(files[1])
+    return Pair("wide", *files, "test")
+
+
+def segmenter_of(head: MaskHead) -> PromptFreeSegmenter:
+    torch.manual_seed(5)
+    sam = build_sam("sam_tiny", 96)
+    set_head(sam, head)
+    if head.detail != "off":
+        torch.nn.init.normal_(sam.mask_decoder.detail.out.weight, std=2)
+    return PromptFreeSegmenter(sam)
+
+
+def test_a_model_of_crops_is_explained_in_parts_of_its_scale_with_one_weight_for_each_channel(
+    card: DatasetCard, tmp_path: Path
+):
+    part = np.random.default_rng(1).integers(0, 255, (48, 48, 3), dtype=np.uint8)
+    pair = save_pair(tmp_path, np.tile(part, (1, 4, 1)))
+    heat = explain(segmenter_of(MaskHead(1, "off", 2.0)), [pair], card)["wide"]
+    # 48 px of the image are the input of 96, in which a cell is 16.
+    assert heat.shape == (6, 24)
+    assert np.isfinite(heat).all()
+    assert heat.max() > 0
+    alone = explain(segmenter_of(MaskHead(1, "off", 2.0)), [save_pair(tmp_path, part)], card)["wide"]
+    whole = explain(segmenter_of(MaskHead(1, "off")), [save_pair(tmp_path, part)], card)["wide"]
+    assert alone.shape == (6, 6)
+    # One part that fills the input is a whole image.
+    np.testing.assert_allclose(alone, whole, atol=1e-4 * whole.max())
+
+
+def test_the_detail_path_is_part_of_what_is_explained(card: DatasetCard, tmp_path: Path):
+    pair = save_pair(tmp_path, np.random.default_rng(1).integers(0, 255, (60, 90, 3), dtype=np.uint8))
+    plain, fine = (explain(segmenter_of(MaskHead(1, detail)), [pair], card)["wide"] for detail in ("off", "half"))
+    assert plain.shape == fine.shape
+    assert not np.allclose(plain, fine, rtol=1e-3)

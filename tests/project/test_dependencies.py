@@ -73,7 +73,7 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "predict": ("adapted", "geometry", "merge", "sam"),
     "export": ("adapted", "data/dataset", "geometry", "merge", "sam"),
     "evaluation": ("data/dataset",),
-    "pictures": ("data/dataset", "data/prepared", "data/preprocess", "evaluation", "geometry", "sam"),
+    "pictures": ("data/dataset", "data/prepared", "evaluation", "geometry", "sam"),
     "report": ("adapted", "pictures", "quality"),
     "bench": ("adapted", "data/dataset", "data/prepared", "evaluation", "geometry", "report", "sam", "training"),
     "pretraining": ("data/dataset", "data/synthetic", "geometry", "sam"),

@@ -137,10 +137,11 @@ def test_a_peft_folder_has_no_detail_path_and_its_card_says_how_to_cut_images(tm
         assert "window, overlap = 192, 48" in text
 
 
-def test_an_adapter_folder_carries_head_and_says_who_cuts(tmp_path, model):
+def test_an_adapter_folder_carries_head_and_says_who_cuts(tmp_path):
     torch.manual_seed(3)
     save_weights(tmp_path / "base.safetensors", build_sam("sam_tiny").state_dict(), {})
-    config = model.model_copy(update={"checkpoint": tmp_path / "base.safetensors"})
+    # Not the fixture of all tests, whose file would be one of the small SAM.
+    config = load_params(PARAMS).model.model_copy(update={"checkpoint": tmp_path / "base.safetensors"})
     sam = load_base(config)
     set_head(sam, MaskHead(1, "half", 2.0))
     adapter, layers = add_adapters_of_lora(sam)

@@ -48,8 +48,8 @@ FORMATS = {
         "naslora_core.export.sam_checkpoint:export_sam_checkpoint", ".pth", "leaves.pth",
         """Write the merged model as a checkpoint that segment-anything loads.
 
-        For models merged with exact or calibrated: the file has nothing but SAM's own tensors. A detail path is left out;
-        what that costs in validation Dice stands above the lines that are printed.
+        For models merged with exact or calibrated: the file has nothing but SAM's own tensors. A detail path is left
+        out; what that costs in validation Dice stands above the lines that are printed.
         """,
     ),
     "peft": Format(

@@ -31,6 +31,7 @@ def merged(request, adapter, search, tmp_path):
         [(640, 480)],
         ["a"],
         classes=("cell",),
+        side=64,
         reading=request.param and json.loads(request.param.model_dump_json(exclude_none=True)),
     )
     origin = {"base": {"sha256": "0" * 64}, **describe_training(data)}

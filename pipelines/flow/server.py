@@ -88,9 +88,7 @@ def _complete_address() -> None:
     except ValueError:
         known = False
     if not known:
-        raise ConfigError(
-            f"PREFECT_API_URL is '{given}', which is no address; it looks like http://127.0.0.1:4200/api"
-        )
+        raise ConfigError(f"PREFECT_API_URL is '{given}', which is no address; it looks like http://127.0.0.1:4200/api")
     path = parts.path.rstrip("/") or "/api"
     os.environ[_ADDRESS] = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 

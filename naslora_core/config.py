@@ -14,6 +14,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 ClassCount = Annotated[int, Field(ge=1, le=255)]
 # Settings also come in other people's files, where an absurd number would fill the memory before anything is checked.
 LARGEST_IMAGE_PX, LARGEST_RANK, MOST_CELL_NODES, LARGEST_OPTION = 4096, 1280, 16, 10_000
+# Predictions of the image as it is, and of which flips, are averaged.
+Flips = Literal["none", "horizontal", "all"]
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -178,10 +180,19 @@ class MergeConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """How predictions become masks, and how many examples the report shows."""
+    """How predictions become masks, and how many examples the report shows.
 
-    threshold: Share
+    Attributes:
+        threshold: the probability above which a pixel is foreground, if there is one class; "auto" is the one that
+            stage merge chose on the validation images.
+        flips: whose predictions are averaged with those of the image: "none", the "horizontal" flip, or "all" three.
+        overlap: of the parts in which a model that was trained on crops sees an image, a share of their side.
+    """
+
+    threshold: Share | Literal["auto"]
     gallery_size: PositiveInt
+    flips: Flips = "none"
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.25
 
 
 class RetrainConfig(Section):

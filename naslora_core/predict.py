@@ -1,6 +1,7 @@
 """Predict images of any size with a base, an adapted or a merged model."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from naslora_core.config import ModelConfig
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.sam.square import resize, resized_shape, window_side
@@ -27,28 +29,38 @@ class Predictor:
         sam: the model, with or without adapters; predicts at the image size it was built for.
         precision: "auto", "fp32" or "bf16".
         device: "auto", "cpu" or "cuda".
+        inference: whether flips are averaged, and by how much parts overlap.
     """
 
-    def __init__(self, sam: Sam, precision: str, device: str = "auto") -> None:
+    def __init__(self, sam: Sam, precision: str, device: str = "auto", inference: Inference = PLAIN) -> None:
         self._device = find_device(device)
+        self._inference = inference
         self._segmenter = PromptFreeSegmenter(sam).eval().to(self._device)
         self._precision = precision
         self.parameter_count = count_parameters(sam)
 
     @classmethod
-    def base(cls, model: ModelConfig) -> "Predictor":
+    def base(cls, model: ModelConfig, inference: Inference = PLAIN) -> "Predictor":
         """Load the pre-trained model, without adaptation."""
-        return cls(load_base(model), model.precision)
+        return cls(load_base(model), model.precision, inference=inference)
 
     @classmethod
-    def adapted(cls, folder: Path, model: ModelConfig) -> "Predictor":
+    def adapted(cls, folder: Path, model: ModelConfig, inference: Inference = PLAIN) -> "Predictor":
         """Load the adapter that stage search_train wrote to `folder`, and its base model."""
-        return cls(load_adapted(folder, model)[0].sam, model.precision)
+        return cls(load_adapted(folder, model)[0].sam, model.precision, inference=inference)
 
     @classmethod
-    def merged(cls, folder: Path, precision: str = "auto", device: str = "auto") -> "Predictor":
+    def merged(
+        cls, folder: Path, precision: str = "auto", device: str = "auto", inference: Inference = PLAIN
+    ) -> "Predictor":
         """Load the model that stage merge wrote to `folder`; it needs no other file."""
-        return cls(load_merged(folder), precision, device)
+        return cls(load_merged(folder), precision, device, inference)
+
+    def using(self, inference: Inference) -> "Predictor":
+        """Return a predictor with the same model, which is in memory once, that is used in another way."""
+        other = copy(self)
+        other._inference = inference
+        return other
 
     @property
     def precision(self) -> str:
@@ -85,7 +97,7 @@ class Predictor:
         A model that was trained on crops sees an image part by part, at the scale of its training.
         """
         if (scale := self._segmenter.scale) is None:
-            return self._of_whole_images(images)
+            return mean_over_flips(self._of_whole_images, images, self._inference.flips)
         return [self._of_parts(image, scale) for image in images]
 
     def logits_of_pieces(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -94,14 +106,18 @@ class Predictor:
         Args:
             images: each (H, W, 3) uint8; no side is longer than `window`, if there is one.
         """
+        return mean_over_flips(self._of_pieces, images, self._inference.flips)
+
+    def _of_pieces(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         if (window := self.window) is None:
             return self._of_whole_images(images)
         scale = self.image_size / window
-        return [logits.numpy() for logits in square_logits(self._segmenter, list(images), scale, self._precision)]
+        return [logits.numpy() for logits in square_logits(self._segmenter, images, scale, self._precision)]
 
     def _of_parts(self, image: np.ndarray, scale: float) -> np.ndarray:
+        how = self._inference
         found = np.empty((self._segmenter.classes, *image.shape[:2]), dtype=np.float32)
-        for top, logits in tiled_logits(self._segmenter, image, scale, self._precision):
+        for top, logits in tiled_logits(self._segmenter, image, scale, self._precision, how.overlap, how.flips):
             found[:, top : top + logits.shape[1]] = logits
         return found
 

@@ -1,24 +1,29 @@
 """Segment an image of any size part by part, at the scale the model was trained at, and blend the logits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from naslora_core.config import Flips
 from naslora_core.geometry.tiling import Stitcher, Tiling
+from naslora_core.sam.inference import OVERLAP, mean_over_flips
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.square import fit_into_square, window_side
 
-# Of neighbouring parts; a share of their side.
-OVERLAP = 0.25
 _BATCH_SIZE = 8
 
 
 def tiled_logits(
-    segmenter: PromptFreeSegmenter, image: np.ndarray, scale: float, precision: str, overlap: float = OVERLAP
+    segmenter: PromptFreeSegmenter,
+    image: np.ndarray,
+    scale: float,
+    precision: str,
+    overlap: float = OVERLAP,
+    flips: Flips = "none",
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the mask logits of an image from top to bottom; one row of parts is in memory at a time.
 
@@ -28,6 +33,7 @@ def tiled_logits(
         scale: pixels of the model's input for one of the image; so near to it that a part is a number of pixels.
         precision: "auto", "fp32" or "bf16".
         overlap: share of a part, 0..0.5, that its neighbour covers at least.
+        flips: of every part, see `Inference`.
 
     Yields:
         The number of the first row, and logits (K, n, W) float32 of it and the next ones.
@@ -35,16 +41,20 @@ def tiled_logits(
     side = window_side(segmenter.image_size, scale)
     tiling = Tiling((image.shape[0], image.shape[1]), side, overlap)
     stitcher = Stitcher(tiling, most=None)
+
+    def logits_of(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [logits.numpy() for logits in square_logits(segmenter, parts, segmenter.image_size / side, precision)]
+
     for start in range(0, len(tiling.tiles), _BATCH_SIZE):
         parts = [tile.cut(image) for tile in tiling.tiles[start : start + _BATCH_SIZE]]
-        for logits in square_logits(segmenter, parts, segmenter.image_size / side, precision):
-            if (complete := stitcher.add(logits.numpy())) is not None:
+        for logits in mean_over_flips(logits_of, parts, flips):
+            if (complete := stitcher.add(logits)) is not None:
                 yield complete
 
 
 @torch.no_grad()
 def square_logits(
-    segmenter: PromptFreeSegmenter, images: list[np.ndarray], scale: float | None, precision: str
+    segmenter: PromptFreeSegmenter, images: Sequence[np.ndarray], scale: float | None, precision: str
 ) -> list[Tensor]:
     """Return the logits (K, H, W) float32, on the CPU and at its own size, of every image that fits the input.
 

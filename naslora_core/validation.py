@@ -1,6 +1,6 @@
 """Validation Dice on prepared data, by which training selects its best epoch and a merge is accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -40,6 +40,30 @@ def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Seq
             logits = segmenter.upscale(segmenter(batch.images.to(device))).cpu()
         scores.append(_dice(predicted_classes(logits), batch.masks, batch.valid > 0, logits.shape[1]))
     return torch.cat(scores)
+
+
+@torch.no_grad()
+def foreground_logits(
+    segmenter: PromptFreeSegmenter, data: PreparedData, precision: str
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield the logits of the labelled pixels of every image, as `dice_per_image` sees them; for one class.
+
+    Yields:
+        The number of an image, the logits (P,) float32 of pixels of it, and whether these are foreground, (P,) bool.
+        A large image comes in several pieces.
+    """
+    device = segmenter.sam.device
+    for start in range(0, len(data), 1 if data.scale else _BATCH_SIZE):
+        if data.scale is not None:
+            for top, logits in tiled_logits(segmenter, data.images[start], data.scale, precision, _LEAST_OVERLAP):
+                ids = data.masks[start][top : top + logits.shape[1]]
+                yield start, logits[0][ids <= 1], ids[ids <= 1] > 0
+            continue
+        batch = make_batch(data, range(len(data))[start : start + _BATCH_SIZE])
+        with autocast(precision, device):
+            found = segmenter.upscale(segmenter(batch.images.to(device))).cpu()
+        for row, (logits, mask, valid) in enumerate(zip(found, batch.masks, batch.valid > 0, strict=True), start):
+            yield row, logits[valid].numpy(), (mask[valid] > 0).numpy()
 
 
 def _tiled_dice(segmenter: PromptFreeSegmenter, data: PreparedData, row: int, precision: str) -> Tensor:

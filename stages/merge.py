@@ -8,7 +8,7 @@ from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.certificate import certify, seconds_per_image
 from naslora_core.merge.choose import MergeContext, choose
-from naslora_core.merge.merged import save_merged
+from naslora_core.merge.merged import DEFAULT_THRESHOLD, save_merged
 from naslora_core.merge.training_images import describe_training
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import load_base
@@ -33,8 +33,9 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     base = load_base(params.model).to(adapted.device)
     certificate = certify(choice, base, adapted, validation, params.merge.max_metric_drop)
     origin = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8")) | describe_training(training)
+    threshold = certificate.threshold.chosen if certificate.threshold else DEFAULT_THRESHOLD
     with atomic_directory(paths.output("merge", domain)) as folder:
-        save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin})
+        save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin}, threshold)
         write_json(folder / "certificate.json", certificate.notes())
     seconds = seconds_per_image(choice, base, adapted, validation)
     write_json(paths.timing("merge", domain), {"seconds_per_image": seconds})

@@ -11,6 +11,7 @@ from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.choose import Attempt, Choice
+from naslora_core.merge.threshold import ThresholdChoice, choose_threshold
 from naslora_core.sam.build import Sam
 from naslora_core.sam.detail import detail_of, without_detail
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, predict_low_res, predicted_classes
@@ -32,6 +33,7 @@ class Certificate(Section):
         parameters: of base, adapted and merged model.
         validation_dice_without_detail: of the merged model when its detail path is left out, as `export sam` does;
             None if it has none.
+        threshold: above which probability a pixel best counts as foreground; None for several classes.
     """
 
     mode: str
@@ -47,6 +49,7 @@ class Certificate(Section):
     parameters: dict[str, int]
     passed: bool
     validation_dice_without_detail: float | None = None
+    threshold: ThresholdChoice | None = None
 
     def notes(self) -> dict[str, Any]:
         """Return the certificate as certificate.json holds it; of a model without detail path, with no word of it."""
@@ -77,6 +80,7 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
         passed=choice.attempts[-1].passed,
         validation_dice_without_detail=_dice_without_detail(choice.merged.sam, validation),
+        threshold=choose_threshold(segmenters["merged"], validation),
     )
 
 

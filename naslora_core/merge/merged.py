@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 from torch import Tensor
@@ -20,10 +20,19 @@ from naslora_core.sam.head import MaskHead, head_of, set_head
 
 FORMAT = 2
 WIDEST_KERNEL = 31
+# As SAM's mask_threshold of 0, which is a logit.
+DEFAULT_THRESHOLD = 0.5
 WEIGHTS_FILE, CONFIG_FILE, LORA_FILE = "model.safetensors", "model.json", "lora.safetensors"
 
 
-def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapping[str, Any]) -> None:
+def save_merged(
+    folder: Path,
+    merged: Merged,
+    name: str,
+    mode: str,
+    origin: Mapping[str, Any],
+    threshold: float = DEFAULT_THRESHOLD,
+) -> None:
     """Write a merged model, and its update as a LoRA, into an existing folder.
 
     lora.safetensors holds <layer>.lora_A (rank, in_features) and <layer>.lora_B (out_features, rank) with the
@@ -34,17 +43,23 @@ def save_merged(folder: Path, merged: Merged, name: str, mode: str, origin: Mapp
         name: the model's name, a key of `MODEL_SPECS`.
         mode: how it was merged.
         origin: what it was made from; goes into model.json as it is.
+        threshold: chosen on the validation images; the usual one is not written.
     """
     sam = merged.sam
     about = {"model": name, "mode": mode}
     config = about | head_of(sam).notes() | {"image_size": int(sam.image_encoder.img_size)}
+    config |= {"threshold": threshold} if threshold != DEFAULT_THRESHOLD else {}
     save_weights(folder / WEIGHTS_FILE, sam.state_dict(), {"format": f"naslora-merged-{FORMAT}", **about})
     save_weights(folder / LORA_FILE, _lora(merged), {"format": f"naslora-lora-{FORMAT}", **about})
     write_json(folder / CONFIG_FILE, {"format": FORMAT, **config, "origin": dict(origin)})
 
 
 class MergedNotes(BaseModel):
-    """The content of model.json; `origin` describes the adapter, base and data the model was made from."""
+    """The content of model.json.
+
+    `origin` describes the adapter, base and data the model was made from; `threshold` is the probability that suits it
+    best above which a pixel is foreground, for those who ask for it by `evaluate.threshold: auto`.
+    """
 
     model: str
     mode: str
@@ -53,6 +68,7 @@ class MergedNotes(BaseModel):
     origin: dict[str, Any]
     detail: Detail = "off"
     scale: Annotated[float, Field(gt=0)] | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] = DEFAULT_THRESHOLD
 
     @property
     def head(self) -> MaskHead:
@@ -67,6 +83,15 @@ def read_merged_notes(folder: Path) -> MergedNotes:
         CheckpointError: if the file cannot be read or is of another version.
     """
     return read_model(folder / CONFIG_FILE, MergedNotes, FORMAT, "merge again: run stage merge", CheckpointError)
+
+
+def decide_threshold(setting: float | Literal["auto"], folder: Path) -> float:
+    """Return the threshold that a setting means for the merged model in a folder; "auto" is the model's own.
+
+    Raises:
+        CheckpointError: if the model's own is asked for and its model.json cannot be read.
+    """
+    return read_merged_notes(folder).threshold if setting == "auto" else setting
 
 
 def load_merged(folder: Path) -> Sam:

@@ -13,6 +13,7 @@ from naslora_core.evaluation.evaluate import evaluate_model
 from naslora_core.evaluation.tables import write_tables
 from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import atomic_directory, write_json
+from naslora_core.merge.merged import DEFAULT_THRESHOLD
 from naslora_core.progress import Progress
 from naslora_core.reading import read_object
 from naslora_core.sam.precision import best_device
@@ -31,7 +32,7 @@ def run_rival(domain: str, params: Params, paths: StagePaths, opponent: StagePat
 
     Args:
         domain: to train on.
-        params: of the opponent; seed, precision and threshold are taken from it.
+        params: of the opponent; seed, precision, threshold and flips are taken from it.
         paths: of the rival's own trial.
         opponent: the trial whose training time it gets.
         progress: reports the seconds.
@@ -45,7 +46,11 @@ def run_rival(domain: str, params: Params, paths: StagePaths, opponent: StagePat
     settings = UNetSettings(_seconds(opponent, domain), seed=params.seed, precision=params.model.precision)
     rates = [replace(settings, lr=rate) for rate in RATES]
     best = train_best_rate(training, validation, dataset.card, rates, progress)
-    scored = evaluate_model(best.predict, test, dataset.card, params.evaluate.threshold, progress, "U-Net")
+    chosen = params.evaluate.threshold
+    # Nobody chose one for a U-Net.
+    threshold = DEFAULT_THRESHOLD if chosen == "auto" else chosen
+    predict = best.predict.using(params.evaluate.flips)
+    scored = evaluate_model(predict, test, dataset.card, threshold, progress, "U-Net")
     with atomic_directory(paths.output("search_train", domain)) as folder:
         write_json(folder / "metrics.json", _facts(best))
         pd.DataFrame(best.checks, columns=["seconds", "validation_dice"]).to_csv(folder / "checks.csv", index=False)

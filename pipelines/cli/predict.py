@@ -25,6 +25,14 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
+class Flips(str, Enum):
+    """Whose predictions are averaged with those of the image as it is."""
+
+    none = "none"
+    horizontal = "horizontal"
+    all = "all"
+
+
 class MaskPalette(str, Enum):
     """Whether masks of several classes show these in colours."""
 
@@ -51,13 +59,19 @@ Threshold = typer.Option(
     min=0, max=1, help="Probability above which a pixel is foreground, if there is one class.",
     show_default="evaluate.threshold",
 )  # fmt: skip
+_FLIPS = typer.Option(
+    help="Average the predictions of the image and its flips, which takes 1, 2 or 4 times as long.",
+    show_default="evaluate.flips",
+)
 # As params.yaml calls them.
 _SETTINGS = {Precision.auto: "auto", Precision.float32: "fp32", Precision.bf16: "bf16"}
 _TILE = typer.Option(
     help="Cut large images: auto, off, or the side of a tile in pixels. A model that was trained on crops sees every "
     "image in tiles of its own size; it takes a smaller side, and not off."
 )  # fmt: skip
-_OVERLAP = typer.Option(min=0, max=0.5, help="Share of a tile that the next one covers.", show_default="0.25")
+_OVERLAP = typer.Option(
+    min=0, max=0.5, help="Share of a tile that the next one covers.", show_default="0.25, of crops evaluate.overlap"
+)
 _PRECISION = typer.Option(
     help="The precision to compute in. auto is bf16 where the processor computes in it: faster, and some pixels on "
     "the edges of masks differ. float32 gives what exported models give.",
@@ -77,6 +91,7 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="How many tiles or images are predicted at once.")] = 4,
     device: Annotated[Device, typer.Option(help="The device to compute on.")] = Device.auto,
     precision: Annotated[Precision | None, _PRECISION] = None,
+    flips: Annotated[Flips | None, _FLIPS] = None,
     overlay: Annotated[bool, typer.Option(help="Write the image with the mask on it.")] = True,
     mask_palette: Annotated[
         MaskPalette,
@@ -103,7 +118,7 @@ def predict(
         overlap=overlap, batch_size=batch, device=device.value,
         precision=_SETTINGS[precision] if precision else None, mask_palette=mask_palette.value, overlay=overlay,
         probability=probability.value if probability else None, polygons=polygons.value if polygons else None,
-        resume=resume, force=force,
+        resume=resume, force=force, flips=flips.value if flips else None,
     )  # fmt: skip
     outcome = run(request, project_root(), ConsoleProgress())
     typer.echo("\n".join(outcome.lines()))

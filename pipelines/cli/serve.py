@@ -32,6 +32,7 @@ def serve(
     import uvicorn
 
     from naslora_core.config import load_params
+    from naslora_core.sam.inference import Inference
     from pipelines.run.inputs import project_root
     from pipelines.serve.app import Settings, create_app
     from pipelines.serve.offers import find_offers
@@ -41,9 +42,9 @@ def serve(
     model = params.model.model_copy(update={"checkpoint": root / params.model.checkpoint})
     names = list(find_offers(root, model))
     listening, rule = _listen(host, port), _host_rule(host, allow_host or [])
-    app = create_app(
-        Settings(root, model, params.evaluate.threshold, rule, int(max_upload * 1e6), queue, models_in_memory)
-    )
+    inference = Inference(params.evaluate.flips, params.evaluate.overlap)
+    threshold = params.evaluate.threshold
+    app = create_app(Settings(root, model, threshold, rule, int(max_upload * 1e6), queue, models_in_memory, inference))
     config = uvicorn.Config(
         app, log_level="info" if log else "warning", access_log=log, server_header=False, ws="none",
         timeout_graceful_shutdown=5,

@@ -111,14 +111,17 @@ def measure(root: Path, params: Params, domain: str, model: Path, progress: Prog
     # They load torch, which comparing stored scores does not need.
     from naslora_core.data.dataset.image_files.reading import parse_reading
     from naslora_core.evaluation.evaluate import evaluate_model
+    from naslora_core.merge.merged import decide_threshold
     from naslora_core.merge.training_images import stored_reading
     from naslora_core.predict import Predictor
+    from naslora_core.sam.inference import Inference
 
     dataset = test_split(root, domain)
-    predictor = Predictor.merged(model, params.model.precision)
+    inference = Inference(params.evaluate.flips, params.evaluate.overlap)
+    predictor = Predictor.merged(model, params.model.precision, inference=inference)
     # A model is measured on images as it was trained to see them.
     card = dataset.card.model_copy(update={"image": parse_reading(stored_reading(model), model) or dataset.card.image})
-    threshold = params.evaluate.threshold
+    threshold = decide_threshold(params.evaluate.threshold, model)
     scored = evaluate_model(predictor, dataset.pairs, card, threshold, progress, "in service")
     return scored.table.set_index("name")
 

@@ -23,7 +23,8 @@ def score_fingerprint(root: Path, lock: DvcLock, domain: str, params: Params) ->
     code = {} if stage is None else {
         path: md5 for path, md5 in sorted(stage.deps.items()) if not path.startswith(("artifacts/", "data/", "models/"))
     }  # fmt: skip
-    settings = {"threshold": params.evaluate.threshold, "precision": params.model.precision}
+    usage = params.evaluate.model_dump(exclude={"gallery_size"})
+    settings = usage | {"precision": params.model.precision}
     parts = [fingerprint(test_split(root, domain)), json.dumps([code, settings], sort_keys=True)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

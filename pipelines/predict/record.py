@@ -56,6 +56,7 @@ class RunSettings(Section):
     Attributes:
         precision: in which the model computed, "float32" or "bf16".
         mask_palette: "classes" or "none", see `mask_picture`.
+        flips: see `Inference`; absent from what earlier versions wrote.
     """
 
     model_sha256: str
@@ -64,6 +65,7 @@ class RunSettings(Section):
     overlap: float
     precision: str
     mask_palette: str
+    flips: str = "none"
 
 
 def begin(

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naslora_core.config import load_params
+from naslora_core.config import Flips, load_params
 from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import ConfigError
+from naslora_core.merge.merged import decide_threshold
 from naslora_core.merge.training_images import TrainingImages, class_names, read_training, stored_reading
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
 from naslora_core.sam.checkpoint import file_sha256
+from naslora_core.sam.inference import Inference
 from naslora_core.sam.tiled import OVERLAP
 from pipelines.predict.coco import write_coco
 from pipelines.predict.files import TileChoice, predict_files
@@ -50,6 +52,7 @@ class PredictRequest:
     polygons: str | None
     resume: bool
     force: bool
+    flips: Flips | None = None
 
 
 @dataclass(frozen=True)
@@ -113,17 +116,22 @@ def run(request: PredictRequest, root: Path, progress: Progress) -> PredictOutco
     params = load_params(root / "params.yaml")
     folder = serving_folder(root, request.domain, request.model)
     images = find_images(request.images, request.recursive, request.out)
-    threshold = params.evaluate.threshold if request.threshold is None else request.threshold
+    asked = params.evaluate.threshold if request.threshold is None else request.threshold
+    threshold = decide_threshold(asked, folder)
     choice = OutputChoice(
         request.out, threshold, class_names(folder), request.overlay, request.probability,
         has_polygons=request.polygons == "geojson", has_palette=request.mask_palette == "classes",
         has_coco=request.polygons == "coco",
     )  # fmt: skip
-    predictor = Predictor.merged(folder, request.precision or params.model.precision, request.device)
-    tiles = choose_tiles(request.tile, request.overlap, read_training(folder), predictor.window)
+    inference = Inference(request.flips or params.evaluate.flips, params.evaluate.overlap)
+    predictor = Predictor.merged(folder, request.precision or params.model.precision, request.device, inference)
+    sees_parts = predictor.window is not None
+    overlap = params.evaluate.overlap if request.overlap is None and sees_parts else request.overlap
+    tiles = choose_tiles(request.tile, overlap, read_training(folder), predictor.window)
     settings = RunSettings(
         model_sha256=file_sha256(folder / "model.safetensors"), threshold=threshold,
         tile=request.tile, overlap=tiles.overlap, precision=predictor.precision, mask_palette=request.mask_palette,
+        flips=inference.flips,
     )  # fmt: skip
     rows, left = begin(images, choice, settings, request.resume, request.force)
     try:

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 
 from naslora_core.config import ModelConfig
+from naslora_core.sam.inference import PLAIN, Inference
 from pipelines.serve.answer import OUTPUTS, Answer, predict_upload
 from pipelines.serve.guard import Guard, HostRule
 from pipelines.serve.model_cache import ModelCache
@@ -33,25 +35,28 @@ class Settings:
     Attributes:
         root: the project's folder.
         model: the base, with the path of its checkpoint.
-        threshold: where a request gives none.
+        threshold: where a request gives none; "auto" is that of the model.
         rule: by which names it may be called.
         max_upload_bytes: of an image file.
         queue: requests that may wait at the same time.
         models_in_memory: see `ModelCache`.
+        inference: how models are used.
     """
 
     root: Path
     model: ModelConfig
-    threshold: float
+    threshold: float | Literal["auto"]
     rule: HostRule
     max_upload_bytes: int
     queue: int
     models_in_memory: int
+    inference: Inference = PLAIN
 
 
 def create_app(settings: Settings) -> FastAPI:
     """Build the application; models are loaded on request."""
-    worker, cache = Worker(settings.queue), ModelCache(settings.model, settings.models_in_memory)
+    worker = Worker(settings.queue)
+    cache = ModelCache(settings.model, settings.models_in_memory, settings.inference)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +87,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def predict(request: Request) -> Response:
         with worker.place():
             upload = await read_upload(request, settings.max_upload_bytes)
-            offer, threshold = _find_offer(settings, upload), _threshold(settings, upload)
+            offer = _find_offer(settings, upload)
+            threshold = _threshold(settings, upload, offer)
             output = _choice("output", upload.fields.get("output", "mask"), list(OUTPUTS), status=400)
             palette = _choice("mask_palette", upload.fields.get("mask_palette", "classes"), _PALETTES, status=400)
 
@@ -108,10 +114,12 @@ def _find_offer(settings: Settings, upload: Upload) -> Offer:
     return offers[_choice("model", upload.fields.get("model", ""), list(offers), status=404)]
 
 
-def _threshold(settings: Settings, upload: Upload) -> float:
+def _threshold(settings: Settings, upload: Upload, offer: Offer) -> float:
     given = upload.fields.get("threshold", "")
+    if not given:
+        return offer.threshold(settings.threshold)
     try:
-        threshold = float(given) if given else settings.threshold
+        threshold = float(given)
     except ValueError:
         threshold = -1.0
     if not 0 <= threshold <= 1:

@@ -9,6 +9,7 @@ from naslora_core.adapted.saved import read_adapter_config, trains_base
 from naslora_core.adapted.switching import SwitchableSam
 from naslora_core.config import ModelConfig
 from naslora_core.predict import Predictor
+from naslora_core.sam.inference import PLAIN, Inference
 from pipelines.serve.offers import Offer
 
 _Key = tuple[str, tuple[int, int]]
@@ -23,10 +24,11 @@ class ModelCache:
     Args:
         model: the base.
         limit: how many whole models are kept, and how many adapters.
+        inference: how all of them are used.
     """
 
-    def __init__(self, model: ModelConfig, limit: int) -> None:
-        self._model, self._limit = model, limit
+    def __init__(self, model: ModelConfig, limit: int, inference: Inference = PLAIN) -> None:
+        self._model, self._limit, self._inference = model, limit, inference
         self._whole: OrderedDict[_Key, Predictor] = OrderedDict()
         self._adapters: OrderedDict[_Key, str] = OrderedDict()
 
@@ -54,7 +56,7 @@ class ModelCache:
 
     @cached_property
     def _shared_predictor(self) -> Predictor:
-        return Predictor(self._shared.sam, self._model.precision)
+        return Predictor(self._shared.sam, self._model.precision, inference=self._inference)
 
     def _activate(self, key: _Key, offer: Offer) -> None:
         if key not in self._adapters:
@@ -72,9 +74,10 @@ class ModelCache:
             while len(self._whole) >= self._limit:
                 self._whole.popitem(last=False)
             if offer.kind == "merged":
-                self._whole[key] = Predictor.merged(offer.folder, self._model.precision)
+                precision, inference = self._model.precision, self._inference
+                self._whole[key] = Predictor.merged(offer.folder, precision, inference=inference)
             else:
-                self._whole[key] = Predictor.adapted(offer.folder, self._model)
+                self._whole[key] = Predictor.adapted(offer.folder, self._model, self._inference)
         self._whole.move_to_end(key)
         return self._whole[key]
 

@@ -8,7 +8,7 @@ from naslora_core.adapted.saved import CONFIG_FILE, read_adapter_config
 from naslora_core.config import ModelConfig
 from naslora_core.data.dataset.image_files.reading import ImageReading, parse_reading
 from naslora_core.errors import CheckpointError
-from naslora_core.merge.merged import WEIGHTS_FILE, read_merged_notes
+from naslora_core.merge.merged import DEFAULT_THRESHOLD, WEIGHTS_FILE, decide_threshold, read_merged_notes
 from naslora_core.merge.training_images import stored_reading
 from naslora_core.sam.head import MaskHead
 
@@ -56,6 +56,16 @@ class Offer:
         # Asking for it says what is wrong.
         except (CheckpointError, OSError):
             return None
+
+    def threshold(self, setting: float | Literal["auto"]) -> float:
+        """Return the threshold that a setting means for this model; only merged ones have one of their own.
+
+        Raises:
+            CheckpointError: as `reading`.
+        """
+        if self.kind == "merged":
+            return decide_threshold(setting, self.folder)
+        return DEFAULT_THRESHOLD if setting == "auto" else setting
 
     def version(self) -> tuple[int, int]:
         """Return a version that changes when the model's file is replaced."""

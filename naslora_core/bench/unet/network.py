@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslora_core.bench.unet.crops import resize_image
+from naslora_core.config import Flips
 from naslora_core.errors import ConfigError
 from naslora_core.geometry.tiling import Tiling
+from naslora_core.sam.inference import mean_over_flips
 from naslora_core.sam.precision import autocast
 
 # Of BasicUNet, four times down. With these it has 0.5 million parameters, about as many as adapters and decoder of
@@ -58,13 +60,21 @@ class UNetPredictor:
         tile_px: side of a tile.
         longer_px: to which an image's longer side is shrunk before; None for images as they are.
         precision: "auto", "fp32" or "bf16".
+        flips: whose logits are averaged, see `Inference`.
     """
 
-    def __init__(self, network: nn.Module, tile_px: int, longer_px: int | None, precision: str) -> None:
+    def __init__(
+        self, network: nn.Module, tile_px: int, longer_px: int | None, precision: str, flips: Flips = "none"
+    ) -> None:
         self._network = network
         self._tile_px = tile_px
         self._longer_px = longer_px
         self._precision = precision
+        self._flips = flips
+
+    def using(self, flips: Flips) -> "UNetPredictor":
+        """Return a predictor with the same network that averages other flips."""
+        return UNetPredictor(self._network, self._tile_px, self._longer_px, self._precision, flips)
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -83,7 +93,9 @@ class UNetPredictor:
         return found
 
     def _probability(self, image: np.ndarray) -> np.ndarray:
-        logits = self._logits(resize_image(image, self._longer_px))
+        seen = [resize_image(image, self._longer_px)]
+        (mean,) = mean_over_flips(lambda images: [self._logits(one).numpy() for one in images], seen, self._flips)
+        logits = torch.from_numpy(mean)
         if logits.shape[1:] != image.shape[:2]:
             logits = F.interpolate(logits[None], size=image.shape[:2], mode="bilinear", align_corners=False)[0]
         if len(logits) == 1:

@@ -70,3 +70,27 @@ def test_a_device_that_is_not_there_is_named(root, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = predict(root, monkeypatch, "--device", "cuda", "--force")
     assert "device 'cuda' is not usable here; use auto (now cpu), cpu or cuda" in str(result.exception)
+
+
+def test_flips_and_the_models_own_threshold_reach_the_masks(root, monkeypatch):
+    """As params.yaml says, or the option; what was used is in predictions.json."""
+    params = (root / "params.yaml").read_text()
+    for old, new in (("  threshold: 0.5", "  threshold: auto"), ("  flips: none", "  flips: horizontal")):
+        assert params.count(old) == 1
+        params = params.replace(old, new)
+    other = root.parent / "flipped"
+    shutil.copytree(root, other, ignore=shutil.ignore_patterns("masks", "broken.jpg"))
+    (other / "params.yaml").write_text(params)
+    notes = other / "serving" / "leaf" / "model.json"
+    notes.write_text(json.dumps(json.loads(notes.read_text()) | {"threshold": 0.35}))
+    written = {}
+    for flips in ("", "none", "all"):
+        options = ["--probability", "float32", "--device", "cpu", *(["--flips", flips] if flips else [])]
+        assert predict(other, monkeypatch, *options, "--force").exit_code == 0
+        used = json.loads((other / "masks" / "predictions.json").read_text())
+        assert (used["threshold"], used["flips"]) == (0.35, flips or "horizontal")
+        written[flips] = np.asarray(Image.open(other / "masks" / "a_probability.tif"))
+        mask = np.asarray(Image.open(other / "masks" / "a_mask.png"))
+        np.testing.assert_array_equal(mask > 0, written[flips] > np.float32(0.35))
+    assert np.abs(written["none"] - written[""]).max() > 1e-5
+    assert np.abs(written["all"] - written[""]).max() > 1e-5

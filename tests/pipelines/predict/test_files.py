@@ -184,6 +184,7 @@ def test_nothing_is_overwritten_or_mixed_without_being_told(tmp_path):
         ("threshold", 0.7, r"threshold 0\.5, not 0\.7"),
         ("precision", "bf16", "precision float32, not bf16"),
         ("mask_palette", "none", "mask_palette classes, not none"),
+        ("flips", "all", "flips none, not all"),
     ):
         other = SETTINGS.model_copy(update={key: value})
         with pytest.raises(ConfigError, match=f"predicted with {message}"):

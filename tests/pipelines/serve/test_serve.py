@@ -22,6 +22,7 @@ import pytest
 import torch
 import uvicorn
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 from PIL import Image
 
 from naslora_core.adapted.attach import add_adapters
@@ -34,6 +35,7 @@ from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
 from naslora_core.sam.head import MaskHead, set_head
+from naslora_core.sam.inference import Inference
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from pipelines.cli import app as cli
 from pipelines.cli.serve import _host_rule, _listen
@@ -271,6 +273,27 @@ def test_a_query_chooses_no_file_and_changes_no_page(client, root):
         for name in ("name", "path", "file", "answer"):
             for value in (str(root / "params.yaml"), "../app.py", "<script>"):
                 assert client.get(address, params={name: value}).content == plain
+
+
+def test_a_server_asked_for_the_models_own_threshold_takes_it_from_merged_ones(root, tmp_path):
+    served = tmp_path / "serving" / "leaves"
+    shutil.copytree(root / "serving" / "leaves", served)
+    notes = json.loads((served / "model.json").read_text())
+    (served / "model.json").write_text(json.dumps(notes | {"threshold": 0.35}))
+    offers = find_offers(tmp_path, base_of(root))
+    assert [offers[name].threshold("auto") for name in ("leaves", "base")] == [0.35, 0.5]
+    assert [offers[name].threshold(0.7) for name in ("leaves", "base")] == [0.7, 0.7]
+    model = base_of(root)
+    limits = {"max_upload_bytes": MAX_UPLOAD_BYTES, "queue": 2, "models_in_memory": 1}
+    flipped = Inference("all")
+    app = create_app(Settings(tmp_path, model, "auto", HostRule(), **limits, inference=flipped))
+    image = scene(3)
+    with TestClient(app, base_url="http://localhost") as client:
+        own, given = (ask(client, png(image), output="json", **fields).json() for fields in ({}, {"threshold": 1}))
+        assert (own["threshold"], given["threshold"]) == (0.35, 1)
+        mask = np.asarray(Image.open(io.BytesIO(ask(client, png(image)).content)))
+    probability = Predictor.merged(served, "fp32", inference=flipped)([image])[0]
+    assert (mask > 0).mean() == (probability > 0.35).mean()
 
 
 def test_no_address_has_parameters_that_nobody_meant(root):

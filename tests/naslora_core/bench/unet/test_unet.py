@@ -52,6 +52,24 @@ def test_tiles_give_what_the_whole_image_gives(classes, shape):
     np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
+def test_flips_are_averaged_for_it_as_for_its_rival():
+    class Places(nn.Module):
+        """The logit of a pixel is its column."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, images):
+            return self.weight * torch.arange(images.shape[3]).expand(len(images), 1, *images.shape[2:])
+
+    predictor = UNetPredictor(Places(), 64, None, "fp32")
+    image = np.zeros((32, 48, 3), np.uint8)
+    logits = [torch.logit(torch.from_numpy(one([image])[0])) for one in (predictor, predictor.using("horizontal"))]
+    torch.testing.assert_close(logits[0][:, :8], torch.arange(8.0).expand(32, 8), atol=1e-3, rtol=0)
+    assert logits[1].min() == logits[1].max()
+
+
 def test_a_shrunk_image_is_predicted_at_its_own_size():
     image = np.full((60, 120, 3), 255, np.uint8)
     (found,) = UNetPredictor(Colours(1), 48, 48, "fp32")([image])

@@ -40,7 +40,7 @@ def _folders(paths: StagePaths, domain: str) -> Folders:
         search_train=paths.source("search_train", domain),
         merge=paths.source("merge", domain),
         evaluate=paths.source("evaluate", domain),
-        times=tuple(paths.timing_of_source(stage, domain) for stage in ("search_train", "merge")),
+        times=tuple(paths.timing_of_source(stage, domain) for stage in ("search_train", "merge", "evaluate")),
     )
 
 

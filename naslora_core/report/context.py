@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from naslora_core.config import TrainConfig
 from naslora_core.report import sentences
 from naslora_core.report.architecture import architecture_in_words
+from naslora_core.report.choices import options_context
 from naslora_core.report.figures.architecture import draw_architecture
 from naslora_core.report.figures.calibration import draw_calibration
 from naslora_core.report.figures.cells import draw_cells
@@ -61,6 +62,9 @@ def domain_context(
         "gallery": gallery_cases(results.gallery, results.folder, results.domain),
         "heat": heat_cases(results.heat, results.folder),
         "scale": view.sentences(),
+        "test_time": options_context(
+            results.test_time, results.test_time_seconds, results.certificate.get("threshold")
+        ),
         "lost": lost_cases(results.scale["examples"], results.scale_folder),
         "heat_sentence": sentences.heat_sentence(results.heat),
         "gain": sentences.gain_sentence(results.summary),

@@ -13,6 +13,7 @@ from naslora_core.files import atomic_file
 from naslora_core.pictures.overlays import PREDICTION_COLOUR, SHARED_COLOUR, TRUTH_COLOUR, css
 from naslora_core.progress import Progress, silent
 from naslora_core.report import sentences
+from naslora_core.report.choices import DEFAULT_THRESHOLD
 from naslora_core.report.context import domain_context, ordered_metrics
 from naslora_core.report.figures.style import DARK, LIGHT
 from naslora_core.report.headline import HEADLINE_METRICS
@@ -46,7 +47,9 @@ def write_report(
     domains = []
     for done, one in enumerate(results, start=1):
         service_of_one = (service or {}).get(one.domain)
-        domains.append(domain_context(one, folder, params.evaluate.threshold, service_of_one, params.train))
+        own, setting = float(one.model.get("threshold", DEFAULT_THRESHOLD)), params.evaluate.threshold
+        threshold = own if setting == "auto" else setting
+        domains.append(domain_context(one, folder, threshold, service_of_one, params.train))
         progress(done, len(results), f"report {one.domain}")
     script = (_HERE / "script.js").read_text(encoding="utf-8")
     page = _environment().get_template("page.html.j2").render(

@@ -25,6 +25,7 @@ _TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "t
 _SWEEP_COLUMNS = ("model", "threshold", "dice", "precision", "recall")
 _VIEW_KEYS = ("view", "has_thin_objects", "reason")
 _SCALE_KEYS = ("input_px", "cell_px", "classes", "examples")
+_TEST_TIME_KEYS = ("images", "middle_px", "options")
 _CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share")
 
 
@@ -54,6 +55,8 @@ class Results:
         alphas: the architecture weights by epoch; empty for methods without a search.
         layers: the found architecture; empty for methods without a search.
         space: the primitives that were searched.
+        test_time: what other choices at test time would gain; `test_time_seconds` are those of CPU that an image takes
+            with each, empty where that is not known.
         train_seconds: how long training took; None where that is not known.
         seconds_per_image: the median of each model; empty where that is not known.
     """
@@ -67,6 +70,7 @@ class Results:
     per_image: pd.DataFrame
     thresholds: pd.DataFrame
     calibration: pd.DataFrame
+    test_time: dict[str, Any]
     gallery: list[dict[str, Any]]
     heat: list[dict[str, Any]]
     verdict: Verdict
@@ -82,6 +86,7 @@ class Results:
     model: dict[str, Any]
     train_seconds: float | None
     seconds_per_image: dict[str, float]
+    test_time_seconds: dict[str, float]
 
 
 def read_results(domain: str, folders: Folders) -> Results:
@@ -105,6 +110,7 @@ def read_results(domain: str, folders: Folders) -> Results:
         per_image=_read_table(folders.evaluate / "per_image.csv", ("name", "model", "dice")),
         thresholds=_read_table(folders.evaluate / "thresholds.csv", _SWEEP_COLUMNS),
         calibration=_read_table(folders.evaluate / "calibration.csv", _CALIBRATION_COLUMNS),
+        test_time=_read_json(folders.evaluate / "test_time.json", _TEST_TIME_KEYS),
         gallery=_read_json(folders.evaluate / "gallery.json", ()),
         heat=_read_json(folders.evaluate / "heat.json", ()),
         verdict=_read_verdict(folders.validate / "verdict.json"),
@@ -120,6 +126,7 @@ def read_results(domain: str, folders: Folders) -> Results:
         model=_read_json(folders.merge / "model.json", ("origin",)),
         train_seconds=times.get("train_seconds"),
         seconds_per_image=times.get("seconds_per_image", {}),
+        test_time_seconds=times.get("test_time_cpu_seconds", {}),
     )
 
 

@@ -17,8 +17,10 @@ from naslora_core.data.dataset.dataset import Pair
 from naslora_core.errors import NasLoraError
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.set_metrics import SET_METRICS
+from naslora_core.files import write_json
 from naslora_core.progress import Progress, silent
 from naslora_core.report.sources import Folders
+from naslora_core.sam.inference import Inference
 from stages import evaluate, report
 from stages.paths import StagePaths
 
@@ -57,8 +59,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
     lines = ["name,split", *(f"d{index},{split}" for index, split in enumerate(splits))]
     (data / "splits.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     paths = StagePaths(tmp_path)
-    for stage in ("search_train", "merge"):
-        paths.output(stage, "discs").mkdir(parents=True)
+    paths.output("search_train", "discs").mkdir(parents=True)
+    about = {"format": 2, "model": "sam_tiny", "mode": "fold", "classes": 1, "image_size": 256, "origin": {}}
+    write_json(paths.output("merge", "discs") / "model.json", about)
 
     def bright(images: list[np.ndarray]) -> list[np.ndarray]:
         return [np.float32(image.mean(axis=2) > 105) for image in images]
@@ -66,13 +69,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
     def nothing(images: list[np.ndarray]) -> list[np.ndarray]:
         return [np.zeros(image.shape[:2], dtype=np.float32) for image in images]
 
+    class Bright:
+        """A merged model of parts; each flip that is averaged makes it surer of foreground."""
+
+        window = 256
+
+        def __init__(self, inference: Inference) -> None:
+            self.inference = inference
+
+        def using(self, inference: Inference) -> "Bright":
+            return Bright(inference)
+
+        def __call__(self, images: list[np.ndarray]) -> list[np.ndarray]:
+            shift = {"none": 0.0, "horizontal": 0.1, "all": 0.2}[self.inference.flips]
+            return [np.minimum(0.8 * marked + shift, 1) for marked in bright(images)]
+
     def cold(loaders: dict, pairs: list[Pair], card: DatasetCard, progress: Progress) -> dict:
         return {model: {pair.name: np.zeros((6, 8), dtype=np.float32) for pair in pairs} for model in loaders}
 
     monkeypatch.setattr(evaluate, "explain_models", cold)
-    monkeypatch.setattr(evaluate.Predictor, "base", lambda model: nothing)
-    monkeypatch.setattr(evaluate.Predictor, "adapted", lambda folder, model: bright)
-    monkeypatch.setattr(evaluate.Predictor, "merged", lambda folder, precision: bright)
+    monkeypatch.setattr(evaluate.Predictor, "base", lambda model, inference: nothing)
+    monkeypatch.setattr(evaluate.Predictor, "adapted", lambda folder, model, inference: bright)
+    monkeypatch.setattr(evaluate.Predictor, "merged", lambda folder, precision, inference: Bright(inference))
     return paths
 
 
@@ -126,6 +144,42 @@ def test_evaluate_gives_the_same_bytes_again(project: StagePaths, params: Params
     assert written[0] == written[1]
 
 
+def test_choices_at_test_time_are_measured_on_validation_images_and_times_kept_apart(
+    project: StagePaths, params: Params
+):
+    evaluate.main("discs", params, project, silent)
+    found = json.loads((project.output("evaluate", "discs") / "test_time.json").read_text(encoding="utf-8"))
+    assert (found["images"], found["middle_px"]) == (1, 1024)
+    titles = [f"{row['setting']} {row['value']}" for row in found["options"]]
+    assert titles == [
+        *("flips none", "flips horizontal", "flips all"),
+        *("overlap 0", "overlap 0.25", "overlap 0.5"),
+        "threshold 0.5",
+    ]
+    assert [title for title, row in zip(titles, found["options"], strict=True) if row["in_use"]] == [
+        "flips none",
+        "overlap 0.25",
+        "threshold 0.5",
+    ]
+    times = json.loads(project.timing("evaluate", "discs").read_text(encoding="utf-8"))["test_time_cpu_seconds"]
+    assert list(times) == titles[:-1]
+
+
+def test_the_models_own_threshold_is_used_if_it_is_asked_for(project: StagePaths, params: Params):
+    notes = project.output("merge", "discs") / "model.json"
+    write_json(notes, json.loads(notes.read_text(encoding="utf-8")) | {"threshold": 0.9})
+    scores = {}
+    for threshold in (0.5, 0.9, "auto"):
+        settings = params.evaluate.model_copy(update={"threshold": threshold})
+        evaluate.main("discs", params.model_copy(update={"evaluate": settings}), project, silent)
+        folder = project.output("evaluate", "discs")
+        scores[threshold] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["merged"]["dice"]
+        options = json.loads((folder / "test_time.json").read_text(encoding="utf-8"))["options"]
+        assert [row["value"] for row in options if row["setting"] == "threshold"] == ["0.5", "0.9"]
+    # It says 0.8 of what is bright.
+    assert scores["auto"] == scores[0.9] == 0 < scores[0.5]
+
+
 def test_a_failed_evaluation_leaves_the_last_one_untouched(
     project: StagePaths, params: Params, monkeypatch: pytest.MonkeyPatch
 ):
@@ -147,6 +201,9 @@ def test_report_reads_what_evaluate_wrote(
     text = (project.output("report") / "index.html").read_text(encoding="utf-8")
     assert "5 test images" in text
     assert "the base model marks nothing; Dice 0.000" in text
+    shown = text[text.index("What test time can still gain") :]
+    assert "on 1 validation image (of larger ones the middle 1024 pixels)" in shown
+    assert shown.index("no flips") < shown.index("mean with all three flips") < shown.index("overlap 0.5")
 
 
 def test_report_says_which_domain_has_no_results(project: StagePaths, params: Params):

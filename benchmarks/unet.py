@@ -11,7 +11,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from naslora_core.bench.unet.train import RATES, UNetSettings, train_best_rate
+from naslora_core.bench.table import RATES
+from naslora_core.bench.unet.train import UNetSettings, train_best_rate
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.evaluation.evaluate import evaluate_model
 from naslora_core.files import write_json

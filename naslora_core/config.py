@@ -192,7 +192,7 @@ class EvaluateConfig(Section):
     threshold: Share | Literal["auto"]
     gallery_size: PositiveInt
     flips: Flips = "none"
-    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.25
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.0625
 
 
 class RetrainConfig(Section):

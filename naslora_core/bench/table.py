@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from naslora_core.config import DomainName, ModelConfig, Section
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.reading import parse_yaml
 from naslora_core.sam.checkpoint import require_checkpoint
+
+
+# Of a rival, unless a table names others.
+RATES = (3e-4, 1e-3, 3e-3)
 
 
 class Expected(Section):
@@ -49,6 +53,7 @@ class Table(Section):
         models: checkpoints by model name, the first being the default; empty takes that of params.yaml.
         settings: of all rows, as "train.epochs=8"; they replace those of params.yaml.
         rows: further settings by the name of a row.
+        rival_rates: learning rates of a rival, of which the best by validation is taken.
         rivals: names of rows that are a U-Net from scratch, each with the row whose training time it gets.
         paper: the experiment this repeats, if it is a published one.
     """
@@ -61,6 +66,7 @@ class Table(Section):
     settings: tuple[str, ...] = ()
     rows: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
     rivals: dict[str, str] = Field(default_factory=dict)
+    rival_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = RATES
     paper: Paper | None = None
 
     @property

@@ -20,7 +20,7 @@ from naslora_core.evaluation.summary import DECIMALS
 from naslora_core.progress import Progress, silent
 
 _FLIPS: tuple[Flips, ...] = ("none", "horizontal", "all")
-_OVERLAPS, _USUAL_THRESHOLD = (0.0, 0.25, 0.5), 0.5
+_OVERLAPS, _USUAL_THRESHOLD = (0.0, 0.0625, 0.25), 0.5
 # Evenly spaced; enough to see a gain that is worth its time.
 _MOST_IMAGES = 16
 # An image seen in parts costs as much as it has parts; of a larger one its middle stands for it.

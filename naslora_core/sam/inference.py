@@ -8,7 +8,7 @@ import numpy as np
 from naslora_core.config import Flips
 
 # Of neighbouring parts; a share of their side.
-OVERLAP = 0.25
+OVERLAP = 0.0625
 # The axes of an image (H, W, 3) that are reversed for each of the predictions that are averaged.
 FLIPPED_AXES: dict[Flips, tuple[tuple[int, ...], ...]] = {
     "none": ((),),

@@ -53,12 +53,14 @@ class Job:
         paths: a trial named by a hash of all that determines the result, so that other settings never reuse it,
             and tables share what they have in common.
         opponent: of a rival, the trial whose training time it gets; `params` are those of that one, too.
+        rates: the learning rates that a rival tries.
     """
 
     training: Training
     params: Params
     paths: StagePaths
     opponent: StagePaths | None = None
+    rates: Sequence[float] = ()
 
     @property
     def done_file(self) -> Path:
@@ -128,9 +130,13 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
         settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
         base = checkpoint_sha256(params.model.checkpoint)
         is_rival = training.row in table.rivals
-        decides = json.dumps([settings, data[training.domain], base, *([recipe()] * is_rival)], sort_keys=True)
+        decides = json.dumps(
+            [settings, data[training.domain], base, *([recipe(table.rival_rates)] * is_rival)], sort_keys=True
+        )
         trials[training] = StagePaths(root, f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}")
-        jobs.append(Job(training, params, trials[training], trials[trained_like] if is_rival else None))
+        jobs.append(
+            Job(training, params, trials[training], trials[trained_like] if is_rival else None, table.rival_rates)
+        )
     return jobs
 
 
@@ -201,7 +207,7 @@ def run_job(job: Job, progress: Progress) -> None:
     """
     domain, refused = job.training.domain, None
     if job.opponent:
-        run_rival(domain, job.params, job.paths, _finished(job.opponent), progress)
+        run_rival(domain, job.params, job.paths, _finished(job.opponent), job.rates, progress)
         _mark_done(job, refused)
         return
     search_train.main(domain, job.params, job.paths, progress)

@@ -1,11 +1,12 @@
 """Train and evaluate the rival of a bench table, a U-Net from scratch, in the time of another training."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import pandas as pd
 
-from naslora_core.bench.unet.train import RATES, TrainedUNet, UNetSettings, train_best_rate
+from naslora_core.bench.unet.train import TrainedUNet, UNetSettings, train_best_rate
 from naslora_core.config import Params
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.errors import PipelineError
@@ -20,12 +21,14 @@ from naslora_core.sam.precision import best_device
 from stages.paths import StagePaths
 
 
-def recipe() -> dict[str, Any]:
+def recipe(rates: Sequence[float]) -> dict[str, Any]:
     """Return all that decides a rival beside its seed, its data and its time."""
-    return {"rival": "unet", "rates": RATES} | asdict(UNetSettings(seconds=0))
+    return {"rival": "unet", "rates": list(rates)} | asdict(UNetSettings(seconds=0))
 
 
-def run_rival(domain: str, params: Params, paths: StagePaths, opponent: StagePaths, progress: Progress) -> None:
+def run_rival(
+    domain: str, params: Params, paths: StagePaths, opponent: StagePaths, rates: Sequence[float], progress: Progress
+) -> None:
     """Write the files of a training that the table reads: metrics.json, the curve, times, and scores of every image.
 
     The scores are there as those of an adapted and of a merged model, so that both columns can be compared.
@@ -35,6 +38,7 @@ def run_rival(domain: str, params: Params, paths: StagePaths, opponent: StagePat
         params: of the opponent; seed, precision, threshold and flips are taken from it.
         paths: of the rival's own trial.
         opponent: the trial whose training time it gets.
+        rates: learning rates, of which the best by validation is taken; each gets that time.
         progress: reports the seconds.
 
     Raises:
@@ -44,7 +48,7 @@ def run_rival(domain: str, params: Params, paths: StagePaths, opponent: StagePat
     dataset = read_dataset(paths.data(domain))
     training, validation, test = (dataset.of_split(split) for split in ("train", "validation", "test"))
     settings = UNetSettings(_seconds(opponent, domain), seed=params.seed, precision=params.model.precision)
-    rates = [replace(settings, lr=rate) for rate in RATES]
+    rates = [replace(settings, lr=rate) for rate in rates]
     best = train_best_rate(training, validation, dataset.card, rates, progress)
     chosen = params.evaluate.threshold
     # Nobody chose one for a U-Net.

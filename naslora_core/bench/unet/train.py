@@ -22,7 +22,6 @@ from naslora_core.progress import Progress, silent
 from naslora_core.sam.precision import autocast, best_device
 from naslora_core.training.losses import ce_dice_loss
 
-RATES = (3e-4, 1e-3, 3e-3)
 CHECKS = 10
 # Of the budget: what one check is to take, what it may take so that it looks at a few images at least, and how long
 # the rate rises. Of the time that has passed: what all checks may have taken.

@@ -160,12 +160,13 @@ def with_rival(project, tmp_path, monkeypatch) -> Path:
     """A copy whose table has a rival to nas_lora, which is said to have trained for a second."""
     root = tmp_path / "rival"
     shutil.copytree(project, root, symlinks=True)
-    (root / "configs" / "bench" / "tiny.yaml").write_text(TABLE + "rivals: {unet: nas_lora}\n")
+    (root / "configs" / "bench" / "tiny.yaml").write_text(
+        TABLE + "rivals: {unet: nas_lora}\nrival_rates: [0.001, 0.003]\n"
+    )
     (done,) = [path for path in root.glob("runs/bench-*/bench.json") if ":nas_lora:" in path.read_text()]
     times = done.parent / "timing" / "leaf_lesions" / "search_train.json"
     assert json.loads(times.read_text())["train_cpu_seconds"] > 0.1
     times.write_text(json.dumps({"train_seconds": 1.5, "train_cpu_seconds": 1.0}))
-    monkeypatch.setattr(rival, "RATES", (0.001, 0.003))
     monkeypatch.setattr(rival, "best_device", lambda: torch.device("cpu"))
     return root
 

@@ -12,7 +12,6 @@ from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.reading import parse_yaml
 from naslora_core.sam.checkpoint import require_checkpoint
 
-
 # Of a rival, unless a table names others.
 RATES = (3e-4, 1e-3, 3e-3)
 

@@ -130,9 +130,8 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
         settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
         base = checkpoint_sha256(params.model.checkpoint)
         is_rival = training.row in table.rivals
-        decides = json.dumps(
-            [settings, data[training.domain], base, *([recipe(table.rival_rates)] * is_rival)], sort_keys=True
-        )
+        of_rival = [recipe(table.rival_rates)] if is_rival else []
+        decides = json.dumps([settings, data[training.domain], base, *of_rival], sort_keys=True)
         trials[training] = StagePaths(root, f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}")
         jobs.append(
             Job(training, params, trials[training], trials[trained_like] if is_rival else None, table.rival_rates)

@@ -48,8 +48,8 @@ def run_rival(
     dataset = read_dataset(paths.data(domain))
     training, validation, test = (dataset.of_split(split) for split in ("train", "validation", "test"))
     settings = UNetSettings(_seconds(opponent, domain), seed=params.seed, precision=params.model.precision)
-    rates = [replace(settings, lr=rate) for rate in rates]
-    best = train_best_rate(training, validation, dataset.card, rates, progress)
+    tried = [replace(settings, lr=rate) for rate in rates]
+    best = train_best_rate(training, validation, dataset.card, tried, progress)
     chosen = params.evaluate.threshold
     # Nobody chose one for a U-Net.
     threshold = DEFAULT_THRESHOLD if chosen == "auto" else chosen

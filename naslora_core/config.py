@@ -143,7 +143,8 @@ class TrainConfig(Section):
             from images at their own scale times `scale`. "auto" is what the gate suggests.
         scale: of crops, the model's input pixels for one of the image; above 1 enlarges what is thin.
         detail: at which part of the input's resolution masks are refined by the image's own edges and lines:
-            "half", "full", or "off", which is SAM's quarter. "auto" is half where the gate found thin objects.
+            "half", "full", or "off", which is SAM's quarter. "auto" is half where objects are narrower
+            than four cells of SAM's masks.
         tensorboard: write curves and alphas for TensorBoard as well.
     """
 

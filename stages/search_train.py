@@ -97,9 +97,9 @@ def _decide(train: TrainConfig, view_file: Path) -> tuple[TrainConfig, Detail]:
     """Return the settings with what "auto" stands for in loss and detail, and the detail."""
     if train.detail != "auto" and train.loss != "auto":
         return train, train.detail
-    is_thin = read_view(view_file).has_thin_objects
-    detail: Detail = train.detail if train.detail != "auto" else ("half" if is_thin else "off")
-    loss = train.loss if train.loss != "auto" else ("ce_dice_cl" if is_thin else "ce_dice")
+    suggested = read_view(view_file)
+    detail: Detail = train.detail if train.detail != "auto" else ("half" if suggested.needs_detail else "off")
+    loss = train.loss if train.loss != "auto" else ("ce_dice_cl" if suggested.has_thin_objects else "ce_dice")
     return train.model_copy(update={"detail": detail, "loss": loss}), detail
 
 

@@ -73,7 +73,7 @@ def view_in_use(suggestion: Mapping[str, Any], scale: Mapping[str, Any], train: 
         train: what the model was trained with.
     """
     is_chosen = train.view == "auto"
-    automatic = "half" if suggestion["has_thin_objects"] else "off"
+    automatic = "half" if suggestion["needs_detail"] else "off"
     finer = _FINER[automatic if train.detail == "auto" else train.detail]
     return ViewInUse(
         is_crops=(suggestion["view"] if is_chosen else train.view) == "crops",

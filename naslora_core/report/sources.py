@@ -23,7 +23,7 @@ _TRAINING_KEYS = ("best_epoch", "trainable_parameters", "adapter_parameters", "t
 
 
 _SWEEP_COLUMNS = ("model", "threshold", "dice", "precision", "recall")
-_VIEW_KEYS = ("view", "has_thin_objects", "reason")
+_VIEW_KEYS = ("view", "needs_detail", "reason")
 _SCALE_KEYS = ("input_px", "cell_px", "classes", "examples")
 _TEST_TIME_KEYS = ("images", "middle_px", "options")
 _CALIBRATION_COLUMNS = ("model", "pixels", "mean_probability", "foreground_share")

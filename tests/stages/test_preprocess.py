@@ -42,7 +42,7 @@ def test_images_are_prepared_at_the_configured_size(paths):
 @pytest.mark.parametrize("suggested", ["whole", "crops"])
 def test_a_view_that_is_auto_is_the_one_that_the_gate_suggests_and_said(paths, suggested):
     reason = f"objects ask for {suggested}"
-    view = SuggestedView(view=suggested, has_thin_objects=True, reason=reason)
+    view = SuggestedView(view=suggested, has_thin_objects=True, needs_detail=True, reason=reason)
     write_view(paths.output("validate", "leaf_lesions") / VIEW_FILE, view)
     said = []
     params = load_params(PARAMS, ["model.image_size=64", "train.view=auto"])
@@ -54,7 +54,10 @@ def test_a_view_that_is_auto_is_the_one_that_the_gate_suggests_and_said(paths, s
 
 @pytest.mark.parametrize(("is_thin", "detail", "loss"), [(True, "half", "ce_dice_cl"), (False, "off", "ce_dice")])
 def test_detail_and_loss_that_are_auto_follow_from_how_thin_objects_are(tmp_path, is_thin, detail, loss):
-    write_view(tmp_path / VIEW_FILE, SuggestedView(view="crops", has_thin_objects=is_thin, reason="measured"))
+    write_view(
+        tmp_path / VIEW_FILE,
+        SuggestedView(view="crops", has_thin_objects=is_thin, needs_detail=is_thin, reason="measured"),
+    )
     train = load_params(PARAMS, ["train.detail=auto", "train.loss=auto"]).train
     decided, found = _decide(train, tmp_path / VIEW_FILE)
     assert (decided.detail, found, decided.loss) == (detail, detail, loss)

@@ -23,6 +23,7 @@ class SuggestedView(BaseModel):
     Attributes:
         view: "whole" images shrunk to the model's input, or "crops" of it at the images' own scale.
         has_thin_objects: whether objects are narrower than what a mask of the model's own resolution can show.
+        needs_detail: whether they are narrow enough for their outlines to gain from a finer mask; thin ones are.
         reason: why, in one sentence with the numbers it rests on.
     """
 
@@ -31,6 +32,7 @@ class SuggestedView(BaseModel):
     format: Literal[1] = FORMAT
     view: View
     has_thin_objects: bool
+    needs_detail: bool
     reason: str
 
 

@@ -21,8 +21,10 @@ CELL_PX = 4
 # Averaged over cells and cut at the best threshold, discs two cells wide keep a Dice of 0.94, of one cell 0.67; lines
 # 0.98 and 0.92.
 THIN_PX = 2 * CELL_PX
-# Crops cost no time, so a tenth of what is marked is reason enough; a finer mask costs about a third of the steps.
-_CROPS_FROM, _FINER_FROM = 0.10, 0.25
+# Crops cost no time, so a tenth of what is marked is reason enough for them.
+_CROPS_FROM, _THIN_FROM = 0.10, 0.25
+# Below this a detail path was worth more than the half again of a step's time that it costs, see docs/method.md.
+DETAIL_PX = 4 * CELL_PX
 # By how much the images must be larger than the input for crops to show objects clearly wider.
 _CLEARLY_WIDER = 1.25
 # Of a crop: what is mostly wider than that is understood by what surrounds it, which a crop leaves out.
@@ -78,8 +80,8 @@ def suggest_view(table: pd.DataFrame, card: DatasetCard, input_px: int) -> Sugge
 
     "crops" where shrinking makes at least a tenth of what a class marks narrower than two mask cells, and the images'
     own scale shows that clearly wider; unless most of that class is too wide for a crop. Objects are thin where a
-    quarter of a class is narrower than two cells in the suggested view, too. Of several classes the one that needs it
-    decides.
+    quarter of a class is narrower than two cells in the suggested view, too, and need a detail path where the thinnest
+    tenth is narrower than four. Of several classes the one that needs it decides.
 
     Args:
         table: measurements, see `quality.table`.
@@ -88,16 +90,20 @@ def suggest_view(table: pd.DataFrame, card: DatasetCard, input_px: int) -> Sugge
     """
     classes = widths_by_class(table, card, input_px)
     if not classes:
-        return SuggestedView(view="whole", has_thin_objects=False, reason="whole: no training image has an object")
+        return SuggestedView(
+            view="whole", has_thin_objects=False, needs_detail=False, reason="whole: no training image has an object"
+        )
     several = len(card.classes) > 1
     needing = [one for one in classes if _needs_crops(one, input_px)]
     view: View = "crops" if needing else "whole"
     thinnest = thinnest_first(needing or classes)[0]
-    finer = max(_share_below(one, view == "crops") for one in classes)
+    thin = max(_share_below(one, view == "crops") for one in classes)
+    narrowest = min(_tenth(_seen_px(one, view == "crops"), one.weights) for one in classes)
     return SuggestedView(
         view=view,
-        has_thin_objects=finer >= _FINER_FROM,
-        reason=f"{view}: {_why(thinnest, input_px, several)}{_but(thinnest, input_px, view)}{_and_so(finer)}",
+        has_thin_objects=thin >= _THIN_FROM,
+        needs_detail=thin >= _THIN_FROM or narrowest < DETAIL_PX,
+        reason=f"{view}: {_why(thinnest, input_px, several)}{_but(thinnest, input_px, view)}{_and_so(thin)}",
     )
 
 
@@ -119,7 +125,11 @@ def _is_large(one: ClassWidths, input_px: int) -> bool:
 
 
 def _share_below(one: ClassWidths, is_crop: bool) -> float:
-    return float(one.weights[(one.native_px if is_crop else one.model_px) < THIN_PX].sum())
+    return float(one.weights[_seen_px(one, is_crop) < THIN_PX].sum())
+
+
+def _seen_px(one: ClassWidths, is_crop: bool) -> np.ndarray:
+    return one.native_px if is_crop else one.model_px
 
 
 def _why(one: ClassWidths, input_px: int, is_one_of_several: bool) -> str:
@@ -139,7 +149,7 @@ def _but(one: ClassWidths, input_px: int, view: View) -> str:
 
 
 def _and_so(share: float) -> str:
-    if share < _FINER_FROM:
+    if share < _THIN_FROM:
         return ""
     return f"; {int(100 * share)} % of what is marked stays thinner than two cells"
 

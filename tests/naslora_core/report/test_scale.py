@@ -18,7 +18,7 @@ from naslora_core.report.sources import Folders, read_results
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 CRACK = {"name": "crack", "objects": 1200, "whole": [[1.0, 0.6], [4.0, 0.4]], "native": [[2.0, 0.6], [8.0, 0.4]]}
 WIDTHS = {"input_px": 256, "cell_px": 4, "classes": [CRACK], "examples": []}
-THIN = {"view": "crops", "has_thin_objects": True, "reason": "crops: as the numbers say"}
+THIN = {"view": "crops", "has_thin_objects": True, "needs_detail": True, "reason": "crops: as the numbers say"}
 
 
 def train(**settings: Any) -> TrainConfig:
@@ -48,7 +48,7 @@ def test_it_says_what_is_in_use_and_what_was_suggested(settings: dict[str, Any],
 
 
 def test_auto_follows_the_suggestion() -> None:
-    wide = THIN | {"view": "whole", "has_thin_objects": False}
+    wide = THIN | {"view": "whole", "has_thin_objects": False, "needs_detail": False}
     view = view_in_use(wide, WIDTHS, train(view="auto", detail="auto"))
     assert (view.is_crops, view.cell_px) == (False, 4)
 

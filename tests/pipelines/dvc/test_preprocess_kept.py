@@ -48,7 +48,10 @@ class Project:
         cleared.parent.mkdir(parents=True, exist_ok=True)
         sha256 = fingerprint(read_dataset(self.root / "data" / DOMAIN))
         cleared.write_text(json.dumps({"passed": True, "dataset_sha256": sha256}))
-        write_view(cleared.with_name(VIEW_FILE), SuggestedView(view="whole", has_thin_objects=False, reason="wide"))
+        write_view(
+            cleared.with_name(VIEW_FILE),
+            SuggestedView(view="whole", has_thin_objects=False, needs_detail=False, reason="wide"),
+        )
         self.dvc("repro", f"preprocess@{DOMAIN}")
 
     def stored(self) -> int:

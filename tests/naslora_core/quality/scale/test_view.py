@@ -100,7 +100,9 @@ def test_validation_and_test_images_decide_nothing() -> None:
 @pytest.mark.parametrize("masks", [[], [[], []]])
 def test_without_objects_images_stay_whole(masks: list[Objects]) -> None:
     found = suggest_view(table((480, 320), masks), CARD, 256)
-    assert found == SuggestedView(view="whole", has_thin_objects=False, reason="whole: no training image has an object")
+    assert found == SuggestedView(
+        view="whole", has_thin_objects=False, needs_detail=False, reason="whole: no training image has an object"
+    )
 
 
 def test_masks_that_could_not_be_read_are_left_out() -> None:

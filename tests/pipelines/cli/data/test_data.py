@@ -71,7 +71,7 @@ def test_check_names_the_files_of_every_domain_that_fails(drawn_project: Path, d
 def test_check_suggests_at_which_scale_to_train(drawn_project: Path, data: Data) -> None:
     assert "  suggested view: whole: the thinnest tenth of objects is " in data("check", "discs").stdout
     suggested = json.loads(data("check", "discs", "--json").stdout)["discs"]["suggested_view"]
-    assert set(suggested) == {"view", "has_thin_objects", "reason"}
+    assert set(suggested) == {"view", "has_thin_objects", "needs_detail", "reason"}
     assert suggested["view"] == "whole"
 
 

@@ -40,7 +40,7 @@ def test_options_hold_what_is_in_use_and_what_the_model_can_do() -> None:
     assert names(whole) == ["flips none", "flips horizontal", "flips all", "threshold 0.5"]
     other = find_options(Usage("all", 0.1, 0.7), sees_parts=True, chosen_threshold=0.35)
     assert names(other)[3:] == [
-        *("overlap 0", "overlap 0.1", "overlap 0.25", "overlap 0.5"),
+        *("overlap 0", "overlap 0.0625", "overlap 0.1", "overlap 0.25"),
         *("threshold 0.35", "threshold 0.5", "threshold 0.7"),
     ]
     assert [option.value for option in other if option.usage == Usage("all", 0.1, 0.7)] == ["all", "0.1", "0.7"]

@@ -87,7 +87,7 @@ def test_the_lines_of_an_onnx_file_tile_and_blend_as_predictor_does(head, shape,
     assert same_as_predictor(folder, photo, names["logits"]) < 1e-3
     assert set(np.unique(names["mask"])) <= {0, 1, 2}
     about = names["session"].get_modelmeta().custom_metadata_map
-    assert (about["detail"], about["scale"], about["window_px"], about["overlap_px"]) == ("half", "1.0", "96", "24")
+    assert (about["detail"], about["scale"], about["window_px"], about["overlap_px"]) == ("half", "1.0", "96", "6")
     low, whole = names["session"].run(None, {"images": np.zeros((3, 3, SIZE, SIZE), np.uint8)})
     assert (low.shape, whole.shape) == (shape, (3, 2, SIZE, SIZE))
 
@@ -117,7 +117,7 @@ def test_a_checkpoint_for_sam_has_upstreams_keys_says_what_it_lacks_and_tiles(tm
     (folder / "certificate.json").write_text(json.dumps(certificate))
     lines = export_sam_checkpoint(folder, tmp_path / "cracks.pth")
     assert "validation Dice is 0.4800 with it and 0.4510 without it" in lines
-    assert "parts of 96 px of an image that overlap by 24 px" in lines
+    assert "parts of 96 px of an image that overlap by 6 px" in lines
     found = run(lines)["logits"]
     plain = load_merged(folder)
     plain.mask_decoder.detail = None
@@ -134,7 +134,7 @@ def test_a_peft_folder_has_no_detail_path_and_its_card_says_how_to_cut_images(tm
     card = (tmp_path / "lora" / CARD_FILE).read_text(encoding="utf-8")
     for text in (load, card):
         assert "# Left out: the detail path (half)" in text
-        assert "window, overlap = 192, 48" in text
+        assert "window, overlap = 192, 12" in text
 
 
 def test_an_adapter_folder_carries_head_and_says_who_cuts(tmp_path):

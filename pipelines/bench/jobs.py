@@ -232,12 +232,12 @@ def _finished(opponent: StagePaths) -> StagePaths:
 
 
 def _prepare(job: Job, progress: Progress) -> None:
-    """Validate and preprocess a domain once for all jobs of one image size."""
+    """Validate and preprocess a domain once for all jobs of one image size and view."""
     if job.opponent:
         return  # It reads the images themselves, which its opponent has checked.
     domain, model = job.training.domain, job.params.model
     size = find_spec(model.name, model.image_size).image_size
-    shared = StagePaths(job.paths.root, f"bench-data-{size}")
+    shared = StagePaths(job.paths.root, f"bench-data-{size}-{job.params.train.view}")
     arrays, clearance = shared.output("preprocess", domain), shared.output("validate", domain) / CLEARANCE_FILE
     found = json.loads(clearance.read_text(encoding="utf-8")) if clearance.is_file() else {}
     if not arrays.is_dir() or found.get("dataset_sha256") != fingerprint(read_dataset(shared.data(domain))):

@@ -140,6 +140,21 @@ def test_times_that_nobody_has_kept_are_left_out_and_those_of_earlier_versions_a
     assert "2 minutes" in (folder / "index.html").read_text()
 
 
+def test_rows_of_another_view_have_arrays_of_their_own(project, tmp_path):
+    root = tmp_path / "views"
+    shutil.copytree(project, root, symlinks=True)
+    rows = "  lora: [train.view=whole]\n  crops: [train.view=crops]\n  halves: [train.view=crops, train.scale=0.5]\n"
+    (root / "configs" / "bench" / "views.yaml").write_text(TABLE[: TABLE.index("  lora:")] + rows)
+    for job in (jobs := bench.plan(root, load_table(root / "configs" / "bench" / "views.yaml"), [])):
+        bench._prepare(job, silent)
+    arrays = {job.training.row: job.paths.output("preprocess", "leaf_lesions").resolve() for job in jobs}
+    recipes = {row: json.loads((arrays[row] / "manifest.json").read_text())["recipe"] for row in arrays}
+    assert {row: recipe.get("view", "whole") for row, recipe in recipes.items()} == {
+        "lora": "whole", "crops": "crops", "halves": "crops",
+    }  # fmt: skip
+    assert arrays["crops"] == arrays["halves"]
+
+
 def test_one_row_is_run_anew_and_one_that_fails_does_not_hide_the_others(project, monkeypatch):
     copy = project.parent / "again"
     shutil.copytree(project, copy, symlinks=True)

@@ -263,12 +263,22 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     section: Any = content
     for parent in parents:
         section = section.get(parent) if isinstance(section, dict) else None
-    if not isinstance(section, dict) or leaf not in section:
+    # A setting with a default need not be in the file.
+    if not isinstance(section, dict) or not (leaf in section or _is_setting([*parents, leaf])):
         raise ConfigError(f"unknown parameter '{key}'; known: {', '.join(_leaf_names(content))}")
     try:
         section[leaf] = parse_yaml(value)
     except ValueError as error:
         raise ConfigError(f"the value of '{override}' is not valid YAML: {error}") from error
+
+
+def _is_setting(path: Sequence[str]) -> bool:
+    section: Any = Params
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation if part in section.model_fields else None
+        if not (isinstance(section, type) and issubclass(section, Section)):
+            return False
+    return path[-1] in section.model_fields
 
 
 def _leaf_names(content: dict[str, Any], prefix: str = "") -> list[str]:

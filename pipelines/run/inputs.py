@@ -65,12 +65,14 @@ def choose_domains(params: Params, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
-    """Check that what a run begins with is here: data, base model and models in service.
+    """Check that what a run begins with is here: settings, data, base model and models in service.
 
     Raises:
+        ConfigError: if params.yaml does not have a setting that dvc.yaml names.
         DataError: if data is missing, or lies behind a link that DVC does not follow.
         PipelineError: if the base model or a model in service is missing.
     """
+    _require_named_settings(root, params)
     _refuse_links(root)
     absent = [Path("data")] if _is_absent(root, Path("data")) else []
     absent += [path for path in [Path(params.model.checkpoint)] if _is_absent(root, path)]
@@ -112,6 +114,16 @@ def require_current_data(root: Path) -> None:
             f"data/ is still that of commit {commit}, and data.dvc names other data by now, as after git pull without "
             "dvc pull. Fetch it with: dvc pull data.dvc. If you have gone back to the earlier data on purpose: "
             "dvc commit --force data.dvc, then naslora run"
+        )
+
+
+def _require_named_settings(root: Path, params: Params) -> None:
+    # Of the settings with a default, dvc.yaml names this one by itself, and DVC knows no defaults.
+    if "view" not in params.train.model_fields_set:
+        raise ConfigError(
+            f"{root / 'params.yaml'} has no train.view, by which DVC sees whether arrays have to be made anew; add "
+            "below 'train:' either 'view: whole', to train as before there was a choice, or 'view: auto', which does "
+            "as the gate suggests"
         )
 
 

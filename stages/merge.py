@@ -5,6 +5,7 @@ import json
 from naslora_core.adapted.saved import CONFIG_FILE, load_adapted
 from naslora_core.config import Params
 from naslora_core.data.prepared.prepared import load_prepared
+from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.certificate import certify, seconds_per_image
 from naslora_core.merge.choose import MergeContext, choose
@@ -21,12 +22,19 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     """Write the merged model, its update as a LoRA where its rank is low, and its certificate.
 
     Raises:
+        DataError: if the adapter was trained on whole images and the arrays were made for crops, or conversely.
         MergeError: if every merge that merge.mode allows would cost more than merge.max_metric_drop.
     """
     source, prepared = paths.source("search_train", domain), paths.source("preprocess", domain)
     segmenter = load_adapted(source, params.model)[0]
     scale = segmenter.scale or 1.0
     training, validation = (load_prepared(prepared, split, scale) for split in ("train", "validation"))
+    if (segmenter.scale is None) != (training.scale is None):
+        kinds = ["whole images", "crops"] if segmenter.scale is None else ["crops", "whole images"]
+        raise DataError(
+            f"{source} was trained on {kinds[0]}, and {prepared} was made for {kinds[1]} since; run stage "
+            "search-train, or stage preprocess with the train.view of that training"
+        )
     adapted = segmenter.sam.to(best_device())
     context = MergeContext(training, params.merge, progress)
     choice = choose(adapted, validation, context)

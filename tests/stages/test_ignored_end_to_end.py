@@ -13,6 +13,7 @@ from PIL import Image
 from naslora_core.config import load_params
 from naslora_core.data.dataset.card import IGNORED_ID, DatasetCard, SplitRule, write_card
 from naslora_core.data.prepared.prepared import load_prepared
+from naslora_core.errors import DataError
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.predict import Predictor
 from naslora_core.progress import silent
@@ -74,6 +75,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 def truth(paths: StagePaths, name: str) -> np.ndarray:
     return np.asarray(Image.open(paths.data("bordered") / "masks" / f"{name}.png"))
+
+
+def test_arrays_that_were_made_for_another_view_since_are_not_merged_with(finished):
+    head = json.loads((finished.output("search_train", "bordered") / "adapter.json").read_text())
+    other = ("whole", "crops") if "scale" in head else ("crops", "whole images")
+    base = finished.root / "models" / "sam_tiny.safetensors"
+    settings = [f"model.checkpoint={base}", "model.image_size=64", f"train.view={other[0]}"]
+    params, trial = load_params(finished.params, settings), StagePaths(finished.root, "other_view")
+    preprocess.main("bordered", params, trial, silent)
+    with pytest.raises(DataError, match=f"was trained on {other[1]}, and .* stage search-train"):
+        merge.main("bordered", params, trial, silent)
 
 
 def test_ignored_pixels_reach_training_as_such(finished):

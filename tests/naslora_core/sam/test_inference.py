@@ -9,7 +9,7 @@ import torch
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.head import MaskHead, set_head
-from naslora_core.sam.inference import FLIPPED_AXES, PLAIN, Inference, mean_over_flips
+from naslora_core.sam.inference import FLIPPED_AXES, OVERLAP, PLAIN, Inference, mean_over_flips
 from naslora_core.sam.tiled import tiled_logits
 
 
@@ -75,7 +75,7 @@ def test_logits_of_whole_images_are_the_plain_mean(classes: int, flips: Any) -> 
 def test_logits_of_parts_are_the_plain_mean_of_every_part(classes: int) -> None:
     """Parts at the ends of an axis mirror each other, so that flipping the image flips the parts."""
     predictor, image = Predictor(sam_of(classes, 1.0), "fp32"), noise(64, 100)
-    (logits,) = predictor.using(Inference("all", 0.25)).logits([image])
+    (logits,) = predictor.using(Inference("all")).logits([image])
     assert logits.shape == (classes, 64, 100)
     np.testing.assert_allclose(logits, plain_mean(predictor, image, "all"), atol=1e-4)
     assert np.abs(logits - predictor.logits([image])[0]).max() > 1e-3
@@ -90,7 +90,7 @@ def test_pieces_that_the_caller_has_cut_are_flipped_like_images(scale: float | N
 def test_without_flips_every_bit_is_as_before() -> None:
     image = noise(70, 100)
     parts, whole = (Predictor(sam_of(1, scale), "fp32") for scale in (1.0, None))
-    rows = tiled_logits(parts._segmenter, image, 1.0, "fp32", 0.25)
+    rows = tiled_logits(parts._segmenter, image, 1.0, "fp32", OVERLAP)
     np.testing.assert_array_equal(parts.logits([image])[0], np.concatenate([band for _, band in rows], axis=1))
     with torch.no_grad():
         np.testing.assert_array_equal(whole.logits([image])[0], whole._of_whole_images([image])[0])

@@ -51,7 +51,8 @@ def main() -> None:
     options = _parse()
     settings = [f"model.name={options.model}", f"model.image_size={options.image_size}",
                 f"train.batch_size={options.batch_size}", f"adapter.rank={options.rank}",
-                f"model.precision={options.precision}"]  # fmt: skip
+                f"model.precision={options.precision}",
+                "train.view=whole", "train.detail=off", "train.loss=ce_dice"]  # fmt: skip
     params = load_params(PARAMS, settings)
     torch.manual_seed(params.seed)
     data = random_images(build_sam(params.model.name, _size(params)).image_encoder.img_size, options.batch_size)

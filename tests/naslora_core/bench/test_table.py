@@ -30,6 +30,15 @@ def test_there_is_a_preset_for_each_published_benchmark():
     assert all(set(table.models) == {"vit_b", "vit_l", "vit_h"} for table in presets.values())
 
 
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_a_published_experiment_leaves_nothing_to_the_gate(name):
+    table = load_table(ROOT / "configs" / "paper" / f"{name}.yaml")
+    for row in table.rows:
+        train = load_params(ROOT / "params.yaml", table.row_settings(row)).train
+        assert (train.view, train.detail) == ("whole", "off")
+        assert train.loss != "auto"
+
+
 def test_cells_go_seed_by_seed_and_are_found_by_name():
     table = load_table(ROOT / "configs" / "ablations" / "nodes.yaml")
     trainings = trainings_of(table)

@@ -92,7 +92,11 @@ def summarise(
             if row != table.reference and table.reference in scores:
                 difference = paired_difference(by_model["adapted"], scores[table.reference]["adapted"], seed)
             own = {model: describe(matrix, seed) for model, matrix in by_model.items()}
-            domains[domain][row] = {**own, "difference": difference, "rival_of": table.rivals.get(row), **facts}
+            rival = {
+                "rival_of": table.rivals.get(row),
+                "rates_tried": len(table.rival_rates) if row in table.rivals else 0,
+            }
+            domains[domain][row] = {**own, "difference": difference, **rival, **facts}
     return {
         "question": table.question,
         "reference": table.reference,

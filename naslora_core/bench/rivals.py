@@ -15,11 +15,16 @@ def describe_rivals(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _sentence(domain: str, name: str, row: Mapping[str, Any]) -> str:
-    rates = row["learning_rates"]
+    chosen = " or ".join(f"{rate:g}" for rate in row["learning_rates"])
+    count = row["rates_tried"]
+    how = (
+        f"at the learning rate {chosen}, the only one of this table"
+        if count == 1
+        else f"of {count} learning rates, each trained for as long, the best on the validation images, here {chosen}"
+    )
     cpu_s = row["train_cpu_seconds"]
     spent = "" if cpu_s is None else f" ({cpu_s:.0f} CPU seconds on the mean)"
     return (
         f"{domain}, {name}: a U-Net from scratch, trained for as long as {row['rival_of']} with the same seed{spent}; "
-        f"of three learning rates, each trained for as long, the best on the validation images, here "
-        f"{' or '.join(f'{rate:g}' for rate in rates)}. It has no epochs and nothing to merge."
+        f"{how}. It has no epochs and nothing to merge."
     )

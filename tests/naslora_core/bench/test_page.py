@@ -61,13 +61,17 @@ def test_what_is_unknown_stays_empty_and_what_was_refused_says_why():
 def test_a_rival_is_explained():
     text = page()
     assert "U-Net" not in text
-    unet = row(score(-0.1, -0.2, -0.05)) | {"rival_of": "lora", "learning_rates": [0.001, 0.003], "merge": ["none"]}
+    unet = row(score(-0.1, -0.2, -0.05)) | {"rival_of": "lora", "rates_tried": 3}
+    unet |= {"learning_rates": [0.001, 0.003], "merge": ["none"]}
     told = "leaves, unet: a U-Net from scratch, trained for as long as lora with the same seed"
     rows = {"lora": row(), "unet": unet | {"train_cpu_seconds": 150.2}}
     text = page(domains={"leaves": rows})
-    assert f"<li>{told} (150 CPU seconds on the mean); of three learning rates" in text
+    assert f"<li>{told} (150 CPU seconds on the mean); of 3 learning rates" in text
     assert "here 0.001 or 0.003. It has no epochs" in text
     assert f"{told}; of" in page(domains={"leaves": rows | {"unet": unet | {"train_cpu_seconds": None}}})
+    single = unet | {"train_cpu_seconds": 150.2, "rates_tried": 1, "learning_rates": [0.003]}
+    text = page(domains={"leaves": rows | {"unet": single}})
+    assert "at the learning rate 0.003, the only one of this table." in text
 
 
 def test_links_lead_to_places_on_the_page_and_nothing_else_is_asked_for():

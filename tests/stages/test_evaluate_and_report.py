@@ -153,12 +153,12 @@ def test_choices_at_test_time_are_measured_on_validation_images_and_times_kept_a
     titles = [f"{row['setting']} {row['value']}" for row in found["options"]]
     assert titles == [
         *("flips none", "flips horizontal", "flips all"),
-        *("overlap 0", "overlap 0.25", "overlap 0.5"),
+        *("overlap 0", "overlap 0.0625", "overlap 0.25"),
         "threshold 0.5",
     ]
     assert [title for title, row in zip(titles, found["options"], strict=True) if row["in_use"]] == [
         "flips none",
-        "overlap 0.25",
+        "overlap 0.0625",
         "threshold 0.5",
     ]
     times = json.loads(project.timing("evaluate", "discs").read_text(encoding="utf-8"))["test_time_cpu_seconds"]
@@ -203,7 +203,7 @@ def test_report_reads_what_evaluate_wrote(
     assert "the base model marks nothing; Dice 0.000" in text
     shown = text[text.index("What test time can still gain") :]
     assert "on 1 validation image (of larger ones the middle 1024 pixels)" in shown
-    assert shown.index("no flips") < shown.index("mean with all three flips") < shown.index("overlap 0.5")
+    assert shown.index("no flips") < shown.index("mean with all three flips") < shown.index("overlap 0.25")
 
 
 def test_report_says_which_domain_has_no_results(project: StagePaths, params: Params):

@@ -32,7 +32,7 @@ def paths(tmp_path) -> StagePaths:
 
 def test_images_are_prepared_at_the_configured_size(paths):
     for setting, side in (("native", 256), (96, 96)):
-        params = load_params(PARAMS, [f"model.image_size={setting}"])
+        params = load_params(PARAMS, [f"model.image_size={setting}", "train.view=whole"])
         preprocess.main("leaf_lesions", params, paths, silent)
         prepared = load_prepared(paths.output("preprocess", "leaf_lesions"), "train")
         assert prepared.images.shape[1:] == (side, side, 3)

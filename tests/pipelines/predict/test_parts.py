@@ -61,7 +61,7 @@ def test_files_have_what_predictor_finds_by_itself(root, monkeypatch, name):
     assert result.exit_code == 0, result.output
     with (root / name / "predictions.csv").open() as file:
         tiles = {row["name"]: row["tiles"] for row in csv.DictReader(file)}
-    assert tiles == {"small": "2", "wide": "12", "window": "1"}
+    assert tiles == {"small": "2", "wide": "10", "window": "1"}
     direct = Predictor.merged(root / "serving" / name, "fp32", "cpu")
     for image in SHAPES:
         wanted = direct([np.asarray(Image.open(root / "photos" / f"{image}.png"))])[0]

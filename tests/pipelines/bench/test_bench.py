@@ -208,7 +208,8 @@ def test_a_unet_gets_the_time_of_its_opponent_and_is_compared_with_it(with_rival
 
 
 def test_a_unet_without_an_opponent_says_what_is_missing(with_rival):
-    (times,) = [path for path in with_rival.rglob("search_train.json") if "1.5" in path.read_text()]
+    kept = {path: json.loads(path.read_text()) for path in with_rival.rglob("search_train.json")}
+    (times,) = [path for path, taken in kept.items() if taken == {"train_seconds": 1.5, "train_cpu_seconds": 1.0}]
     times.write_text(json.dumps({"train_seconds": 1.5}))
     result = naslora(with_rival, "--rounds", "0", "--only", "leaf_lesions:unet:seed=7")
     assert f"{times} does not say how long the row trained" in result.output

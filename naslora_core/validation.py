@@ -13,7 +13,7 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter, predicted_classes
 from naslora_core.sam.tiled import tiled_logits
 
 _BATCH_SIZE = 8
-# Of the parts of whole images: enough to compare epochs, at the least cost.
+# Of the parts of whole images, wherever epochs or merges are compared.
 _LEAST_OVERLAP = 0.125
 
 

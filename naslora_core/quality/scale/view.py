@@ -103,7 +103,7 @@ def suggest_view(table: pd.DataFrame, card: DatasetCard, input_px: int) -> Sugge
         view=view,
         has_thin_objects=thin >= _THIN_FROM,
         needs_detail=thin >= _THIN_FROM or narrowest < DETAIL_PX,
-        reason=f"{view}: {_why(thinnest, input_px, several)}{_but(thinnest, input_px, view)}{_and_so(thin)}",
+        reason=f"{view}: {_why(thinnest, input_px, several)}{_but(thinnest, input_px, view)}{_and_so(thin, narrowest)}",
     )
 
 
@@ -148,10 +148,11 @@ def _but(one: ClassWidths, input_px: int, view: View) -> str:
     return f", but half of what is marked is too wide for crops (above {_LARGE * input_px:.0f} px)"
 
 
-def _and_so(share: float) -> str:
-    if share < _THIN_FROM:
-        return ""
-    return f"; {int(100 * share)} % of what is marked stays thinner than two cells"
+def _and_so(thin_share: float, narrowest_px: float) -> str:
+    """Return why masks are to be refined."""
+    if thin_share >= _THIN_FROM:
+        return f"; {int(100 * thin_share)} % of what is marked stays thinner than two cells"
+    return "; narrower than four cells, it gains from a detail path" if narrowest_px < DETAIL_PX else ""
 
 
 def _tenth(widths: np.ndarray, weights: np.ndarray) -> float:

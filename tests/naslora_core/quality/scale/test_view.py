@@ -49,6 +49,14 @@ def test_small_objects_of_large_images_ask_for_crops_alone() -> None:
     assert "stays thinner" not in found.reason
 
 
+def test_objects_narrower_than_four_cells_ask_for_a_detail_path() -> None:
+    narrow, wide = suggested((256, 256), [(12, 500)]), suggested((256, 256), [(20, 500)])
+    assert (narrow.has_thin_objects, narrow.needs_detail, wide.needs_detail) == (False, True, False)
+    assert narrow.reason.endswith("; narrower than four cells, it gains from a detail path")
+    assert "detail" not in wide.reason
+    assert suggested((480, 320), [(2, 500)]).needs_detail
+
+
 def test_images_hardly_larger_than_the_input_stay_whole_however_thin_objects_are() -> None:
     for size in ((200, 150), (256, 256), (300, 300)):
         found = suggested(size, [(2, 500)])

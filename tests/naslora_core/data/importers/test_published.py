@@ -22,7 +22,7 @@ from stages.paths import StagePaths
 
 SIDE = 48
 PARAMS = Path(__file__).parents[4] / "params.yaml"
-SETTINGS = ["quality.min_pairs=1", "quality.min_side_px=32", "model.image_size=64"]
+SETTINGS = ["train.view=whole", "quality.min_pairs=1", "quality.min_side_px=32", "model.image_size=64"]
 
 
 @dataclass

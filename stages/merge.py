@@ -1,6 +1,7 @@
 """Stage merge: merge the trained adapter into the model, and certify the difference."""
 
 import json
+from dataclasses import replace
 
 from naslora_core.adapted.saved import CONFIG_FILE, load_adapted
 from naslora_core.config import Params
@@ -26,15 +27,15 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         MergeError: if every merge that merge.mode allows would cost more than merge.max_metric_drop.
     """
     source, prepared = paths.source("search_train", domain), paths.source("preprocess", domain)
+    training, validation = load_prepared(prepared, "train"), load_prepared(prepared, "validation")
     segmenter = load_adapted(source, params.model)[0]
-    scale = segmenter.scale or 1.0
-    training, validation = (load_prepared(prepared, split, scale) for split in ("train", "validation"))
     if (segmenter.scale is None) != (training.scale is None):
         kinds = ["whole images", "crops"] if segmenter.scale is None else ["crops", "whole images"]
         raise DataError(
             f"{source} was trained on {kinds[0]}, and {prepared} was made for {kinds[1]} since; run stage "
             "search-train, or stage preprocess with the train.view of that training"
         )
+    training, validation = (replace(data, scale=segmenter.scale) for data in (training, validation))
     adapted = segmenter.sam.to(best_device())
     context = MergeContext(training, params.merge, progress)
     choice = choose(adapted, validation, context)

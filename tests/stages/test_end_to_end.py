@@ -132,7 +132,11 @@ def test_bad_data_is_named_and_leaves_models_and_results_untouched(finished, spo
 def test_training_without_an_adapter_merges_to_plain_sam(finished):
     root, params = finished
     paths = StagePaths(root, "decoder-only")
-    plain = params.model_copy(update={"adapter": params.adapter.model_copy(update={"method": "none"})})
+    stock = {
+        "adapter": params.adapter.model_copy(update={"method": "none"}),
+        "train": params.train.model_copy(update={"detail": "off"}),
+    }
+    plain = params.model_copy(update=stock)
     for name in ("search_train", "merge", "evaluate"):
         PER_DOMAIN[name].main(DOMAIN, plain, paths, silent)
     genotype = json.loads((paths.output("search_train", DOMAIN) / "genotype.json").read_text())

@@ -64,7 +64,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     save_weights(base, build_sam("sam_tiny").state_dict(), {})
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
     settings = ["domains=[bordered]", f"model.checkpoint={base}", "model.image_size=64", "train.epochs=2"]
-    settings += ["search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "merge.mode=calibrated"]
+    settings += ["train.detail=off"]
+    settings += [
+        "train.detail=off",
+        "search.warmup_epochs=0",
+        "search.arch_every=1",
+        "adapter.rank=2",
+        "merge.mode=calibrated",
+    ]
     if request.param == "crops":
         settings += ["train.view=crops", "train.scale=1.33", "train.detail=half", "merge.max_metric_drop=1"]
     params = load_params(root / "params.yaml", settings)

@@ -79,6 +79,7 @@ def same_as_predictor(folder, photo, found):
     return np.abs(wanted - found).max() / np.abs(wanted).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("head", "shape"), [(MaskHead(2, "half", 1.0), (3, 2, 48, 48))])
 def test_the_lines_of_an_onnx_file_tile_and_blend_as_predictor_does(head, shape, tmp_path, photo):
     folder = save(tmp_path / "merged", head)

@@ -18,9 +18,8 @@ def both_promote(first, clone) -> None:
     clone.shell("naslora run && git add . && git commit --quiet -m 'More light'")
 
 
-@pytest.mark.parametrize(
-    "pull", ["git pull --no-rebase", pytest.param("git pull --rebase", marks=pytest.mark.slow)], ids=["merge", "rebase"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("pull", ["git pull --no-rebase", "git pull --rebase"], ids=["merge", "rebase"])
 def test_the_second_one_is_told_and_its_model_is_compared_with_the_winner(first, clone, commands, pull):
     both_promote(first, clone)
     clone.executed()

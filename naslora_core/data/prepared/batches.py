@@ -125,7 +125,10 @@ class ShuffledBatches:
         if not self._order:
             self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
-        return make_batch(self._data, [self._rows[place] for place in chosen], self._transform, self._device)
+        return self._make([self._rows[place] for place in chosen])
+
+    def _make(self, rows: Sequence[int]) -> Batch:
+        return make_batch(self._data, rows, self._transform, self._device)
 
     def state(self) -> dict[str, Any]:
         """Return the position in the current pass and the random state."""

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from torchvision.transforms import v2
 
 from naslora_core.data.prepared.augmentation import crop_augmentation
-from naslora_core.data.prepared.batches import Batch, Square, assemble
+from naslora_core.data.prepared.batches import Batch, ShuffledBatches, Square, assemble
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.geometry.tiling import tile_starts
 from naslora_core.sam.square import fit_into_square, resize_mask, resized_shape, window_side
@@ -40,7 +38,7 @@ def cut(data: PreparedData, window: Window) -> Square:
     return Square(image, mask, inside)
 
 
-class ShuffledCrops:
+class ShuffledCrops(ShuffledBatches):
     """An endless iterator of batches of random crops, as many in a pass as it takes to cover every image.
 
     Where an image has objects, `ANCHORED_SHARE` of its crops show a part of one, of each class equally often.
@@ -64,41 +62,20 @@ class ShuffledCrops:
         device: torch.device | None = None,
     ) -> None:
         assert data.scale is not None
-        self._data, self._batch_size, self._device = data, batch_size, device
         self._window = window_side(data.side, data.scale)
-        self._rows = [row for row in rows for _ in range(_windows_to_cover(data.input_sizes[row], self._window))]
-        self._zooms = augment
-        self._transform: v2.Transform | None = crop_augmentation() if augment else None
-        self._generator = torch.Generator().manual_seed(seed)
-        self._order: list[int] = []
+        crops = [row for row in rows for _ in range(_windows_to_cover(data.input_sizes[row], self._window))]
+        super().__init__(data, crops, batch_size, seed, augment, device)
+        self._transform = crop_augmentation() if augment else None
 
-    def __len__(self) -> int:
-        """Return the number of batches in a pass."""
-        return -(-len(self._rows) // self._batch_size)
-
-    def __next__(self) -> Batch:
-        """Return the next batch of the current pass, or the first of the next pass."""
-        if not self._order:
-            self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
-        chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
-        rows = [self._rows[place] for place in chosen]
+    def _make(self, rows: Sequence[int]) -> Batch:
         squares = [cut(self._data, self._draw(row)) for row in rows]
         names = tuple(self._data.names[row] for row in rows)
         return assemble(squares, names, len(self._data.classes), self._transform, self._device)
 
-    def state(self) -> dict[str, Any]:
-        """Return the position in the current pass and the random state."""
-        return {"generator": self._generator.get_state(), "order": self._order}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from where `state` was taken."""
-        self._generator.set_state(state["generator"])
-        self._order = state["order"]
-
     def _draw(self, row: int) -> Window:
         # All numbers are drawn whether they are needed or not, so that one choice never shifts the others.
         zoom, on_object, anchor, down, right = torch.rand(5, generator=self._generator).tolist()
-        side = round(self._window / _MOST_ZOOM ** (2 * zoom - 1)) if self._zooms else self._window
+        side = round(self._window / _MOST_ZOOM ** (2 * zoom - 1)) if self._transform else self._window
         height, width = self._data.input_sizes[row]
         assert self._data.anchors is not None
         anchors = self._data.anchors[row]

@@ -19,7 +19,7 @@ from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.sam.square import resize, resized_shape, window_side
-from naslora_core.sam.tiled import square_logits, tiled_logits
+from naslora_core.sam.tiled import square_logits, tiled_logits, to_probabilities
 
 
 class Predictor:
@@ -143,12 +143,3 @@ class Predictor:
             pixels = np.ascontiguousarray(resize(image, (height, width), Image.Resampling.BILINEAR))
             square[:, :height, :width] = torch.tensor(pixels).permute(2, 0, 1)
         return squares
-
-
-def to_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of logits (K, ..., H, W) float32: (H, W) of one class, else (K, H, W)."""
-    values = torch.from_numpy(logits)
-    if len(values) == 1:
-        return values[0].sigmoid().numpy()
-    # The background's logit is zero.
-    return F.pad(values, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:].numpy()

@@ -54,14 +54,14 @@ def tiled_logits(
 
 @torch.no_grad()
 def square_logits(
-    segmenter: PromptFreeSegmenter, images: Sequence[np.ndarray], scale: float | None, precision: str
+    segmenter: PromptFreeSegmenter, images: Sequence[np.ndarray], scale: float, precision: str
 ) -> list[Tensor]:
     """Return the logits (K, H, W) float32, on the CPU and at its own size, of every image that fits the input.
 
     Args:
         segmenter: on any device.
         images: each (H, W, 3) uint8.
-        scale: as in `tiled_logits`; None makes the longer side of every image as long as the input's.
+        scale: as in `tiled_logits`.
         precision: "auto", "fp32" or "bf16".
     """
     device, side = segmenter.sam.device, segmenter.image_size
@@ -77,3 +77,12 @@ def square_logits(
             inside = F.interpolate(inside, size=image.shape[:2], mode="bilinear", align_corners=False)
         found.append(inside[0].cpu())
     return found
+
+
+def to_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of logits (K, ..., H, W) float32: (H, W) of one class, else (K, H, W)."""
+    values = torch.from_numpy(logits)
+    if len(values) == 1:
+        return values[0].sigmoid().numpy()
+    # The background's logit is zero.
+    return F.pad(values, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:].numpy()

@@ -9,8 +9,8 @@ import numpy as np
 from naslora_core.data.dataset.image_files.reading import ImageReading
 from naslora_core.errors import DataError
 from naslora_core.geometry.tiling import Stitcher, Tiling
-from naslora_core.predict import to_probabilities
 from naslora_core.progress import Progress
+from naslora_core.sam.tiled import to_probabilities
 from pipelines.predict.inputs import InputImage
 from pipelines.predict.outputs import ImageOutput, OutputChoice
 from pipelines.predict.pixels import read_for_model

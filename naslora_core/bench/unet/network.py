@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from naslora_core.bench.unet.crops import resize_image
 from naslora_core.config import Flips
 from naslora_core.errors import ConfigError
-from naslora_core.geometry.tiling import Tiling
+from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.sam.inference import mean_over_flips
 from naslora_core.sam.precision import autocast
+from naslora_core.sam.tiled import to_probabilities
 
 # Of BasicUNet, four times down. With these it has 0.5 million parameters, about as many as adapters and decoder of
 # sam_tiny train.
@@ -94,29 +95,21 @@ class UNetPredictor:
 
     def _probability(self, image: np.ndarray) -> np.ndarray:
         seen = [resize_image(image, self._longer_px)]
-        (mean,) = mean_over_flips(lambda images: [self._logits(one).numpy() for one in images], seen, self._flips)
+        (mean,) = mean_over_flips(lambda images: [self._logits(one) for one in images], seen, self._flips)
         logits = torch.from_numpy(mean)
         if logits.shape[1:] != image.shape[:2]:
             logits = F.interpolate(logits[None], size=image.shape[:2], mode="bilinear", align_corners=False)[0]
-        if len(logits) == 1:
-            return logits[0].sigmoid().numpy()
-        return F.pad(logits, (0, 0, 0, 0, 1, 0)).softmax(dim=0)[1:].numpy()
+        return to_probabilities(logits.numpy())
 
-    def _logits(self, image: np.ndarray) -> Tensor:
-        """Return the logits of an image (H, W, 3) as (K, H, W), on the CPU."""
-        height, width = image.shape[:2]
-        tiling = Tiling((height, width), self._tile_px, OVERLAP)
-        weights = [np.outer(row, column) for row in tiling.row_weights for column in tiling.column_weights]
-        blended = torch.zeros(0)
+    def _logits(self, image: np.ndarray) -> np.ndarray:
+        """Return the logits of an image (H, W, 3) as (K, H, W)."""
+        tiling = Tiling((image.shape[0], image.shape[1]), self._tile_px, OVERLAP)
+        stitcher, rows = Stitcher(tiling, most=None), []
         for start in range(0, len(tiling.tiles), _TILES_AT_ONCE):
             tiles = tiling.tiles[start : start + _TILES_AT_ONCE]
             found = self._segment(np.stack([tile.cut(image) for tile in tiles]))
-            if not len(blended):
-                blended = torch.zeros(found.shape[1], height, width)
-            for place, (tile, logits) in enumerate(zip(tiles, found, strict=True), start):
-                part = blended[:, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-                part += torch.from_numpy(weights[place]) * logits
-        return blended
+            rows += [complete[1] for logits in found.numpy() if (complete := stitcher.add(logits)) is not None]
+        return np.concatenate(rows, axis=1)
 
     def _segment(self, tiles: np.ndarray) -> Tensor:
         """Return the logits of tiles (N, h, w, 3), (N, K, h, w); the sides are padded to what the U-Net can halve."""

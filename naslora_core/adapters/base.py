@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.adapters.callback import TrainingCallback
-from naslora_core.cell import EdgeKernels, MixedOp
+from naslora_core.cell import EdgeKernels, MixedOp, Windows
 from naslora_core.cell.kernels import as_matrix
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import MergeError
@@ -75,10 +75,14 @@ class LowRankAdapter(Adapter):
         base_layer: the layer to adapt, (..., in_features) to (..., out_features).
         rank: channels of the branch.
         lora_alpha: numerator of `scaling` = lora_alpha / rank.
+
+    Attributes:
+        windows: of the layer's block, where the branch sees the whole image in spite of them; else None.
     """
 
     def __init__(self, base_layer: nn.Linear, rank: int, lora_alpha: float) -> None:
         super().__init__(base_layer)
+        self.windows: Windows | None = None
         self.rank = rank
         self.scaling = lora_alpha / rank
         self.lora_A = nn.Parameter(torch.empty(rank, base_layer.in_features))
@@ -102,6 +106,10 @@ class LowRankAdapter(Adapter):
             MergeError: if the branch is not made of convolutions.
         """
         raise MergeError(f"{type(self).__name__} is not made of convolutions; use merge.mode calibrated")
+
+    def branch_gains(self) -> Tensor | None:
+        """Return the gains (rank, m, m) of a branch that is z + filter_waves(z, gains); None of any other."""
+        return None
 
     def delta_weight(self) -> Tensor:
         """Return the update a merge adds to the frozen weight, (out_features, in_features).

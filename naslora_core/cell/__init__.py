@@ -4,5 +4,6 @@ from naslora_core.cell.graph import Cell
 from naslora_core.cell.kernels import EdgeKernels
 from naslora_core.cell.mixed_op import MixedOp
 from naslora_core.cell.partial import PartialMixedOp
+from naslora_core.cell.windows import Windows
 
-__all__ = ["Cell", "EdgeKernels", "MixedOp", "PartialMixedOp"]
+__all__ = ["Cell", "EdgeKernels", "MixedOp", "PartialMixedOp", "Windows"]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from naslora_core.errors import ConfigError
 from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive, resolve_space
+from naslora_core.ops.frequency import WAVES, FrequencyFilter
 from naslora_core.ops.spaces import SPACES
 from naslora_core.registry import Registry
 
@@ -25,7 +26,7 @@ POINTWISE = [name for name in OPS if isinstance(make(name), PointwisePrimitive)]
 def test_every_kind_of_operation_is_there():
     assert {"none", "skip_connect", "conv_1x1"} == set(POINTWISE)
     assert {"conv_3x3", "dw_conv_5x5", "sep_conv_5x5", "dil_conv_5x5", "dw_dil_conv_3x3", "avg_pool_3x3"} < set(LINEAR)
-    assert {"max_pool_3x3", "ms_conv_2x", "ms_conv_4x"} == set(OPS) - set(LINEAR)
+    assert {"max_pool_3x3", "ms_conv_2x", "ms_conv_4x", "dct_filter"} == set(OPS) - set(LINEAR)
 
 
 @pytest.mark.parametrize("size", [(14, 14), (5, 9), (1, 1)])
@@ -81,11 +82,24 @@ def test_a_linear_operation_is_linear(name):
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if name not in LINEAR])
-def test_an_operation_that_claims_nothing_is_not_linear_and_has_no_kernel(name):
+def test_an_operation_that_claims_nothing_is_no_convolution_and_has_no_kernel(name):
     operation = make(name)
     x, y = torch.randn(2, 1, CHANNELS, 8, 8, dtype=torch.double)
-    assert not torch.allclose(operation(x + y), operation(x) + operation(y), atol=1e-3)
+    is_linear = torch.allclose(operation(x + y), operation(x) + operation(y), atol=1e-3)
+    moved = torch.roll(operation(x), (1, 1), dims=(2, 3)) - operation(torch.roll(x, (1, 1), dims=(2, 3)))
+    is_the_same_everywhere = bool(moved[..., 3:-3, 3:-3].abs().max() < 1e-3)
+    assert not (is_linear and is_the_same_everywhere)
     assert not hasattr(operation, "as_kernel")
+
+
+def test_a_frequency_filter_scales_the_waves_of_the_grid_and_no_others():
+    operation = make("dct_filter")
+    assert isinstance(operation, FrequencyFilter)
+    columns = torch.arange(16, dtype=torch.double) + 0.5
+    for wave in (0, 3, WAVES - 1, WAVES, 12):
+        x = torch.cos(columns * torch.pi * wave / 16).expand(1, CHANNELS, 16, 16)
+        gain = operation.gains[:, 0, wave] if wave < WAVES else torch.zeros(CHANNELS, dtype=torch.double)
+        torch.testing.assert_close(operation(x), x * (1 + gain[:, None, None]), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", list(OPS))

@@ -16,6 +16,8 @@ ClassCount = Annotated[int, Field(ge=1, le=255)]
 LARGEST_IMAGE_PX, LARGEST_RANK, MOST_CELL_NODES, LARGEST_OPTION = 4096, 1280, 16, 10_000
 # Predictions of the image as it is, and of which flips, are averaged.
 Flips = Literal["none", "horizontal", "all"]
+# The architecture in which every layer is searched; unless another file is named, it need not be there.
+NOTHING_GIVEN = Path("architectures/free.json")
 DomainName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -111,7 +113,14 @@ class SearchConfig(Section):
         final_temperature: the same in the last epoch; between them it changes geometrically.
         pointwise_pressure: what spatial operations lose in alpha late in training, after which they are
             removed, so that an exact merge costs nothing; 0 keeps them.
+        budget: time of an image after merging over the base's, as `InferenceCost` estimates it, that the found
+            architecture may take: every layer chooses one operation and its ranks. "none" is the paper's cell, a
+            mixture.
+        max_parameters: of the adapters of an architecture that is searched under a budget.
+        from_: "from" in the file; an architecture, of which the layers it holds are not searched.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
 
     space: str | tuple[str, ...]
     nodes: Annotated[int, Field(ge=1, le=MOST_CELL_NODES)]
@@ -128,6 +137,9 @@ class SearchConfig(Section):
     temperature: PositiveFloat
     final_temperature: PositiveFloat
     pointwise_pressure: Annotated[float, Field(ge=0)]
+    budget: Literal["none"] | Annotated[float, Field(ge=1)] = "none"
+    max_parameters: Literal["none"] | PositiveInt = "none"
+    from_: Path = Field(default=NOTHING_GIVEN, alias="from")
 
 
 class TrainConfig(Section):
@@ -278,7 +290,11 @@ def _is_setting(path: Sequence[str]) -> bool:
         section = section.model_fields[part].annotation if part in section.model_fields else None
         if not (isinstance(section, type) and issubclass(section, Section)):
             return False
-    return path[-1] in section.model_fields
+    return path[-1] in _names_in_file(section)
+
+
+def _names_in_file(section: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _leaf_names(content: dict[str, Any], prefix: str = "") -> list[str]:
@@ -305,4 +321,4 @@ def _siblings(location: tuple[int | str, ...]) -> str:
     section: Any = Params
     for part in location[:-1]:
         section = section.model_fields[str(part)].annotation
-    return ", ".join(section.model_fields)
+    return ", ".join(_names_in_file(section))

@@ -4,9 +4,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from naslora_core.adapted.architecture import keep_found
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.genotype import describe_genotype
-from naslora_core.adapted.saved import continue_from, save_adapted
+from naslora_core.adapted.saved import continue_from, read_adapter_config, save_adapted
 from naslora_core.adapted.warm_start import WarmStart, find_warm_start
 from naslora_core.config import Params, TrainConfig
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE
@@ -56,9 +57,11 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     sam = load_base(params.model)
     set_head(sam, MaskHead(len(training.classes), detail, training.scale), params.seed)
     total = count_parameters(sam)
-    adapters = add_adapters(sam, params.adapter, params.search, params.seed)
-    search = params.search
-    if warm := find_warm_start(paths.warm_start(domain)):
+    search, warm = params.search, find_warm_start(paths.warm_start(domain))
+    # What was found under a budget is trained on; it is not searched again.
+    found = read_adapter_config(warm.folder).architecture if warm else None
+    adapters = add_adapters(sam, params.adapter, params.search, params.seed, found)
+    if warm:
         continue_from(sam, warm.folder, params.model)
         train, search = warm.shorten(train, search)
     processes = Processes()
@@ -78,10 +81,12 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     processes.wait()
     if not processes.is_main:
         return None
+    genotype = describe_genotype(sam, adapters)
+    adapters = keep_found(sam, adapters)
     about = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
-        write_json(folder / "genotype.json", describe_genotype(sam, adapters))
+        write_json(folder / "genotype.json", genotype)
         write_records(folder / "history.csv", EpochRecord, record.epochs)
         write_records(folder / "alphas.csv", AlphaRecord, record.alphas)
         write_json(folder / "metrics.json", _metrics(sam, record, total, warm))

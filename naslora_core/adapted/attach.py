@@ -7,14 +7,30 @@ import torch
 from torch import nn
 
 from naslora_core.adapters import Adapter, find_method
+from naslora_core.adapters.budget.architecture import Architecture
+from naslora_core.adapters.budget.method import attach_found
 from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import freeze_all_but_decoder
 
 
-def add_adapters(sam: Sam, adapter: AdapterConfig, search: SearchConfig, seed: int) -> dict[str, Adapter]:
+def add_adapters(
+    sam: Sam,
+    adapter: AdapterConfig,
+    search: SearchConfig,
+    seed: int,
+    architecture: Architecture | None = None,
+) -> dict[str, Adapter]:
     """Freeze all but the mask decoder and apply the method to the image encoder, in place.
+
+    Args:
+        sam: the base model.
+        adapter: the method, and its settings.
+        search: whether and what is searched.
+        seed: of fresh weights, and of architectures that are drawn.
+        architecture: found earlier under a budget, which takes the place of the method; layer names begin in the
+            encoder.
 
     Returns:
         The fresh adapters by layer name, "image_encoder.blocks.0.attn.qkv"; empty for methods without any, which
@@ -27,6 +43,9 @@ def add_adapters(sam: Sam, adapter: AdapterConfig, search: SearchConfig, seed: i
     method = find_method(adapter.method)
     freeze_all_but_decoder(sam)
     torch.manual_seed(seed)
+    if architecture is not None:
+        found = attach_found(sam.image_encoder, architecture, adapter)
+        return {f"image_encoder.{name}": layer for name, layer in found.items()}
     found = method(sam.image_encoder, adapter, search)
     if search.share_alphas:
         _share_architecture(found.values())

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from naslora_core.adapted.architecture import architecture_of
 from naslora_core.adapters import Adapter
+from naslora_core.adapters.budget.architecture import FORMAT, Architecture
+from naslora_core.adapters.budget.cost import InferenceCost
+from naslora_core.adapters.budget.method import spent_by
 from naslora_core.cell import MixedOp
 from naslora_core.sam.build import Sam
 
@@ -30,8 +34,10 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
     Returns:
         {"space": [primitive, ...], "layers": [{"layer", "window", "weights": {primitive: share}, "argmax"}]};
         layer is named as by `searched_edges`; window is "8x8" or "image": what the layer's operations can see.
-        Without a search both lists are empty.
+        Without a search both lists are empty. Of a search under a budget see `describe_found`.
     """
+    if (found := architecture_of(adapters)) is not None:
+        return describe_found(sam, found)
     edges = searched_edges(adapters)
     layers: list[dict[str, Any]] = []
     for name, op in edges.items():
@@ -46,6 +52,42 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
         )
     space = next(iter(edges.values())).space if edges else ()
     return {"space": list(space), "layers": layers}
+
+
+def describe_found(sam: Sam, architecture: Architecture) -> dict[str, Any]:
+    """Return genotype.json of a search under a budget, or of an architecture that was given; `search.from` reads it.
+
+    Returns:
+        {"format", "space", "layers": [{"layer", "window", "weights", "argmax", "operation", "ranks", "cost"}],
+        "inference", "parameters"}: weights are 1 and 0; `cost` is what the layer adds to the time of an image after a
+        merge, as a share of the base's, and `inference` that time over the base's, both as `InferenceCost` estimates
+        them; `parameters` are those of the adapters.
+    """
+    space = sorted({choice.operation for choice in architecture.values()})
+    inference = InferenceCost.of(sam.image_encoder)
+    layers = []
+    for name, choice in architecture.items():
+        layer = sam.image_encoder.get_submodule(name)
+        base = getattr(layer, "base_layer", layer)
+        cost = inference.added(choice.operation, choice.rank, base.in_features, base.out_features)
+        layers.append(
+            {
+                "layer": f"image_encoder.{name}",
+                "window": _window(sam, f"image_encoder.{name}"),
+                "weights": {operation: float(operation == choice.operation) for operation in space},
+                "argmax": choice.operation,
+                **choice.model_dump(),
+                "cost": round(cost, 6),
+            }
+        )
+    time, parameters = spent_by(sam.image_encoder, architecture)
+    return {
+        "format": FORMAT,
+        "space": space,
+        "layers": layers,
+        "inference": round(1 + time, 6),
+        "parameters": int(parameters),
+    }
 
 
 def _window(sam: Sam, layer_name: str) -> str:

@@ -7,9 +7,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 
+from naslora_core.adapted.architecture import architecture_of
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.state import trainable_state
 from naslora_core.adapters import Adapter
+from naslora_core.adapters.budget.architecture import LayerChoice
+from naslora_core.adapters.budget.method import is_budgeted
 from naslora_core.config import AdapterConfig, ClassCount, ModelConfig, SearchConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
@@ -51,6 +54,7 @@ class AdapterNotes(BaseModel):
         image: how stored values of the training images became grey levels, see `ImageReading`; None for plain images
             of 8 bits.
         detail: see `MaskHead`, as `classes` and `scale`.
+        architecture: what every layer that has a branch chose under a budget; None where layers mix.
     """
 
     method: str
@@ -63,6 +67,7 @@ class AdapterNotes(BaseModel):
     image: dict[str, Any] | None = None
     detail: Detail = "off"
     scale: Annotated[float, Field(gt=0)] | None = None
+    architecture: dict[str, LayerChoice] | None = None
 
     @property
     def head(self) -> MaskHead:
@@ -117,6 +122,7 @@ def save_adapted(
         "base": describe_base(model),
         **head_of(sam).notes(),
         "layers": list(adapters),
+        **_architecture_notes(adapters, adapter, search),
         "seed": seed,
         **(provenance or {}),
     }
@@ -183,7 +189,7 @@ def attach_adapter(sam: Sam, folder: Path, config: AdapterNotes) -> dict[str, Ad
         CheckpointError: if the tensors are missing, damaged, or not those that adapter.json describes.
     """
     set_head(sam, config.head)
-    adapters = add_adapters(sam, config.adapter, config.search, seed=0)
+    adapters = add_adapters(sam, config.adapter, config.search, seed=0, architecture=config.architecture)
     _load_trained(sam, folder)
     return adapters
 
@@ -204,6 +210,16 @@ def continue_from(sam: Sam, folder: Path, model: ModelConfig) -> None:
     config = read_adapter_config(folder)
     require_base(folder, config, describe_base(model))
     _load_trained(sam, folder, without="" if config.detail == detail_of(sam) else _DETAIL)
+
+
+def _architecture_notes(
+    adapters: Mapping[str, Adapter], adapter: AdapterConfig, search: SearchConfig
+) -> dict[str, Any]:
+    if adapter.method != "nas_lora" or not is_budgeted(search):
+        return {}
+    # An architecture may leave every layer as it is.
+    found = architecture_of(adapters) or {}
+    return {"architecture": {name: choice.model_dump() for name, choice in found.items()}}
 
 
 def _load_trained(sam: Sam, folder: Path, without: str = "") -> None:

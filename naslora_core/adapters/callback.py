@@ -10,7 +10,13 @@ Probe = Callable[[], Tensor]
 
 
 class TrainingCallback:
-    """Hooks that the training loop calls, shared by all adapters of a method; the defaults do nothing."""
+    """Hooks that the training loop calls, shared by all adapters of a method; the defaults do nothing.
+
+    Attributes:
+        searched_share: of the training, until when there are steps of the architecture.
+    """
+
+    searched_share = 1.0
 
     def prepare(self, probes: Sequence[Probe]) -> None:
         """Initialise fresh adapters from training images, before the first step.

@@ -1,8 +1,9 @@
-"""NAS-LoRA: LoRA with a searchable cell between its two projections."""
+"""NAS-LoRA: LoRA with a searchable cell between its two projections; under a budget, with choices."""
 
 from torch import Tensor, nn
 
-from naslora_core.adapters.base import METHODS, LowRankAdapter
+from naslora_core.adapters.base import METHODS, Adapter, LowRankAdapter
+from naslora_core.adapters.budget.method import build_budgeted, is_budgeted
 from naslora_core.adapters.layers import in_every_layer
 from naslora_core.cell import Cell, EdgeKernels, MixedOp
 from naslora_core.config import AdapterConfig, SearchConfig
@@ -41,8 +42,13 @@ class NASLoRALayer(LowRankAdapter):
 
 
 @METHODS.register("nas_lora")
+def build_nas_lora(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
+    """Wrap every layer with NAS-LoRA: a mixture of operations, or under a budget one that each layer chooses."""
+    return (build_budgeted if is_budgeted(search) else mixtures_in_every_layer)(encoder, adapter, search)
+
+
 @in_every_layer
-def build_nas_lora(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> NASLoRALayer:
+def mixtures_in_every_layer(base_layer: nn.Linear, adapter: AdapterConfig, search: SearchConfig) -> NASLoRALayer:
     """Wrap a layer with NAS-LoRA over the configured search space."""
     space = resolve_space(search.space)
     cell = Cell(search.nodes, lambda: MixedOp(adapter.rank, space))

@@ -1,9 +1,10 @@
 """The searchable cell between LoRA's two projections: edges that mix operations, and the graph of them."""
 
+from naslora_core.cell.choice import ChoiceOp
 from naslora_core.cell.graph import Cell
 from naslora_core.cell.kernels import EdgeKernels
 from naslora_core.cell.mixed_op import MixedOp
 from naslora_core.cell.partial import PartialMixedOp
 from naslora_core.cell.windows import Windows
 
-__all__ = ["Cell", "EdgeKernels", "MixedOp", "PartialMixedOp", "Windows"]
+__all__ = ["Cell", "ChoiceOp", "EdgeKernels", "MixedOp", "PartialMixedOp", "Windows"]

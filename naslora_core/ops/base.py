@@ -14,7 +14,14 @@ class Primitive(nn.Module):
 
     What a merge may do with an operation is said by its class: `PointwisePrimitive`, `LinearPrimitive`,
     or only this one.
+
+    Attributes:
+        sees_image: whether it is meant to run on the whole grid also in blocks whose attention sees windows.
+        scales_base: whether it scales the frozen layer's own singular values, instead of what LoRA projects.
     """
+
+    sees_image = False
+    scales_base = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -45,6 +52,9 @@ class LinearPrimitive(Primitive):
         """Return the kernel, (C_out, C_in, k, k) with odd k."""
         return dilate(self.taps(), self.dilation)
 
+    def adopt(self, kernel: Tensor) -> None:
+        """Take over what this operation can compute of a kernel (C, C, k, k); nothing, if it has no weights."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply the operation to (B, C, H, W)."""
         return convolve(x, self.as_kernel())
@@ -67,6 +77,15 @@ def dilate(kernel: Tensor, dilation: int) -> Tensor:
     spread = kernel.new_zeros(*kernel.shape[:-2], side, side)
     spread[..., ::dilation, ::dilation] = kernel
     return spread
+
+
+def taps_of(kernel: Tensor, size: int, dilation: int = 1) -> Tensor:
+    """Return the middle `size` x `size` taps of a kernel (..., k, k), `dilation` apart; zeros beyond it."""
+    reach = dilation * (size - 1) + 1
+    padded = pad_kernel(kernel, max(reach, kernel.shape[-1]))
+    first = (padded.shape[-1] - reach) // 2
+    inside = slice(first, first + reach, dilation)
+    return padded[..., inside, inside]
 
 
 def identity_kernel(channels: int) -> Tensor:

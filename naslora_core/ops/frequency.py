@@ -23,6 +23,8 @@ class FrequencyFilter(Primitive):
     a filter of the tokens' lowest waves is ours.
     """
 
+    sees_image = True
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.gains = nn.Parameter(torch.randn(channels, WAVES, WAVES) * 0.1)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from naslora_core.errors import ConfigError
 from naslora_core.ops.base import OPS
 
-# `darts` are the eight primitives of DARTS (arXiv:1806.09055). `paper` is ours to choose: NAS-LoRA's abstract names
-# kinds of operations, its list could not be read.
+# `choices` is for a search under a budget, where every layer ends with one of them. `darts` are the eight primitives
+# of DARTS (arXiv:1806.09055). `paper` is ours to choose: NAS-LoRA's abstract names kinds of operations, its list could
+# not be read.
 SPACES: dict[str, tuple[str, ...]] = {
     "linear": (
         "none",
@@ -17,6 +18,15 @@ SPACES: dict[str, tuple[str, ...]] = {
         "dw_conv_3x3",
         "dil_conv_3x3",
         "avg_pool_3x3",
+    ),
+    "choices": (
+        "skip_connect",
+        "image_dw_conv_3x3",
+        "image_conv_3x3",
+        "image_conv_5x5",
+        "image_dw_dil_conv_3x3",
+        "dct_filter",
+        "singular_values",
     ),
     "darts": (
         "none",

@@ -8,6 +8,7 @@ from pathlib import Path
 from naslora_core.adapted.genotype import searched_edges
 from naslora_core.adapted.searched_layers import normalised_entropy
 from naslora_core.adapters import Adapter
+from naslora_core.adapters.budget.layer import ChoosingLayer
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,24 @@ def ignore_epoch(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
 
 
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:
-    """Return the shares of all operations of all searched layers, named as by `searched_edges`."""
-    return [
+    """Return the shares of all operations of all searched layers, named as by `searched_edges`.
+
+    Where ranks are searched, too, the shares of "rank 0", "rank 2" and so on follow for each projection, whose name
+    is added: "image_encoder.blocks.0.attn.qkv:q".
+    """
+    operations = [
         AlphaRecord(epoch, name, primitive, round(weight, 6))
         for name, op in searched_edges(adapters).items()
         for primitive, weight in zip(op.space, op.op_weights.tolist(), strict=True)
     ]
+    ranks = [
+        AlphaRecord(epoch, f"{name}:{section}", f"rank {rank}", round(weight, 6))
+        for name, layer in adapters.items()
+        if isinstance(layer, ChoosingLayer)
+        for section, shares in zip(layer.sections, layer.rank_shares.tolist(), strict=True)
+        for rank, weight in zip(layer.levels, shares, strict=True)
+    ]
+    return operations + ranks
 
 
 def alpha_entropy(adapters: Mapping[str, Adapter]) -> float | None:

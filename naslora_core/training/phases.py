@@ -108,9 +108,9 @@ class AlternatingPhases:
             make_weight_optimizer(segmenter.sam, adapters.values(), train),
             partial(weight_rate, total_steps=self._planned_weight_steps, warmup_steps=train.warmup_steps),
         )
+        self._callbacks = callbacks_of(adapters.values())
         schedule = partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule)
         self._arch = ScheduledOptimizer(arch_optimizer, schedule) if arch_optimizer else None
-        self._callbacks = callbacks_of(adapters.values())
         for callback in self._callbacks:
             callback.plan(self._planned_weight_steps)
         self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
@@ -142,12 +142,15 @@ class AlternatingPhases:
         self._set_time(epoch)
         self.segmenter.train()
         search, losses = self._search, self._losses
-        searching = self._arch is not None and epoch >= search.warmup_epochs
+        past_warmup = self._arch is not None and epoch >= search.warmup_epochs
         for _ in range(len(losses.weights), len(self._weight_batches)):
+            searching = past_warmup and self._weights.steps < self._searched_steps
             losses.weights.append(self._weight_step(joint=searching and search.alternate == "joint"))
+            searching = past_warmup and self._weights.steps < self._searched_steps
             if searching and search.alternate == "steps" and self._weights.steps % search.arch_every == 0:
                 losses.arch.append(self._arch_step())
             self._report(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
+        searching = past_warmup and self._weights.steps < self._searched_steps
         if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
             for _ in range(len(losses.arch), len(self._arch_batches)):
                 losses.arch.append(self._arch_step())
@@ -227,8 +230,16 @@ class AlternatingPhases:
         search, epochs = self._search, self.train.epochs
         if search.alternate != "epochs":
             every = 1 if search.alternate == "joint" else search.arch_every
-            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), every)
-        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
+            per_epoch = len(self._weight_batches)
+            return arch_turns(epochs, search.warmup_epochs, per_epoch, every, self._searched_steps)
+        until = self._searched_steps / len(self._weight_batches)
+        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every, until) * len(self._arch_batches)
+
+    @property
+    def _searched_steps(self) -> float:
+        """The weight step with which the search ends; infinity where it goes on until the training ends."""
+        share = min((callback.searched_share for callback in self._callbacks), default=1.0)
+        return share * self._planned_weight_steps if share < 1 else math.inf
 
     def _report(self, progress: Progress, message: str) -> None:
         total = self._planned_weight_steps + (self._planned_arch_steps if self._arch else 0)

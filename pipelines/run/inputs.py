@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from naslora_core.config import Params
+from naslora_core.config import NOTHING_GIVEN, Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
 from pipelines.dvc.place import settle
 from pipelines.models.conflicts import require_no_conflict
@@ -118,12 +118,24 @@ def require_current_data(root: Path) -> None:
 
 
 def _require_named_settings(root: Path, params: Params) -> None:
-    # Of the settings with a default, dvc.yaml names this one by itself, and DVC knows no defaults.
+    # Of the settings with a default, dvc.yaml names these by themselves, and DVC knows no defaults.
     if "view" not in params.train.model_fields_set:
         raise ConfigError(
             f"{root / 'params.yaml'} has no train.view, by which DVC sees whether arrays have to be made anew; add "
             "below 'train:' either 'view: whole', to train as before there was a choice, or 'view: auto', which does "
             "as the gate suggests"
+        )
+    if "from_" not in params.search.model_fields_set:
+        raise ConfigError(
+            f"{root / 'params.yaml'} has no search.from, the file of an architecture that DVC watches; add below "
+            f"'search:' the line 'from: {NOTHING_GIVEN}', and that file with the content "
+            '{"format": 1, "layers": []}; then everything is searched, as before'
+        )
+    if not (root / params.search.from_).is_file():
+        raise ConfigError(
+            f"search.from is {params.search.from_}, and there is no such file in {root}; name the genotype.json of a "
+            f"search under a budget, or {NOTHING_GIVEN}, which holds "
+            '{"format": 1, "layers": []}'
         )
 
 

@@ -24,7 +24,7 @@ POINTWISE = [name for name in OPS if isinstance(make(name), PointwisePrimitive)]
 
 
 def test_every_kind_of_operation_is_there():
-    assert {"none", "skip_connect", "conv_1x1"} == set(POINTWISE)
+    assert {"none", "skip_connect", "conv_1x1", "singular_values"} == set(POINTWISE)
     assert {"conv_3x3", "dw_conv_5x5", "sep_conv_5x5", "dil_conv_5x5", "dw_dil_conv_3x3", "avg_pool_3x3"} < set(LINEAR)
     assert {"max_pool_3x3", "ms_conv_2x", "ms_conv_4x", "dct_filter"} == set(OPS) - set(LINEAR)
 

@@ -1,0 +1,1 @@
+"""NAS-LoRA under a budget: every layer chooses one operation and its ranks, instead of mixing all."""

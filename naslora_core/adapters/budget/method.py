@@ -1,0 +1,153 @@
+"""Put layers under a budget into an image encoder: those that search, and those that are given."""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from naslora_core.adapters.base import Adapter
+from naslora_core.adapters.budget.architecture import Architecture, LayerChoice, read_architecture, sections_of
+from naslora_core.adapters.budget.cost import InferenceCost, grid_side, is_exact
+from naslora_core.adapters.budget.draw import draw_random, spread_evenly
+from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels
+from naslora_core.adapters.budget.prices import Costs, Limits, Places
+from naslora_core.adapters.budget.search import BudgetSearch
+from naslora_core.adapters.layers import find_layers, replace_layers
+from naslora_core.cell import Windows
+from naslora_core.config import NOTHING_GIVEN, AdapterConfig, SearchConfig
+from naslora_core.errors import ConfigError
+from naslora_core.ops import OPS, resolve_space
+
+def is_budgeted(search: SearchConfig) -> bool:
+    """Return whether layers choose or were given a choice, instead of mixing all operations."""
+    return search.budget != "none" or search.from_ != NOTHING_GIVEN
+
+
+def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchConfig) -> dict[str, Adapter]:
+    """Wrap the layers of `adapter.target_modules`: as `search.from` says, and the others to be searched for or drawn.
+
+    Without a budget there is no search: the layers that `search.from` does not hold stay as they are.
+
+    Raises:
+        ConfigError: if operations or ranks of an architecture do not fit, or nothing in the space merges exactly.
+    """
+    layers = find_layers(encoder, adapter.target_modules)
+    given = {} if search.from_ == NOTHING_GIVEN else read_architecture(search.from_)
+    if search.budget == "none":
+        return attach_found(encoder, given, adapter)
+    if elsewhere := [name for name in given if name not in layers]:
+        raise ConfigError(
+            f"{search.from_} has {elsewhere[0]}, which adapter.target_modules {list(adapter.target_modules)} do not "
+            "name; add it there, or set search.budget none to train the architecture as it is"
+        )
+    free = {name: layer for name, layer in layers.items() if name not in given}
+    space, levels = _space(search), rank_levels(adapter.rank)
+    costs = costs_of(encoder, free, space, levels)
+    spent_time, spent_parameters = spent_by(encoder, given)
+    limits = Limits(
+        max(0.0, search.budget - 1 - spent_time),
+        math.inf if search.max_parameters == "none" else max(0.0, search.max_parameters - spent_parameters),
+    )
+    if search.alphas != "searched":
+        drawn = _draw(costs, limits, levels, search.alphas)
+        choices = {
+            name: LayerChoice(
+                operation=space[op],
+                ranks={section: levels[rank] for section, rank in zip(sections_of(name), ranks, strict=True)},
+            )
+            for name, (op, ranks) in zip(free, drawn, strict=True)
+        }
+        return attach_found(encoder, {**given, **choices}, adapter)
+    found = attach_found(encoder, given, adapter)
+    choosing = {
+        name: ChoosingLayer(layer, adapter.lora_alpha, space, levels, sections_of(name), windows_of(encoder, name))
+        for name, layer in free.items()
+    }
+    callback = BudgetSearch(choosing, costs, limits)
+    for layer in choosing.values():
+        layer.callback = callback
+    replace_layers(encoder, choosing)
+    ordered: dict[str, Adapter] = {name: (found | choosing)[name] for name in layers if name in found | choosing}
+    return ordered
+
+
+def attach_found(encoder: nn.Module, architecture: Architecture, adapter: AdapterConfig) -> dict[str, Adapter]:
+    """Wrap the layers of an architecture that have a rank above 0, fresh.
+
+    Raises:
+        ConfigError: if it names a layer or an operation that there is not, or other projections than the layer has.
+    """
+    found: dict[str, Adapter] = {}
+    for name, choice in architecture.items():
+        try:
+            layer = encoder.get_submodule(name)
+        except AttributeError:
+            layer = None
+        if not isinstance(layer, nn.Linear) or tuple(choice.ranks) != sections_of(name):
+            raise ConfigError(
+                f"the architecture has {name} with ranks of {', '.join(choice.ranks)}, and the model has "
+                f"{'no such linear layer' if not isinstance(layer, nn.Linear) else ', '.join(sections_of(name))}; "
+                "search.from has to come from a search on the same model"
+            )
+        if choice.operation not in OPS:
+            raise ConfigError(f"the architecture gives {name} {choice.operation}, which is none of {', '.join(OPS)}")
+        if choice.rank:
+            scaling = adapter.lora_alpha / adapter.rank
+            found[name] = FoundLayer(layer, choice, scaling, windows_of(encoder, name))
+    replace_layers(encoder, found)
+    return found
+
+
+def windows_of(encoder: nn.Module, name: str) -> Windows | None:
+    """Return the windows that a layer sees one at a time; None where it sees the image: global blocks, and MLPs."""
+    block, found, _ = name.partition(".attn.")
+    side = int(getattr(encoder.get_submodule(block), "window_size", 0)) if found else 0
+    return Windows(side, math.ceil(grid_side(encoder) / side)) if side else None
+
+
+def costs_of(
+    encoder: nn.Module, layers: Mapping[str, nn.Linear], space: tuple[str, ...], levels: tuple[int, ...]
+) -> Costs:
+    """Return what every choice of some layers costs: operations at the largest rank, in time; ranks in parameters."""
+    inference = InferenceCost.of(encoder)
+    times, parameters = [], []
+    for name, layer in layers.items():
+        sections = len(sections_of(name))
+        added = (inference.added(op, levels[-1], layer.in_features, layer.out_features) for op in space)
+        times.append(np.array(list(added)))
+        share = layer.in_features / sections + layer.out_features // sections
+        parameters.append(np.tile(np.array(levels) * share, (sections, 1)))
+    return Costs(times, parameters)
+
+
+def spent_by(encoder: nn.Module, architecture: Architecture) -> tuple[float, float]:
+    """Return time over the base's and parameters of an architecture."""
+    inference, time, parameters = InferenceCost.of(encoder), 0.0, 0
+    for name, choice in architecture.items():
+        layer = encoder.get_submodule(name)
+        base = getattr(layer, "base_layer", layer)
+        assert isinstance(base, nn.Linear)
+        time += inference.added(choice.operation, choice.rank, base.in_features, base.out_features)
+        weights = sum(weight.numel() for weight in OPS[choice.operation](max(1, choice.rank)).parameters())
+        parameters += choice.parameters(base.in_features, base.out_features, weights)
+    return time, parameters
+
+
+def _draw(costs: Costs, limits: Limits, levels: tuple[int, ...], how: Literal["uniform", "random"]) -> Places:
+    if how == "uniform":
+        return spread_evenly(costs, limits, levels)
+    # The seed that all fresh adapters start from.
+    return draw_random(costs, limits, levels, torch.initial_seed())
+
+
+def _space(search: SearchConfig) -> tuple[str, ...]:
+    space = resolve_space(search.space)
+    if not any(is_exact(name) for name in space):
+        raise ConfigError(
+            f"search.space {', '.join(space)} has nothing that merges exactly, so that search.budget {search.budget} "
+            "cannot be kept; add skip_connect, or use search.space choices"
+        )
+    return space

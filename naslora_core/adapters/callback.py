@@ -7,16 +7,12 @@ from torch import Tensor, nn
 
 # Runs some training images through the model and returns their loss, with its graph where gradients are enabled.
 Probe = Callable[[], Tensor]
+# Of a loss and of the gradients of some tensors, over all processes that train together.
+Average = Callable[[Tensor, Sequence[Tensor]], float]
 
 
 class TrainingCallback:
-    """Hooks that the training loop calls, shared by all adapters of a method; the defaults do nothing.
-
-    Attributes:
-        searched_share: of the training, until when there are steps of the architecture.
-    """
-
-    searched_share = 1.0
+    """Hooks that the training loop calls, shared by all adapters of a method; the defaults do nothing."""
 
     def prepare(self, probes: Sequence[Probe]) -> None:
         """Initialise fresh adapters from training images, before the first step.
@@ -27,6 +23,14 @@ class TrainingCallback:
 
     def plan(self, steps: int) -> None:
         """Set schedules by the total number of weight steps, before the first of them."""
+
+    def look(self, probes: Sequence[Probe], average: Average) -> None:
+        """Take images to measure on while the training runs.
+
+        Args:
+            probes: as in `prepare`.
+            average: replaces gradients by their mean over all processes, and returns the mean of a loss.
+        """
 
     def after_step(self, step: int) -> None:
         """Run after every weight step, before the gradients are cleared.

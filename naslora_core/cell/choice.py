@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from naslora_core.cell.mixed_op import KernelMixer, MixedOp
 from naslora_core.cell.windows import Windows
 from naslora_core.ops import LinearPrimitive, Primitive
-from naslora_core.ops.base import convolve, pad_kernel
+from naslora_core.ops.base import convolve, identity_kernel, pad_kernel, taps_of
 
 
 class ChoiceOp(MixedOp):
-    """A mixture whose shares are softmax((alphas - toll) / temperature), until `choose` leaves one operation.
+    """All operations in equal shares, until `choose` leaves one of them.
 
-    The toll is what an operation costs, times a price that all layers share. These shares minimise
-    `price * expected cost - <alphas, shares> - temperature * entropy(shares)` in closed form, so that no gradient of a
-    cost has to work against that of the loss, and the price that keeps a budget is found exactly.
+    Nothing is gained by training shares: a mixture of convolutions is one kernel, whose taps are trained anyway. What
+    an operation is worth is measured instead, by doing without it (`muted`, `choose`).
 
     Linear operations are one convolution, or two where some see the whole image and others a window of it.
 
@@ -28,12 +27,14 @@ class ChoiceOp(MixedOp):
 
     Attributes:
         chosen: place of the operation that is left; None during the search.
+        muted: let every token alone with what it has: do without the neighbours, to see what they are worth.
     """
 
     def __init__(self, channels: int, space: Sequence[str], windows: Windows | None) -> None:
         super().__init__(channels, space)
-        self.windows, self.chosen = windows, None if len(space) > 1 else 0
-        self.register_buffer("toll", torch.zeros(len(self.space)), persistent=False)
+        self.windows, self.muted = windows, False
+        self.chosen = None if len(space) > 1 else 0
+        self.alphas.requires_grad_(False)
         linear: dict[str, list[tuple[int, LinearPrimitive]]] = {"window": [], "image": []}
         self._single: list[int] = []
         for index, op in enumerate(self.candidates):
@@ -42,14 +43,11 @@ class ChoiceOp(MixedOp):
             elif not op.scales_base:
                 self._single.append(index)
         self._mixers = nn.ModuleDict({sees: KernelMixer(ops) for sees, ops in linear.items() if ops})
+        mixed = torch.tensor([not op.scales_base for op in self.candidates])
+        self.register_buffer("_shares", mixed / max(1, int(mixed.sum())), persistent=False)
 
     def set_time(self, temperature: float, pressure: float) -> None:
-        """Leave temperature and prices to the search under a budget."""
-
-    def set_price(self, temperature: float, toll: Tensor) -> None:
-        """Set the temperature, and what is taken off the alphas, (len(space),)."""
-        self.get_buffer("temperature").fill_(temperature)
-        self.get_buffer("toll").copy_(toll)
+        """Do nothing: equal shares have no temperature, and a budget needs no pressure."""
 
     @property
     def candidates(self) -> list[Primitive]:
@@ -58,16 +56,18 @@ class ChoiceOp(MixedOp):
 
     @property
     def op_weights(self) -> Tensor:
-        """The share of every operation, (len(space),), summing to one."""
+        """The share of every operation, (len(space),); those that scale the base have none during the search."""
         if self.chosen is not None:
-            return torch.nn.functional.one_hot(torch.tensor(self.chosen), len(self.space)).to(self.alphas)
-        return ((self.alphas - self.get_buffer("toll")) / self.get_buffer("temperature")).softmax(dim=0)
+            return nn.functional.one_hot(torch.tensor(self.chosen), len(self.space)).to(self.alphas)
+        return self.get_buffer("_shares")
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape; B counts windows where there are any."""
         if self.chosen is not None:
             op = self.candidates[self.chosen]
             return self._run(op, z, self._sees_image(op))
+        if self.muted:
+            return convolve(z, taps_of(self._kernel(), 1))
         weights = self.op_weights
         mixture = [
             self._run(partial(_convolve_with, mixer(weights)), z, sees == "image")
@@ -79,22 +79,26 @@ class ChoiceOp(MixedOp):
         return sum(mixture[1:], start=mixture[0])
 
     @torch.no_grad()
-    def choose(self, index: int) -> Tensor | None:
+    def choose(self, index: int) -> Tensor:
         """Leave one operation, which takes over as much of what the mixture computes as it can.
 
         Returns:
-            What the mixture's convolutions computed, as one kernel (C, C, k, k); None if there are none.
+            What the mixture computed, as one kernel (C, C, k, k): operations that are no convolution as the identity,
+            near which they are.
         """
-        weights = self.op_weights
-        kernels = [mixer(weights) for mixer in self._mixers.values()]
+        mixed = self._kernel()
         self.chosen = index
-        if not kernels:
-            return None
-        side = max(kernel.shape[-1] for kernel in kernels)
-        mixed = torch.stack([pad_kernel(kernel, side) for kernel in kernels]).sum(dim=0)
         if isinstance(op := self.candidates[index], LinearPrimitive) and not op.scales_base:
             op.adopt(mixed)
         return mixed
+
+    def _kernel(self) -> Tensor:
+        weights = self.op_weights
+        kernels = [mixer(weights) for mixer in self._mixers.values()]
+        kernels += [weights[index] * identity_kernel(self.channels).to(weights) for index in self._single]
+        kernels += [] if kernels else [identity_kernel(self.channels).to(weights)]
+        side = max(kernel.shape[-1] for kernel in kernels)
+        return torch.stack([pad_kernel(kernel, side) for kernel in kernels]).sum(dim=0)
 
     def _sees_image(self, op: Primitive) -> bool:
         return op.sees_image and self.windows is not None

@@ -31,7 +31,7 @@ class MixedOp(nn.Module):
 
     def __init__(self, channels: int, space: Sequence[str]) -> None:
         super().__init__()
-        self.space = tuple(space)
+        self.channels, self.space = channels, tuple(space)
         self.ops = nn.ModuleList(OPS[name](channels) for name in self.space)
         self.alphas = nn.Parameter(torch.zeros(len(self.space)))
         self.register_buffer("temperature", torch.ones(()))

@@ -59,8 +59,8 @@ def ignore_epoch(epoch: EpochRecord, alphas: Sequence[AlphaRecord]) -> None:
 def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaRecord]:
     """Return the shares of all operations of all searched layers, named as by `searched_edges`.
 
-    Where ranks are searched, too, the shares of "rank 0", "rank 2" and so on follow for each projection, whose name
-    is added: "image_encoder.blocks.0.attn.qkv:q".
+    Under a budget the rank that each projection may still have follows, as 1 for "rank 8", say, and 0 for all others;
+    the projection's name is added: "image_encoder.blocks.0.attn.qkv:q".
     """
     operations = [
         AlphaRecord(epoch, name, primitive, round(weight, 6))
@@ -68,11 +68,11 @@ def record_alphas(epoch: int, adapters: Mapping[str, Adapter]) -> list[AlphaReco
         for primitive, weight in zip(op.space, op.op_weights.tolist(), strict=True)
     ]
     ranks = [
-        AlphaRecord(epoch, f"{name}:{section}", f"rank {rank}", round(weight, 6))
+        AlphaRecord(epoch, f"{name}:{section}", f"rank {rank}", float(layer.caps[section] == rank))
         for name, layer in adapters.items()
         if isinstance(layer, ChoosingLayer)
-        for section, shares in zip(layer.sections, layer.rank_shares.tolist(), strict=True)
-        for rank, weight in zip(layer.levels, shares, strict=True)
+        for section in layer.sections
+        for rank in layer.levels
     ]
     return operations + ranks
 

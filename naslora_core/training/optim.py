@@ -119,7 +119,7 @@ def arch_rate(step: int, total_steps: int, schedule: Literal["constant", "cosine
     return _half_cosine(step / max(1, total_steps)) if schedule == "cosine" else 1.0
 
 
-def arch_turns(epochs: int, warmup_epochs: int, per_epoch: int, every: int, until: float = math.inf) -> int:
+def arch_turns(epochs: int, warmup_epochs: int, per_epoch: int, every: int) -> int:
     """Return the number of architecture turns, one after each `every` units of weight steps past warm-up.
 
     Args:
@@ -127,10 +127,8 @@ def arch_turns(epochs: int, warmup_epochs: int, per_epoch: int, every: int, unti
         warmup_epochs: without turns; the units in them count nevertheless.
         per_epoch: units in an epoch: its weight steps, or 1 if the phases take turns by epochs.
         every: units to a turn.
-        until: the unit that the search ends with, after which no turn is taken any more.
     """
-    last = epochs * per_epoch if until > epochs * per_epoch else math.ceil(until) - 1
-    return max(0, last // every - warmup_epochs * per_epoch // every)
+    return max(0, epochs * per_epoch // every - warmup_epochs * per_epoch // every)
 
 
 def temperature_at(epoch: int, epochs: int, warmup_epochs: int, first: float, last: float) -> float:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from naslora_core.adapted.genotype import searched_edges
 from naslora_core.adapters.base import Adapter, callbacks_of
+from naslora_core.adapters.callback import Probe
 from naslora_core.config import SearchConfig, TrainConfig
 from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batch, split_for_search, spread_rows
 from naslora_core.data.prepared.crops import ShuffledCrops, as_squares
 from naslora_core.data.prepared.prepared import PreparedData
-from naslora_core.progress import Progress
+from naslora_core.progress import Progress, silent
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.checks import check_pressure
@@ -35,6 +36,8 @@ from naslora_core.training.optim import (
 
 # Images that initialise adapters before the first step: enough for a domain, and a small part of a training.
 _PROBED_IMAGES = 64
+# Images on which a search measures again and again, a forward pass for every layer.
+_MEASURED_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -108,24 +111,29 @@ class AlternatingPhases:
             make_weight_optimizer(segmenter.sam, adapters.values(), train),
             partial(weight_rate, total_steps=self._planned_weight_steps, warmup_steps=train.warmup_steps),
         )
-        self._callbacks = callbacks_of(adapters.values())
         schedule = partial(arch_rate, total_steps=self._planned_arch_steps, schedule=search.arch_schedule)
         self._arch = ScheduledOptimizer(arch_optimizer, schedule) if arch_optimizer else None
+        self._callbacks = callbacks_of(adapters.values())
         for callback in self._callbacks:
             callback.plan(self._planned_weight_steps)
+            callback.look(self._probes(_MEASURED_IMAGES, silent), self.processes.average)
         self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
         self._set_time(epoch=0)
 
     def prepare(self, progress: Progress) -> None:
         """Initialise fresh adapters from training images, for methods that do so."""
         self.segmenter.eval()
+        probes = self._probes(_PROBED_IMAGES, progress)
+        for callback in self._callbacks:
+            callback.prepare(probes)
+
+    def _probes(self, count: int, progress: Progress) -> list[Probe]:
+        """Return the losses of some training images for the weights, evenly spaced and not augmented, by batch."""
         squares = as_squares(self._training)
         names = {self._training.names[row] for row in self._weight_rows}
         rows = [row for row, name in enumerate(squares.names) if name in names]
-        batches = spread_rows(rows, _PROBED_IMAGES, self.train.batch_size)
-        probes = [partial(self._probe_loss, squares, rows, progress) for rows in batches]
-        for callback in self._callbacks:
-            callback.prepare(probes)
+        batches = spread_rows(rows, count, self.train.batch_size)
+        return [partial(self._probe_loss, squares, rows, progress) for rows in batches]
 
     def run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         """Take a weight step for every batch of an epoch, and steps of the architecture at their turns.
@@ -142,15 +150,12 @@ class AlternatingPhases:
         self._set_time(epoch)
         self.segmenter.train()
         search, losses = self._search, self._losses
-        past_warmup = self._arch is not None and epoch >= search.warmup_epochs
+        searching = self._arch is not None and epoch >= search.warmup_epochs
         for _ in range(len(losses.weights), len(self._weight_batches)):
-            searching = past_warmup and self._weights.steps < self._searched_steps
             losses.weights.append(self._weight_step(joint=searching and search.alternate == "joint"))
-            searching = past_warmup and self._weights.steps < self._searched_steps
             if searching and search.alternate == "steps" and self._weights.steps % search.arch_every == 0:
                 losses.arch.append(self._arch_step())
             self._report(progress, f"epoch {epoch + 1}, loss {losses.weights[-1]:.3f}")
-        searching = past_warmup and self._weights.steps < self._searched_steps
         if searching and search.alternate == "epochs" and (epoch + 1) % search.arch_every == 0:
             for _ in range(len(losses.arch), len(self._arch_batches)):
                 losses.arch.append(self._arch_step())
@@ -230,16 +235,8 @@ class AlternatingPhases:
         search, epochs = self._search, self.train.epochs
         if search.alternate != "epochs":
             every = 1 if search.alternate == "joint" else search.arch_every
-            per_epoch = len(self._weight_batches)
-            return arch_turns(epochs, search.warmup_epochs, per_epoch, every, self._searched_steps)
-        until = self._searched_steps / len(self._weight_batches)
-        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every, until) * len(self._arch_batches)
-
-    @property
-    def _searched_steps(self) -> float:
-        """The weight step with which the search ends; infinity where it goes on until the training ends."""
-        share = min((callback.searched_share for callback in self._callbacks), default=1.0)
-        return share * self._planned_weight_steps if share < 1 else math.inf
+            return arch_turns(epochs, search.warmup_epochs, len(self._weight_batches), every)
+        return arch_turns(epochs, search.warmup_epochs, 1, search.arch_every) * len(self._arch_batches)
 
     def _report(self, progress: Progress, message: str) -> None:
         total = self._planned_weight_steps + (self._planned_arch_steps if self._arch else 0)

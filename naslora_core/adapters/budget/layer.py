@@ -13,16 +13,15 @@ from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive
 from naslora_core.ops.base import identity_kernel, taps_of
 from naslora_core.ops.frequency import FrequencyFilter
 
-# What a fresh search gives the largest rank before all others, so that it begins as the whole adapter.
-_HEAD_START = 2.0
+SCALES = "singular_values"
 
 
 class ChoosingLayer(LowRankAdapter):
-    """h = W0 x + scaling * (mask * lora_B) sum_i share_i O_i(lora_A x): one set of weights for all choices.
+    """h = W0 x + scaling * (mask * lora_B) sum_i O_i(lora_A x) / n: one set of weights for all choices.
 
     Every projection that the layer fuses, q, k and v in SAM, chooses its rank: `mask` keeps of its up-projection the
-    first channels, each by the chance that the rank is above it (nested ranks: DyLoRA, arXiv:2210.07558). A rank of 0
-    leaves the projection as it is.
+    first channels up to `caps`, weighted by the share of the possible ranks that have them, so that the first become
+    the important ones (the mean of what DyLoRA, arXiv:2210.07558, samples). A rank of 0 leaves the projection as it is.
 
     Args:
         base_layer: the layer to adapt.
@@ -34,6 +33,7 @@ class ChoosingLayer(LowRankAdapter):
 
     Attributes:
         choice: what is left; None during the search.
+        gates: factors of the masks, (sections, rank), whose gradients tell what channels are worth; None is ones.
     """
 
     def __init__(
@@ -49,54 +49,45 @@ class ChoosingLayer(LowRankAdapter):
         self.levels, self.sections = levels, sections
         self.choice: LayerChoice | None = None
         self.op = ChoiceOp(self.rank, space, windows)
-        self.rank_alphas = nn.Parameter(torch.zeros(len(sections), len(levels)))
-        self.rank_alphas.data[:, -1] = _HEAD_START
-        below = torch.arange(self.rank) < torch.tensor(levels)[:, None]
-        self.register_buffer("_below", below.float(), persistent=False)
-        self.register_buffer("rank_toll", torch.zeros(len(sections), len(levels)), persistent=False)
+        self.gates: Tensor | None = None
+        self.caps = dict.fromkeys(sections, self.rank)
+        below = torch.arange(self.rank) < torch.tensor(levels[1:])[:, None]
+        self.register_buffer("_nested", below.float().mean(dim=0), persistent=False)
         self._scaled = next((op for op in self.op.candidates if op.scales_base), None)
         if self._scaled is not None:
             down, up = singular_vectors(base_layer, self.rank)
             self.register_buffer("base_A", down)
             self.register_buffer("base_B", up)
 
-    @property
-    def rank_shares(self) -> Tensor:
-        """The share of every rank by projection, (sections, levels), each row summing to one."""
-        if self.choice is not None:
-            places = [self.levels.index(self.choice.ranks[name]) for name in self.sections]
-            return nn.functional.one_hot(torch.tensor(places), len(self.levels)).to(self.rank_alphas)
-        temperature = self.op.get_buffer("temperature")
-        return ((self.rank_alphas - self.get_buffer("rank_toll")) / temperature).softmax(dim=1)
-
     def masks(self) -> Tensor:
-        """Return how much of every channel each projection takes, (sections, rank), falling from 0..1 to 0..1."""
-        return self.rank_shares @ self.get_buffer("_below")
+        """Return how much of every channel each projection takes, (sections, rank), 0..1."""
+        nested = self.get_buffer("_nested")
+        caps = torch.tensor([self.caps[name] for name in self.sections], device=nested.device)
+        kept = (torch.arange(self.rank, device=nested.device) < caps[:, None]).to(nested)
+        # What was chosen has its weights in lora_A and lora_B.
+        masks = kept if self.choice is not None else kept * nested
+        return masks if self.gates is None else masks * self.gates
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, in_features) to (B, H, W, out_features)."""
+        result: Tensor
         if self.choice is not None and not self.choice.rank:
-            result: Tensor = self.base_layer(x)
+            result = self.base_layer(x)
             return result
         masks = self.masks()
         rows = masks.repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0)
         # A channel that no projection takes has no part in the operation either.
-        taken = 1 - (1 - masks).prod(dim=0)
-        downs, ups = [], []
-        if self._scaled is None or self.op.chosen is None or not self.op.candidates[self.op.chosen].scales_base:
+        taken = (masks > 0).any(dim=0).to(masks)
+        result = self.base_layer(x)
+        if self.choice is None or self.choice.operation != SCALES:
             z = linear(x, self.lora_A * taken[:, None])
-            downs.append(self.branch(z))
-            ups.append(self.lora_B * (rows * self.scaling))
-        if self._scaled is not None and (self.op.chosen is None or self.op.candidates[self.op.chosen].scales_base):
-            downs.append(linear(x, self.get_buffer("base_A")))
-            ups.append(self.get_buffer("base_B") * (rows * self._gains()))
-        return self.base_layer(x) + sum(linear(down, up) for down, up in zip(downs, ups, strict=True))
-
-    def _gains(self) -> Tensor:
-        """Return what the singular values gain, times the share of scaling them, (rank,)."""
-        assert self._scaled is not None
-        place = self.op.candidates.index(self._scaled)
-        return (self._scaled.get_parameter("scales") - 1) * self.op.op_weights[place]
+            result = result + linear(self.branch(z), self.lora_B * (rows * self.scaling))
+        if self._scaled is not None and (self.choice is None or self.choice.operation == SCALES):
+            gains = self._scaled.get_parameter("scales") - 1
+            # Whatever becomes of the ranks, these numbers cost next to nothing.
+            rows = rows if self.choice is not None else torch.ones_like(rows)
+            result = result + linear(linear(x, self.get_buffer("base_A")), self.get_buffer("base_B") * (rows * gains))
+        return result
 
     def branch(self, z: Tensor) -> Tensor:
         """Run the operations on (B, H, W, rank)."""
@@ -107,32 +98,35 @@ class ChoosingLayer(LowRankAdapter):
         """Return the choice of the operation."""
         return {"0_1": self.op}
 
-    def arch_parameters(self) -> list[nn.Parameter]:
-        """Return the alphas of operation and ranks."""
-        return [self.op.alphas, self.rank_alphas]
-
     @torch.no_grad()
     def choose(self, choice: LayerChoice) -> None:
         """Leave one operation and one rank for every projection; the shapes of all tensors stay."""
         index = self.op.space.index(choice.operation)
         masks = self.masks()
-        self.lora_A.mul_((1 - (1 - masks).prod(dim=0))[:, None])
+        self.lora_A.mul_((masks > 0).any(dim=0)[:, None])
         self.lora_B.mul_(masks.repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0))
-        gains = self._gains() if self._scaled is not None else None
-        mixed = self.op.choose(index)
-        chosen = self.op.candidates[index]
-        if mixed is not None and isinstance(chosen, PointwisePrimitive) and not chosen.scales_base:
+        self._choose_operation(index)
+        self.choice, self.caps = choice, dict(choice.ranks)
+
+    @torch.no_grad()
+    def drop_neighbours(self) -> None:
+        """Leave every token alone with what it has, as `op.muted` does, for good."""
+        self._choose_operation(next(place for place, op in enumerate(self.op.candidates) if _is_plain(op)))
+
+    def _choose_operation(self, index: int) -> None:
+        if self.op.chosen == index:
+            return
+        mixed, chosen = self.op.choose(index), self.op.candidates[index]
+        if _is_plain(chosen):
             # LoRA's own down-projection can take the middle tap, whatever the pointwise operation is.
             self.lora_A.copy_(taps_of(mixed, 1)[:, :, 0, 0] @ self.lora_A)
+            assert isinstance(chosen, PointwisePrimitive)
             chosen.adopt(identity_kernel(self.rank).to(mixed))
-        if chosen.scales_base and gains is not None:
-            chosen.get_parameter("scales").copy_(1 + gains)
-        self.choice = choice
 
     def resume(self, choice: LayerChoice) -> None:
         """Be the layer that has chosen, of which the tensors are there already."""
         self.op.chosen = self.op.space.index(choice.operation)
-        self.choice = choice
+        self.choice, self.caps = choice, dict(choice.ranks)
 
     def found(self) -> "FoundLayer | None":
         """Return the layer of the chosen operation and rank alone; None if nothing is left of it."""
@@ -211,6 +205,10 @@ class FoundLayer(LowRankAdapter):
         else:
             self.lora_A.copy_(source.lora_A[:rank])
             self.lora_B.copy_(source.lora_B[:, :rank] * self.get_buffer("_taken"))
+
+
+def _is_plain(op: nn.Module) -> bool:
+    return isinstance(op, PointwisePrimitive) and not op.scales_base
 
 
 def singular_vectors(layer: nn.Linear, rank: int) -> tuple[Tensor, Tensor]:

@@ -21,6 +21,7 @@ from naslora_core.config import NOTHING_GIVEN, AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError
 from naslora_core.ops import OPS, resolve_space
 
+
 def is_budgeted(search: SearchConfig) -> bool:
     """Return whether layers choose or were given a choice, instead of mixing all operations."""
     return search.budget != "none" or search.from_ != NOTHING_GIVEN

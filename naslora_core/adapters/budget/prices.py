@@ -1,8 +1,7 @@
-"""Prices of time and parameters: what they make of the shares, and the lowest ones that keep a budget.
+"""Prices of time and parameters: the lowest ones at which what all layers choose keeps a budget.
 
 All layers pay the same price for a unit of time, and one for a parameter: of two choices that gain as much, the cheaper
-one wins, wherever it is. A choice's share falls with the price, so that the price which keeps a limit is found by
-bisection (Lagrange's multiplier of a knapsack).
+one wins, wherever it is. The price which keeps a limit is found by bisection (Lagrange's multiplier of a knapsack).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# By layer: (operations,) and (projections, ranks).
-Alphas = Sequence[np.ndarray]
+# By layer: (operations,) or (projections, ranks).
+ByLayer = Sequence[np.ndarray]
 # Of a unit of time (the base's), and of a parameter.
 Prices = tuple[float, float]
 # By layer: the place of the operation, and those of the ranks.
@@ -26,13 +25,6 @@ class Limits:
     time: float
     parameters: float
 
-    def towards(self, time: float, parameters: float, progress: float) -> "Limits":
-        """Return the limits on the way from what is spent without any to these; `progress` runs from 0 to 1."""
-        way = min(1.0, progress)
-        own = (self.time, self.parameters)
-        return Limits(*(max(limit, free + way * (limit - free)) if free > limit else limit
-                        for free, limit in zip((time, parameters), own, strict=True)))  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Costs:
@@ -43,41 +35,26 @@ class Costs:
         parameters: by layer, projection and rank, (projections, ranks).
     """
 
-    times: Alphas
-    parameters: Alphas
-
-    def tolls(self, prices: Prices) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return what prices take off the alphas of operations and of ranks."""
-        return [prices[0] * times for times in self.times], [prices[1] * each for each in self.parameters]
+    times: ByLayer
+    parameters: ByLayer
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What shares of choices cost on average."""
+    """What choices cost together: time over the base's, and parameters."""
 
     time: float
     parameters: float
 
 
-def shares(ops: Alphas, ranks: Alphas, costs: Costs, prices: Prices, temperature: float) -> Spent:
-    """Return what is spent on average at some prices; a layer whose projections all have rank 0 costs no time."""
-    time = parameters = 0.0
-    for own_ops, own_ranks, times, sizes in zip(ops, ranks, costs.times, costs.parameters, strict=True):
-        of_ranks = _softmax((own_ranks - prices[1] * sizes) / temperature)
-        parameters += float((of_ranks * sizes).sum())
-        is_there = 1 - of_ranks[:, 0].prod()
-        time += float(is_there * (_softmax((own_ops - prices[0] * times) / temperature) * times).sum())
-    return Spent(time, parameters)
+def choose_within(ops: ByLayer, ranks: ByLayer, costs: Costs, limits: Limits) -> Places:
+    """Return the choices that are worth most in sum at the prices that keep the limits, then spend what is left over.
 
-
-def affordable(ops: Alphas, ranks: Alphas, costs: Costs, limits: Limits, temperature: float) -> Prices:
-    """Return the lowest prices at which no more than the limits is spent on average."""
-    of_parameter = lowest(lambda p: shares(ops, ranks, costs, (0.0, p), temperature).parameters <= limits.parameters)
-    return lowest(lambda p: shares(ops, ranks, costs, (p, of_parameter), temperature).time <= limits.time), of_parameter
-
-
-def choose_within(ops: Alphas, ranks: Alphas, costs: Costs, limits: Limits) -> Places:
-    """Return the choices with the largest sum of alphas that the prices allow, then spend what is left over.
+    Args:
+        ops: what operations are worth, by layer.
+        ranks: what ranks are worth, by layer.
+        costs: of both.
+        limits: of all layers together.
 
     Source: Dantzig's greedy solution of the knapsack; what is left is less than one choice costs.
     """
@@ -124,12 +101,7 @@ def lowest(keeps: Callable[[float], bool]) -> float:
     return above
 
 
-def _by_loss(ops: Alphas, places: Places) -> list[int]:
+def _by_loss(ops: ByLayer, places: Places) -> list[int]:
     """Return the layers that did not get what they wanted most, those that lost most by it first."""
     losses = [float(own.max() - own[place]) for own, (place, _) in zip(ops, places, strict=True)]
     return sorted((layer for layer, loss in enumerate(losses) if loss > 0), key=lambda layer: -losses[layer])
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))

@@ -9,7 +9,8 @@ from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.certificate import certify, seconds_per_image
-from naslora_core.merge.choose import MergeContext, choose
+from naslora_core.merge.choose import choose
+from naslora_core.merge.context import MergeContext
 from naslora_core.merge.merged import DEFAULT_THRESHOLD, save_merged
 from naslora_core.merge.training_images import describe_training
 from naslora_core.progress import Progress

@@ -73,7 +73,7 @@ def read_plain_sam(folder: Path) -> PlainSam:
         )
     if folded := sorted({key.rpartition(".")[0] for key in weights.keys() - plain.state_dict().keys()}):
         raise MergeError(
-            f"{folder} was merged with merge.mode {notes.mode}, which keeps a convolution beside {len(folded)} "
+            f"{folder} was merged as {notes.mode}, which keeps a convolution beside {len(folded)} "
             f"layers ({folded[0]}) that SAM does not have; merge with merge.mode calibrated, or train with "
             "search.pointwise_pressure above 0 and merge with exact"
         )

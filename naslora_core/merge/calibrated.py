@@ -9,7 +9,8 @@ behind the unmerged blocks, they recover some of the neighbourhood that a matrix
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +22,16 @@ from naslora_core.data.prepared.batches import make_batch, spread_rows
 from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
+from naslora_core.merge.by_layer import LayerMerge
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
 from naslora_core.merge.moments import Moments, input_of
+from naslora_core.merge.neck import refit_neck
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 _BATCH_SIZE = 8
+_MESSAGE = "calibrate the merge"
 
 
 @torch.no_grad()
@@ -46,30 +50,81 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
         MergeError: if an adapter has no lora_A and lora_B.
     """
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
-    adapters = low_rank_adapters(merged, "calibrated")
-    training = as_squares(training)
-    batches = _Batches(training, spread_rows(range(len(training)), count, _BATCH_SIZE), merged.device)
-    factors = {}
-    for done, (name, adapter) in enumerate(adapters.items()):
-        moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
-        for images in batches:
-            x = input_of(adapter, PromptFreeSegmenter(merged), images)
-            moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
-        update = moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge)
-        factors[name] = LoRAFactors(update, adapter.scaling * adapter.lora_B.double())
-        merged.set_submodule(name, linear_layer(adapter.base_layer, factors[name].delta_weight()))
-        progress(done + 1, len(adapters) + 1, "calibrate the merge")
-    if adapters:
+    names = list(low_rank_adapters(merged, "calibrated"))
+    batches = CalibrationImages(training, count, merged.device)
+    fitted = fit_layers(merged, names, batches, ridge, progress)
+    if names:
         refit_neck(merged, sam, batches, ridge)
-    progress(len(adapters) + 1, len(adapters) + 1, "calibrate the merge")
-    return Merged(merged, factors)
+    progress(len(names) + 1, len(names) + 1, _MESSAGE)
+    notes = [calibrated_note(name, fit) for name, fit in fitted.items()]
+    return Merged(merged, {name: fit.factors for name, fit in fitted.items()}, notes)
 
 
-class _Batches:
-    """Batches of images, (B, 3, S, S) uint8, that can be iterated repeatedly without being held in memory."""
+@dataclass(frozen=True)
+class FittedLayer:
+    """A layer whose branch is replaced by a matrix.
 
-    def __init__(self, data: PreparedData, rows: list[list[int]], device: torch.device) -> None:
-        self._data, self._rows, self._device = data, rows, device
+    Attributes:
+        unexplained: see `LayerMerge`.
+    """
+
+    layer: nn.Linear
+    factors: LoRAFactors
+    unexplained: float
+
+
+def fit_layers(
+    merged: Sam, names: Sequence[str], images: Iterable[Tensor], ridge: float, progress: Progress = silent
+) -> dict[str, FittedLayer]:
+    """Fit layers of a model and put them in place of their adapters, each fitted to what it sees behind those before it.
+
+    Args:
+        merged: changed in place.
+        names: of layers with low-rank adapters, in the order of the model.
+        images: batches (B, 3, S, S) uint8; iterated once for each layer.
+        ridge: regularisation, relative to the mean square of a layer's input.
+        progress: is told of each layer, and of one more piece of work that follows.
+    """
+    fitted = {}
+    for done, name in enumerate(names, start=1):
+        adapter = merged.get_submodule(name)
+        assert isinstance(adapter, LowRankAdapter)
+        fitted[name] = _fit(adapter, merged, images, ridge)
+        merged.set_submodule(name, fitted[name].layer)
+        progress(done, len(names) + 1, _MESSAGE)
+    return fitted
+
+
+@torch.no_grad()
+def _fit(adapter: LowRankAdapter, model: Sam, images: Iterable[Tensor], ridge: float) -> FittedLayer:
+    moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
+    for batch in images:
+        x = input_of(adapter, PromptFreeSegmenter(model), batch)
+        moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
+    up = adapter.scaling * adapter.lora_B.double()
+    factors = LoRAFactors(moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge), up)
+    layer = linear_layer(adapter.base_layer, factors.delta_weight())
+    return FittedLayer(layer, factors, moments.unexplained(factors.down, up))
+
+
+def calibrated_note(name: str, fit: FittedLayer) -> LayerMerge:
+    """Return the entry of a calibrated layer."""
+    reason = f"a matrix gives {1 - fit.unexplained:.0%} of what it adds"
+    return LayerMerge(layer=name, merge="calibrated", reason=reason, unexplained=fit.unexplained)
+
+
+class CalibrationImages:
+    """Batches of training images, (B, 3, S, S) uint8, that can be iterated repeatedly without being held in memory.
+
+    Args:
+        data: of whole images their parts are taken.
+        count: how many, evenly spaced; all if there are fewer.
+        device: where the batches go.
+    """
+
+    def __init__(self, data: PreparedData, count: int, device: torch.device) -> None:
+        self._data, self._device = as_squares(data), device
+        self._rows = spread_rows(range(len(self._data)), count, _BATCH_SIZE)
 
     def __iter__(self) -> Iterator[Tensor]:
         for rows in self._rows:
@@ -86,34 +141,3 @@ def _centre(adapter: LowRankAdapter) -> Tensor:
     reach = len({target for _, target in kernels}) * (max(kernel.shape[-1] for kernel in kernels.values()) // 2)
     alone = F.pad(unit[:, :, None, None], (reach, reach, reach, reach))
     return run_kernels(kernels, alone)[:, :, reach, reach].t()
-
-
-@torch.no_grad()
-def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
-    """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
-
-    Args:
-        merged: the model whose blocks are merged already.
-        adapted: the model it came from.
-        batches: images, each (B, 3, S, S) uint8; iterated once for each convolution.
-        ridge: keeps the weights near what they are, relative to the mean square of the inputs.
-    """
-    for own, other in zip(_convolutions(merged), _convolutions(adapted), strict=True):
-        moments = Moments(own.weight[0].numel(), own.out_channels, own.weight.device)
-        for images in batches:
-            wanted = other(input_of(other, PromptFreeSegmenter(adapted), images))
-            moments.add(_patches(own, input_of(own, PromptFreeSegmenter(merged), images)), wanted.permute(0, 2, 3, 1))
-        own.weight.copy_(moments.fit(own.weight.double().flatten(1), ridge).view_as(own.weight))
-
-
-def _convolutions(sam: Sam) -> list[nn.Conv2d]:
-    return [layer for layer in sam.image_encoder.neck if isinstance(layer, nn.Conv2d)]
-
-
-def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return the input patch of each output pixel, (B, H, W, C * k * k), in the order of the flattened weight."""
-    height, width = x.shape[-2:]
-    # The neck has no bias, stride 1 and padding that keeps the size.
-    size = (convolution.kernel_size[0], convolution.kernel_size[1])
-    columns = F.unfold(x, size, padding=(size[0] // 2, size[1] // 2))
-    return columns.transpose(1, 2).unflatten(1, (height, width))

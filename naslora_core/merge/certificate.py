@@ -10,7 +10,9 @@ from naslora_core.config import Section
 from naslora_core.data.prepared.batches import make_batch
 from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
-from naslora_core.merge.choose import Attempt, Choice
+from naslora_core.merge.by_layer import LayerMerge
+from naslora_core.merge.choose import Choice
+from naslora_core.merge.context import Attempt
 from naslora_core.merge.threshold import ThresholdChoice, choose_threshold
 from naslora_core.sam.build import Sam
 from naslora_core.sam.detail import detail_of, without_detail
@@ -23,7 +25,7 @@ class Certificate(Section):
     """Measured differences between the adapted and the merged model, on the validation split, in float32.
 
     Attributes:
-        mode: how the model was merged.
+        mode: how the model was merged: exact, calibrated, fold, or mixed.
         reason: why in this way, in one sentence.
         attempts: every merge that was tried for it, the chosen one last.
         images: number of images, or parts of whole ones, whose logits and masks were compared.
@@ -33,6 +35,7 @@ class Certificate(Section):
         parameters: of base, adapted and merged model.
         validation_dice_without_detail: of the merged model when its detail path is left out, as `export sam` does;
             None if it has none.
+        layers: how each adapted layer was merged; empty in certificates of earlier versions.
         threshold: above which probability a pixel best counts as foreground; None for several classes.
     """
 
@@ -50,6 +53,7 @@ class Certificate(Section):
     passed: bool
     validation_dice_without_detail: float | None = None
     threshold: ThresholdChoice | None = None
+    layers: list[LayerMerge] = Field(default_factory=list)
 
     def notes(self) -> dict[str, Any]:
         """Return the certificate as certificate.json holds it; of a model without detail path, with no word of it."""
@@ -81,6 +85,7 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         passed=choice.attempts[-1].passed,
         validation_dice_without_detail=_dice_without_detail(choice.merged.sam, validation),
         threshold=choose_threshold(segmenters["merged"], validation),
+        layers=choice.merged.layers,
     )
 
 

@@ -1,12 +1,17 @@
 """Merge `exact`: add the whole update to the frozen weight, at no inference cost."""
 
 import torch
+from torch import nn
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
+from naslora_core.adapters.base import Adapter
 from naslora_core.cell.kernels import as_matrix
+from naslora_core.merge.by_layer import LayerMerge
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, with_layers
 from naslora_core.sam.build import Sam
+
+_REASON = "its branch maps single tokens"
 
 
 def exact(sam: Sam) -> Merged:
@@ -20,12 +25,28 @@ def exact(sam: Sam) -> Merged:
     factors, layers = {}, {}
     adapters = find_adapters(sam)
     for name, adapter in adapters.items():
-        if isinstance(adapter, LowRankAdapter):
-            factors[name] = exact_factors(adapter)
-            layers[name] = linear_layer(adapter.base_layer, factors[name].delta_weight())
-        else:
-            layers[name] = linear_layer(adapter.base_layer, adapter.delta_weight(), adapter.delta_bias())
-    return Merged(with_layers(sam, layers), factors if len(factors) == len(adapters) else {})
+        layers[name], update = exact_layer(adapter)
+        if update is not None:
+            factors[name] = update
+    complete = factors if len(factors) == len(adapters) else {}
+    return Merged(with_layers(sam, layers), complete, [exact_note(name) for name in layers])
+
+
+def exact_layer(adapter: Adapter) -> tuple[nn.Linear, LoRAFactors | None]:
+    """Return the merged layer of one adapter, and its update as factors where it has low rank.
+
+    Raises:
+        MergeError: if the adapter reads neighbouring tokens, or has no merge of its own.
+    """
+    if isinstance(adapter, LowRankAdapter):
+        update = exact_factors(adapter)
+        return linear_layer(adapter.base_layer, update.delta_weight()), update
+    return linear_layer(adapter.base_layer, adapter.delta_weight(), adapter.delta_bias()), None
+
+
+def exact_note(name: str) -> LayerMerge:
+    """Return the entry of an exactly merged layer."""
+    return LayerMerge(layer=name, merge="exact", reason=_REASON)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
 from naslora_core.errors import MergeError
+from naslora_core.merge.by_layer import LayerMerge
 from naslora_core.sam.build import Sam
 
 
@@ -37,10 +38,12 @@ class Merged:
     Attributes:
         sam: the model, frozen and in evaluation mode.
         factors: the updates by layer name, where all of them are of low rank; else empty.
+        layers: how each layer was merged, where the merge says so.
     """
 
     sam: Sam
     factors: dict[str, LoRAFactors] = field(default_factory=dict)
+    layers: list[LayerMerge] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -74,7 +77,7 @@ def low_rank_adapters(sam: Sam, mode: str) -> dict[str, LowRankAdapter]:
 
 
 def with_layers(sam: Sam, layers: Mapping[str, nn.Linear]) -> Sam:
-    """Return a copy of an adapted model with the adapters replaced by given layers; the original is untouched."""
+    """Return a copy of an adapted model with some adapters replaced by given layers; the original is untouched."""
     # With the new layers in deepcopy's memo neither they nor the adapters they replace are copied.
-    merged = copy.deepcopy(sam, {id(adapter): layers[name] for name, adapter in find_adapters(sam).items()})
+    merged = copy.deepcopy(sam, {id(sam.get_submodule(name)): layer for name, layer in layers.items()})
     return merged.requires_grad_(False).eval()

@@ -19,6 +19,7 @@ class Moments:
         self.tokens = 0
         self.xx = torch.zeros(in_features, in_features, dtype=torch.float64, device=device)
         self.tx = torch.zeros(rank, in_features, dtype=torch.float64, device=device)
+        self.tt = torch.zeros(rank, rank, dtype=torch.float64, device=device)
 
     def add(self, x: Tensor, t: Tensor) -> None:
         """Add inputs (..., in_features) and their outputs (..., rank) to the sums."""
@@ -26,6 +27,7 @@ class Moments:
         self.tokens += len(tokens)
         self.xx += tokens.t() @ tokens
         self.tx += outputs.t() @ tokens
+        self.tt += outputs.t() @ outputs
 
     def fit(self, prior: Tensor, ridge: float) -> Tensor:
         """Return the matrix W that minimises mean |t - W x|^2 + penalty |W - prior|^2, (rank, in_features).
@@ -38,6 +40,19 @@ class Moments:
         penalty = ridge * xx.diagonal().mean()
         regular = xx + penalty * torch.eye(len(xx), dtype=xx.dtype, device=xx.device)
         return prior + torch.linalg.solve(regular, tx - prior @ xx, left=False)
+
+    def unexplained(self, weight: Tensor, up: Tensor) -> float:
+        """Return mean |up (t - W x)|^2 over mean |up t|^2: 0 if W gives all that t adds, or if it adds nothing.
+
+        Args:
+            weight: W, (rank, in_features).
+            up: maps t to where it is added, (out_features, rank).
+        """
+        cross = weight @ self.tx.t()
+        left = self.tt - cross - cross.t() + weight @ self.xx @ weight.t()
+        metric = up.t() @ up
+        whole = float((metric * self.tt).sum())
+        return max(float((metric * left).sum()) / whole, 0.0) if whole > 0 else 0.0
 
 
 class _ReachedError(Exception):

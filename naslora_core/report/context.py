@@ -23,6 +23,7 @@ from naslora_core.report.figures.style import chart_style, to_svg, write_png
 from naslora_core.report.figures.trajectory import draw_trajectory
 from naslora_core.report.figures.widths import draw_widths
 from naslora_core.report.headline import HEADLINE_METRICS
+from naslora_core.report.merge import merged_layers
 from naslora_core.report.pictures import gallery_cases, heat_cases, lost_cases
 from naslora_core.report.scale import ViewInUse, view_in_use
 from naslora_core.report.sources import Results
@@ -72,6 +73,7 @@ def domain_context(
         "data_docs": os.path.relpath(results.data_docs, folder) if results.data_docs else "",
         "architecture": architecture_in_words(results.layers, results.space) if results.layers else "",
         "certificate": sentences.certificate_sentences(results.certificate),
+        "merged_layers": merged_layers(results.certificate),
         "learning": sentences.learning_sentence(results.history),
         "training": sentences.training_sentence(
             results.history, results.training, results.adapter["method"], results.train_seconds

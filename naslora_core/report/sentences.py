@@ -7,6 +7,7 @@ import pandas as pd
 
 from naslora_core.quality.verdict import Verdict
 from naslora_core.report.headline import HeadlineRow
+from naslora_core.report.merge import layers_sentence, merged_layers
 
 _METHODS = {
     "none": "a trained mask decoder and no adapters",
@@ -107,8 +108,10 @@ def certificate_sentences(certificate: dict[str, Any]) -> list[str]:
     agreement = certificate["mask_agreement"]
     masks = "every pixel" if agreement == 1 else f"{floor_percent(agreement)} of the pixels"
     word = "passed" if certificate["passed"] else "did not pass"
+    by_layer = layers_sentence(merged_layers(certificate))
     return [
         f"The merge ({certificate['mode']}) {word} its check: {certificate['reason']}",
+        *([by_layer] if by_layer else []),
         f"Before and after it, the model marks {masks} of {certificate['images']} validation images alike.",
         f"The largest difference of any logit is {scientific(certificate['max_logit_difference'])}, "
         f"{scientific(certificate['relative_logit_difference'])} of the largest logit.",

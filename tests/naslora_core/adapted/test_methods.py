@@ -9,7 +9,8 @@ from naslora_core.adapted.switching import SwitchableSam
 from naslora_core.config import MergeConfig
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import CheckpointError, MergeError
-from naslora_core.merge.choose import MergeContext, choose
+from naslora_core.merge.choose import choose
+from naslora_core.merge.context import MergeContext
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.sam.checkpoint import load_base

@@ -18,7 +18,8 @@ from naslora_core.export.peft_folder import CARD_FILE, export_peft_folder
 from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 from naslora_core.export.torch_program import export_torch_program
 from naslora_core.merge.certificate import certify
-from naslora_core.merge.choose import Attempt, Choice
+from naslora_core.merge.choose import Choice
+from naslora_core.merge.context import Attempt
 from naslora_core.merge.exact import exact
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor

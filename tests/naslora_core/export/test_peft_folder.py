@@ -74,7 +74,7 @@ def test_the_folder_describes_itself(save, model, tmp_path):
 
 
 def test_a_folded_merge_is_refused_with_the_reason(save, tmp_path):
-    with pytest.raises(MergeError, match="merge.mode fold, which keeps a convolution"):
+    with pytest.raises(MergeError, match="merged as fold, which keeps a convolution"):
         export_peft_folder(save(fold, "fold", "nas_lora"), tmp_path / "peft")
     assert not (tmp_path / "peft").exists()
 

@@ -86,7 +86,7 @@ def test_upstreams_registry_loads_an_exported_vit_b_strictly(tmp_path):
 
 
 def test_a_merge_that_sam_cannot_hold_is_refused_with_the_reason(save, model, tmp_path):
-    with pytest.raises(MergeError, match="merge.mode fold, which keeps a convolution beside 8 layers"):
+    with pytest.raises(MergeError, match="merged as fold, which keeps a convolution beside 8 layers"):
         export_sam_checkpoint(save(fold, method="nas_lora"), tmp_path / "out.pth")
     assert not (tmp_path / "out.pth").exists()
 

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from naslora_core.adapted.state import find_adapters
 from naslora_core.data.prepared.batches import spread_rows
 from naslora_core.merge import calibrated
-from naslora_core.merge.calibrated import calibrate, refit_neck
+from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.merge.moments import Moments, input_of
+from naslora_core.merge.neck import refit_neck
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -39,6 +40,17 @@ def test_where_the_tokens_say_nothing_the_prior_stays():
     fitted = moments.fit(prior, 1e-9)
     torch.testing.assert_close(fitted[:, 3], prior[:, 3])
     torch.testing.assert_close(fitted[:, :3].float(), truth[:, :3], rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_matrix_leaves_unexplained_is_measured_where_it_is_added():
+    rng = np.random.default_rng(1)
+    x, t, up = rng.normal(size=(40, 5)), rng.normal(size=(40, 3)), rng.normal(size=(7, 3))
+    weight = rng.normal(size=(3, 5))
+    moments = Moments(5, 3, torch.device("cpu"))
+    moments.add(torch.tensor(x), torch.tensor(t))
+    wanted = np.square((t - x @ weight.T) @ up.T).sum() / np.square(t @ up.T).sum()
+    assert moments.unexplained(torch.tensor(weight), torch.tensor(up)) == pytest.approx(wanted)
+    assert moments.unexplained(torch.tensor(weight), torch.zeros(7, 3, dtype=torch.float64)) == 0
 
 
 def test_calibration_rows_are_evenly_spaced_and_none_twice():

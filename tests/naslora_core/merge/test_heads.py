@@ -9,7 +9,8 @@ from naslora_core.adapted.attach import add_adapters
 from naslora_core.cell import MixedOp
 from naslora_core.config import MergeConfig
 from naslora_core.merge.certificate import certify, seconds_per_image
-from naslora_core.merge.choose import MergeContext, choose
+from naslora_core.merge.choose import choose
+from naslora_core.merge.context import MergeContext
 from naslora_core.merge.merged import CONFIG_FILE, load_merged, save_merged
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.head import MaskHead, head_of, set_head

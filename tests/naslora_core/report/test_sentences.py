@@ -67,6 +67,19 @@ def test_the_certificate_gives_the_measured_differences():
     assert "a difference of −0.0005" in text
 
 
+def test_the_certificate_says_how_many_layers_were_merged_in_which_way():
+    entries = [(0, "qkv", "exact"), (1, "qkv", "calibrated"), (3, "qkv", "fold"), (3, "proj", "exact")]
+    layers = [
+        {"layer": f"image_encoder.blocks.{block}.attn.{name}", "merge": merge, "reason": "a test"}
+        for block, name, merge in entries
+    ]
+    text = " ".join(certificate_sentences(certificate(mode="mixed", layers=layers)))
+    assert "By layer: 2 exact, 1 calibrated, 1 folded (block 3 qkv)." in text
+    alike = " ".join(certificate_sentences(certificate(layers=layers[2:3])))
+    assert "By layer: 1 folded." in alike
+    assert "By layer" not in " ".join(certificate_sentences(certificate()))
+
+
 def test_an_agreement_below_all_pixels_is_never_rounded_up_to_all():
     text = " ".join(certificate_sentences(certificate(mask_agreement=0.99999999, passed=False)))
     assert "99.9999 %" in text

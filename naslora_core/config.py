@@ -180,7 +180,8 @@ class MergeConfig(Section):
     """How the adapter is merged into the model, and how much Dice that may lose.
 
     Attributes:
-        mode: "auto" takes the first of exact, calibrated and fold that stays within `max_metric_drop`.
+        mode: of all layers; "auto" takes for each the first of exact, calibrated and fold with which the whole model
+            stays within `max_metric_drop`.
         max_metric_drop: largest loss of validation Dice, 0..1.
         calibration_images: training images whose activations a calibrated merge is fitted to.
         ridge: regularisation of that fit, relative to the mean square of the activations.

@@ -76,7 +76,7 @@ class FittedLayer:
 def fit_layers(
     merged: Sam, names: Sequence[str], images: Iterable[Tensor], ridge: float, progress: Progress = silent
 ) -> dict[str, FittedLayer]:
-    """Fit layers of a model and put them in place of their adapters, each fitted to what it sees behind those before it.
+    """Fit layers and put them in place of their adapters, each fitted to what it sees behind those before it.
 
     Args:
         merged: changed in place.

@@ -22,6 +22,8 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 # On so few images a layer's effect is ordered; the choice itself is made on the validation images.
 _PROBES = 8
+# Where folded layers leave less to make up for, as many images fit the neck as well as 128 do.
+_NECK_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class LayerwiseMerge:
         layers |= {name: self._fitted[name].layer for name in calibrated}
         sam = with_layers(self._sam, layers)
         if calibrated:
-            refit_neck(sam, self._sam, self._images, self._context.config.ridge)
+            images = self._calibration_images(_NECK_IMAGES) if folded else self._images
+            refit_neck(sam, self._sam, images, self._context.config.ridge)
         factors = {name: exact.factors for name, exact in self._exact.items()}
         factors |= {name: self._fitted[name].factors for name in calibrated}
         known = {name: update for name, update in factors.items() if update is not None}
@@ -87,7 +90,11 @@ class LayerwiseMerge:
 
     @cached_property
     def _images(self) -> CalibrationImages:
-        return CalibrationImages(self._context.training, self._context.config.calibration_images, self._sam.device)
+        return self._calibration_images(self._context.config.calibration_images)
+
+    def _calibration_images(self, most: int) -> CalibrationImages:
+        count = min(most, self._context.config.calibration_images)
+        return CalibrationImages(self._context.training, count, self._sam.device)
 
     @cached_property
     def _fitted(self) -> dict[str, FittedLayer]:
@@ -109,7 +116,7 @@ class LayerwiseMerge:
     @cached_property
     def _effects(self) -> dict[str, float]:
         """By layer, the mean square by which it changes the logits when it alone is calibrated, over theirs."""
-        probes = next(iter(CalibrationImages(self._context.training, _PROBES, self._sam.device)))
+        probes = next(iter(self._calibration_images(_PROBES)))
         sam = self._with_exact_layers()
         wanted = _logits(sam, probes)
         effects = {}

@@ -1,6 +1,6 @@
 """Fit the encoder's neck to answer behind merged blocks as it did behind the unmerged ones."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from naslora_core.merge.moments import Moments, input_of
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+
+# What all blocks give for a batch is kept for the second convolution up to this; the rest is computed twice.
+_KEPT_BYTES = 2**28
 
 
 @torch.no_grad()
@@ -21,16 +24,37 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         batches: images, each (B, 3, S, S) uint8; iterated once for each convolution.
         ridge: keeps the weights near what they are, relative to the mean square of the inputs.
     """
-    for own, other in zip(_convolutions(merged), _convolutions(adapted), strict=True):
-        moments = Moments(own.weight[0].numel(), own.out_channels, own.weight.device)
-        for images in batches:
-            wanted = other(input_of(other, PromptFreeSegmenter(adapted), images))
-            moments.add(_patches(own, input_of(own, PromptFreeSegmenter(merged), images)), wanted.permute(0, 2, 3, 1))
-        own.weight.copy_(moments.fit(own.weight.double().flatten(1), ridge).view_as(own.weight))
+    own, other = merged.image_encoder.neck, adapted.image_encoder.neck
+    inputs = _NeckInputs(merged, adapted, batches)
+    for place, layer in enumerate(own):
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
+        for own_input, other_input in inputs:
+            wanted = other[: place + 1](other_input)
+            moments.add(_patches(layer, own[:place](own_input)), wanted.permute(0, 2, 3, 1))
+        layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
 
 
-def _convolutions(sam: Sam) -> list[nn.Conv2d]:
-    return [layer for layer in sam.image_encoder.neck if isinstance(layer, nn.Conv2d)]
+class _NeckInputs:
+    """For each batch what the blocks of two models give to the neck, (B, C, H, W) each."""
+
+    def __init__(self, merged: Sam, adapted: Sam, batches: Iterable[Tensor]) -> None:
+        self._models, self._batches = (merged, adapted), batches
+        self._kept: list[tuple[Tensor, ...]] = []
+        self._bytes = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for number, images in enumerate(self._batches):
+            if number < len(self._kept):
+                yield self._kept[number]
+                continue
+            pair = tuple(input_of(sam.image_encoder.neck[0], PromptFreeSegmenter(sam), images) for sam in self._models)
+            self._bytes += sum(x.numel() * x.element_size() for x in pair)
+            # As its bytes never fall, what is kept are the first batches.
+            if self._bytes <= _KEPT_BYTES:
+                self._kept.append(pair)
+            yield pair
 
 
 def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:

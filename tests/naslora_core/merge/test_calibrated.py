@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.data.prepared.batches import spread_rows
-from naslora_core.merge import calibrated
+from naslora_core.merge import calibrated, neck
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
@@ -148,3 +148,15 @@ def test_a_convolution_is_fitted_to_its_own_patches(adapted_sam, prepared):
         rtol=1e-2,
         atol=1e-2,
     )
+
+
+def test_the_neck_is_fitted_alike_whether_its_inputs_are_kept_or_computed_again(adapted_sam, prepared, monkeypatch):
+    sam, _ = adapted_sam
+    necks = []
+    monkeypatch.setattr(calibrated, "_BATCH_SIZE", 2)
+    # Two batches of 2 x 256 tokens from two models fill 2 MiB at 256 channels.
+    for room in (2**28, 2**21, 0):
+        monkeypatch.setattr(neck, "_KEPT_BYTES", room)
+        necks.append(calibrate(sam, prepared, 5, 1e-3).sam.image_encoder.neck.state_dict())
+    assert not torch.equal(necks[0]["2.weight"], sam.image_encoder.neck[2].weight)
+    assert all(torch.equal(necks[0][key], other[key]) for other in necks[1:] for key in other)

@@ -21,8 +21,8 @@ class LayerMerge(Section):
         reason: why so, in a few words.
         unexplained: of a layer that is calibrated, or could be: the share of the mean square of what the adapter adds
             to the layer's output that the fitted matrix does not give, on the images it is fitted to.
-        effect: of the layer alone being calibrated: the mean square by which logits change, over that of the logits;
-            None where it was not asked for.
+        effect: of the layer alone being calibrated: the root mean square by which logits change, over that of the
+            logits, on a few training images; None where it was not asked for.
     """
 
     layer: str

@@ -109,7 +109,7 @@ def _fit(adapter: LowRankAdapter, model: Sam, images: Iterable[Tensor], ridge: f
 
 def calibrated_note(name: str, fit: FittedLayer) -> LayerMerge:
     """Return the entry of a calibrated layer."""
-    reason = f"a matrix gives {1 - fit.unexplained:.0%} of what it adds"
+    reason = f"a matrix gives {100 * (1 - fit.unexplained):.1f} % of what it adds"
     return LayerMerge(layer=name, merge="calibrated", reason=reason, unexplained=fit.unexplained)
 
 

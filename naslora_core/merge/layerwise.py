@@ -22,8 +22,6 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 # On so few images a layer's effect is ordered; the choice itself is made on the validation images.
 _PROBES = 8
-# Where folded layers leave less to make up for, as many images fit the neck as well as 128 do.
-_NECK_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class LayerwiseMerge:
     """The merges of one adapted model that differ only in which of its layers are folded.
 
     What they share is computed once: the exact layers, and the matrices of calibrated ones, each fitted to what it
-    sees behind the exact and calibrated layers before it. Only the neck is fitted anew for each.
+    sees behind the exact and calibrated layers before it. Fitting them anew behind folded ones gave the same Dice.
 
     Args:
         sam: stays untouched.
@@ -74,9 +72,10 @@ class LayerwiseMerge:
         layers |= {name: self._folds[name] for name in folded}
         layers |= {name: self._fitted[name].layer for name in calibrated}
         sam = with_layers(self._sam, layers)
-        if calibrated:
-            images = self._calibration_images(_NECK_IMAGES) if folded else self._images
-            refit_neck(sam, self._sam, images, self._context.config.ridge)
+        if calibrated and not folded:
+            # Beside folded layers it gained nothing: of eight layers of a trained model, with 1, 2 and 4 folded, the
+            # loss of Dice was 0.017, 0.013 and 0.004 without it, 0.019, 0.018 and 0.006 with it.
+            refit_neck(sam, self._sam, self._images, self._context.config.ridge)
         factors = {name: exact.factors for name, exact in self._exact.items()}
         factors |= {name: self._fitted[name].factors for name in calibrated}
         known = {name: update for name, update in factors.items() if update is not None}
@@ -90,11 +89,7 @@ class LayerwiseMerge:
 
     @cached_property
     def _images(self) -> CalibrationImages:
-        return self._calibration_images(self._context.config.calibration_images)
-
-    def _calibration_images(self, most: int) -> CalibrationImages:
-        count = min(most, self._context.config.calibration_images)
-        return CalibrationImages(self._context.training, count, self._sam.device)
+        return CalibrationImages(self._context.training, self._context.config.calibration_images, self._sam.device)
 
     @cached_property
     def _fitted(self) -> dict[str, FittedLayer]:
@@ -115,15 +110,16 @@ class LayerwiseMerge:
 
     @cached_property
     def _effects(self) -> dict[str, float]:
-        """By layer, the mean square by which it changes the logits when it alone is calibrated, over theirs."""
-        probes = next(iter(self._calibration_images(_PROBES)))
+        """By layer, the root mean square by which it changes the logits when it alone is calibrated, over theirs."""
+        probes = next(iter(CalibrationImages(self._context.training, _PROBES, self._sam.device)))
         sam = self._with_exact_layers()
         wanted = _logits(sam, probes)
         effects = {}
         for name, fitted in self._fitted.items():
             adapter = sam.get_submodule(name)
             sam.set_submodule(name, fitted.layer)
-            effects[name] = float((_logits(sam, probes) - wanted).square().mean() / wanted.square().mean())
+            change = (_logits(sam, probes) - wanted).square().mean() / wanted.square().mean()
+            effects[name] = float(change.sqrt())
             sam.set_submodule(name, adapter)
         return effects
 
@@ -137,9 +133,14 @@ class LayerwiseMerge:
         effect = self.__dict__.get("_effects", {}).get(name)
         if name not in folded:
             return calibrated_note(name, self._fitted[name]).model_copy(update={"effect": effect})
-        unexplained = self._fitted[name].unexplained
-        reason = f"calibrating it would lose {unexplained:.0%} of what it adds"
-        return LayerMerge(layer=name, merge="fold", reason=reason, unexplained=unexplained, effect=effect)
+        assert effect is not None
+        return LayerMerge(
+            layer=name,
+            merge="fold",
+            reason=f"calibrated, it alone would change the logits by {100 * effect:.2g} %",
+            unexplained=self._fitted[name].unexplained,
+            effect=effect,
+        )
 
 
 @torch.no_grad()

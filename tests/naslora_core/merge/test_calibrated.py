@@ -154,8 +154,8 @@ def test_the_neck_is_fitted_alike_whether_its_inputs_are_kept_or_computed_again(
     sam, _ = adapted_sam
     necks = []
     monkeypatch.setattr(calibrated, "_BATCH_SIZE", 2)
-    # Two batches of 2 x 256 tokens from two models fill 2 MiB at 256 channels.
-    for room in (2**28, 2**21, 0):
+    # Of three batches from two models, the first has 2 x 2 x 256 tokens of 192 channels: three quarters of 2^20 bytes.
+    for room in (2**28, 2**20, 0):
         monkeypatch.setattr(neck, "_KEPT_BYTES", room)
         necks.append(calibrate(sam, prepared, 5, 1e-3).sam.image_encoder.neck.state_dict())
     assert not torch.equal(necks[0]["2.weight"], sam.image_encoder.neck[2].weight)

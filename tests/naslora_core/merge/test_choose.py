@@ -118,6 +118,8 @@ def test_as_few_layers_are_folded_as_the_dice_needs_those_that_matter_first(sam,
     folded = {name for name, mode in modes(choice).items() if mode == "fold"}
     assert folded == set(sorted(effects, key=effects.__getitem__)[-2:])
     assert choice.merged.factors == {}
+    neck = choice.merged.sam.image_encoder.neck.state_dict()
+    assert all(torch.equal(neck[key], value) for key, value in sam.image_encoder.neck.state_dict().items())
     said = [(attempt.mode, attempt.passed) for attempt in choice.attempts]
     assert said == [("exact", False), ("mixed", False), ("mixed", False), ("mixed", True)]
     assert choice.attempts[-1].layers == {"exact": 3, "calibrated": 3, "fold": 2}
@@ -131,8 +133,6 @@ def test_where_calibration_always_costs_too_much_all_are_folded_and_nothing_is_l
     choice = merge(sam, data)
     assert measured == [0, 2, 3, 4, 5]
     assert modes(choice) == dict.fromkeys(POINTWISE, "exact") | dict.fromkeys(SPATIAL, "fold")
-    neck = choice.merged.sam.image_encoder.neck.state_dict()
-    assert all(torch.equal(neck[key], value) for key, value in sam.image_encoder.neck.state_dict().items())
     assert (logits(choice.merged.sam) - logits(sam)).abs().max() < 1e-4
 
 

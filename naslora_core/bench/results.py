@@ -129,13 +129,13 @@ def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
         "train_seconds": _mean(train_s),
         "train_cpu_seconds": _mean(cpu_s),
         "learning_rates": sorted({one["learning_rate"] for one in training if "learning_rate" in one}),
-        "merge": sorted({_merge_words(certificate) for certificate in certificates}),
+        "merge": sorted({merge_words(certificate) for certificate in certificates}),
         "merge_refused": next((folder.refused for folder in folders if folder.refused), None),
         "latency_ratio": _mean([seconds["merged"] / seconds["base"] for seconds in image_s]),
     }
 
 
-def _merge_words(certificate: Mapping[str, Any]) -> str:
+def merge_words(certificate: Mapping[str, Any]) -> str:
     """Return the merge's mode; of a mixed one with how many layers are folded, which alone costs time."""
     layers = certificate.get("layers", [])
     folded = sum(layer["merge"] == "fold" for layer in layers)

@@ -112,6 +112,8 @@ def _inferences(params: Params, data: PreparedData, precision: str) -> dict[str,
         "merged calibrated": calibrate(adapted, data, count=1, ridge=params.merge.ridge).sam,
         "merged fold": fold(adapted).sam,
     }
+    for kind, is_windowed in (("windowed", True), ("global", False)):
+        models[f"merged fold of one {kind} layer"] = fold(_adapted(params, is_windowed)).sam
     image = torch.from_numpy(data.images[0])[None].permute(0, 3, 1, 2)
     return {name: partial(_segment, sam, image, precision) for name, sam in models.items()}
 
@@ -122,8 +124,14 @@ def _segment(sam: Sam, image: torch.Tensor, precision: str) -> None:
         PromptFreeSegmenter(sam)(image)
 
 
-def _adapted(params: Params) -> Sam:
+def _adapted(params: Params, one_windowed: bool | None = None) -> Sam:
+    """Return a SAM with adapters in all blocks, or in the first that has windows or, if False, none."""
     sam = build_sam(params.model.name, _size(params))
+    if one_windowed is not None:
+        sides = [block.window_size for block in sam.image_encoder.blocks]
+        block = [side > 0 for side in sides].index(one_windowed)
+        adapter = params.adapter.model_copy(update={"target_modules": [f"blocks.{block}.attn.qkv"]})
+        params = params.model_copy(update={"adapter": adapter})
     for layer in add_adapters(sam, params.adapter, params.search, params.seed).values():
         assert isinstance(layer, LowRankAdapter)
         nn.init.normal_(layer.lora_B, std=0.01)

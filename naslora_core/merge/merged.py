@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from naslora_core.cell import Windows
 from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
-from naslora_core.merge.fold import FoldedLinear, folded_layers
+from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam, build_sam
@@ -106,7 +107,7 @@ def load_merged(folder: Path) -> Sam:
     set_head(sam, notes.head)
     try:
         _prepare_folded_layers(sam, weights)
-    except (AttributeError, KeyError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / WEIGHTS_FILE} has a folded layer amiss: {error}; merge again") from error
     load_strictly(sam, weights, folder / WEIGHTS_FILE)
     return sam.requires_grad_(False).eval()
@@ -121,11 +122,27 @@ def _lora(merged: Merged) -> dict[str, Tensor]:
 
 
 def _prepare_folded_layers(sam: Sam, weights: Mapping[str, Tensor]) -> None:
-    for name, kernels in folded_layers(weights).items():
+    for name, layout in folded_layers(weights).items():
         plain = sam.get_submodule(name)
         rank = len(weights[f"{name}.fold_A"])
         # A tensor without elements can have sides of any length, and costs nothing until a layer is made of it.
-        if rank > LARGEST_RANK or max(kernels.values()) > WIDEST_KERNEL:
-            raise ValueError(f"{name} has rank {rank} and kernels of side {max(kernels.values())}")
-        folded = FoldedLinear(plain.in_features, plain.out_features, rank, kernels, plain.bias is not None)
+        widest = max([*layout.kernels.values(), layout.waves])
+        if not 1 <= rank <= LARGEST_RANK or widest > WIDEST_KERNEL:
+            raise ValueError(f"{name} has rank {rank} and kernels or gains of side {widest}")
+        windows = _windows_of(sam, name) if layout.whole_image else None
+        folded = FoldedLinear(plain.in_features, plain.out_features, rank, layout, plain.bias is not None, windows)
         sam.set_submodule(name, folded)
+
+
+def _windows_of(sam: Sam, name: str) -> Windows:
+    """Return the windows of the block of a layer, as its attention sees them.
+
+    Raises:
+        ValueError: if the layer sees no windows.
+    """
+    block, inside, _ = name.rpartition(".attn.")
+    side = sam.get_submodule(block).window_size if inside else 0
+    if not side:
+        raise ValueError(f"{name} puts windows together and sees none")
+    grid = sam.image_encoder.pos_embed.shape[1]
+    return Windows(side, across=-(-grid // side))

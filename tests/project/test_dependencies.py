@@ -69,7 +69,7 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "quality": ("data/dataset", "sam"),
     "validation": ("data/prepared", "sam"),
     "training": ("adapted", "adapters", "cell", "data/prepared", "ops", "sam", "validation"),
-    "merge": ("adapted", "adapters", "cell", "data/prepared", "sam", "validation"),
+    "merge": ("adapted", "adapters", "cell", "data/prepared", "ops", "sam", "validation"),
     "predict": ("adapted", "geometry", "merge", "sam"),
     "export": ("adapted", "data/dataset", "geometry", "merge", "sam"),
     "evaluation": ("data/dataset",),

@@ -7,8 +7,10 @@ from naslora_core.adapters.nas_lora import NASLoRALayer
 from naslora_core.cell import Cell, MixedOp
 from naslora_core.errors import CheckpointError, MergeError
 from naslora_core.merge.exact import exact
-from naslora_core.merge.fold import FoldedLinear, convolve_tokens, fold, fold_layer
+from naslora_core.merge.fold import fold, fold_layer
+from naslora_core.merge.folded_linear import FoldedLinear
 from naslora_core.merge.merged import load_merged, save_merged
+from naslora_core.merge.tokens import convolve_tokens
 from naslora_core.ops.base import convolve
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import read_metadata, read_weights
@@ -27,7 +29,7 @@ def layer_of(space, nodes=1, bias=True):
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_convolving_tokens_is_convolution_in_another_layout(size):
     maps, kernel = torch.randn(2, 3, 4, 7), torch.randn(5, 3, size, size)
-    tokens = convolve_tokens(maps.permute(0, 2, 3, 1).contiguous(), kernel.permute(2, 3, 1, 0).contiguous())
+    tokens = convolve_tokens(maps.permute(0, 2, 3, 1).contiguous(), kernel.permute(2, 3, 1, 0).flatten(0, 2))
     torch.testing.assert_close(tokens.permute(0, 3, 1, 2), convolve(maps, kernel))
 
 

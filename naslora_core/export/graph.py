@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from naslora_core.data.dataset.image_files.reading import parse_reading
 from naslora_core.errors import ExportError
 from naslora_core.export.usage import describe_tiling, tiling
+from naslora_core.merge.folded_linear import FoldedLinear
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.merge.training_images import stored_reading
 from naslora_core.sam.head import MaskHead, head_of
@@ -96,6 +97,9 @@ def read_source(folder: Path) -> Source:
     segmenter = PromptFreeSegmenter(load_merged(folder)).eval()
     # The first layer lies in memory as suits the encoder; archives keep tensors in the usual order.
     segmenter.to(memory_format=torch.contiguous_format)
+    for module in segmenter.modules():
+        if isinstance(module, FoldedLinear):
+            module.lay_apart()
     notes = read_merged_notes(folder)
     size = notes.image_size
     about = {

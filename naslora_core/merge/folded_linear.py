@@ -157,6 +157,13 @@ class FoldedLinear(nn.Linear):
         # Where the weight is found elsewhere nothing is counted on.
         self._place = self.weight.data_ptr()
 
+    @torch.no_grad()
+    def lay_apart(self) -> None:
+        """Give every parameter memory of its own, as formats want it that store tensors one by one."""
+        self._place = -1
+        for parameter in self.parameters():
+            parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
         """Register a parameter, which may lie anywhere."""
         super().register_parameter(name, param)
@@ -202,7 +209,7 @@ def _layout_of(name: str, sides: Mapping[str, int]) -> BranchLayout:
                 raise ValueError(f"{name}.{own} is no kernel between two nodes")
             kernels[int(source), int(target)] = side
     layout = BranchLayout(kernels, waves, whole_image)
-    # A cell of n nodes has n (n + 1) / 2 edges, n at least: a file that names a node of any number is not counted up to.
+    # A cell of n nodes has n edges at least, so that nothing counts up to whatever number a file names.
     nodes = range(1, min(len(kernels), max((target for _, target in kernels), default=0)) + 1)
     complete = {(source, target) for target in nodes for source in range(target)}
     if set(layout.names().values()) != set(sides) or set(kernels) != complete or bool(waves) == bool(kernels):

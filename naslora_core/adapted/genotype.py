@@ -80,13 +80,13 @@ def describe_found(sam: Sam, architecture: Architecture) -> dict[str, Any]:
                 "cost": round(cost, 6),
             }
         )
-    time, parameters = spent_by(sam.image_encoder, architecture)
+    spent = spent_by(sam.image_encoder, architecture)
     return {
         "format": FORMAT,
         "space": space,
         "layers": layers,
-        "inference": round(1 + time, 6),
-        "parameters": int(parameters),
+        "inference": round(1 + spent.time, 6),
+        "parameters": int(spent.parameters),
     }
 
 

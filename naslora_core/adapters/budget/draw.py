@@ -1,77 +1,74 @@
 """Architectures that nobody searched, of the same cost: the controls that show what a search is worth."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-import numpy as np
+from naslora_core.adapters.budget.architecture import LayerChoice
+from naslora_core.adapters.budget.cost import LayerCosts, Limits, fits
 
-from naslora_core.adapters.budget.prices import Costs, Limits, Places, spent
+Drawn = dict[str, LayerChoice]
 
 
-def draw_random(costs: Costs, limits: Limits, levels: Sequence[int], seed: int) -> Places:
+def draw_random(layers: Mapping[str, LayerCosts], limits: Limits, seed: int) -> Drawn:
     """Draw an operation for every layer and a rank for every projection, and change some until the limits are used.
 
-    A draw that costs too much loses an operation or a rank at random, one that costs less gains one, for as long as
-    something fits.
+    A draw that costs too much loses a rank or an operation at random; then, in random order, ranks and operations rise
+    as far as they fit.
     """
     chance = random.Random(seed)
-    layers = range(len(costs.times))
-    places: Places = [
-        (chance.randrange(len(costs.times[layer])),
-         [chance.randrange(len(levels)) for _ in range(len(costs.parameters[layer]))])
-        for layer in layers
-    ]  # fmt: skip
-    slots = [(layer, row) for layer in layers for row in range(len(costs.parameters[layer]))]
-    while spent(places, costs).parameters > limits.parameters:
-        layer, row = chance.choice([(layer, row) for layer, row in slots if places[layer][1][row]])
-        places[layer][1][row] -= 1
-    for layer, row in chance.sample(slots, len(slots)):
-        while places[layer][1][row] + 1 < len(levels) and np.isfinite(limits.parameters):
-            places[layer][1][row] += 1
-            if spent(places, costs).parameters > limits.parameters:
-                places[layer][1][row] -= 1
-                break
-    while spent(places, costs).time > limits.time:
-        layer = chance.choice([layer for layer in layers if costs.times[layer][places[layer][0]] > 0])
-        places[layer] = (_free(costs, layer), places[layer][1])
-    for layer in chance.sample(layers, len(layers)):
-        if costs.times[layer][places[layer][0]] == 0 and any(places[layer][1]):
-            paid = [op for op in range(len(costs.times[layer])) if costs.times[layer][op] > 0]
-            chance.shuffle(paid)
-            for op in paid:
-                richer = [*places[:layer], (op, places[layer][1]), *places[layer + 1 :]]
-                if np.isfinite(limits.time) and spent(richer, costs).time <= limits.time:
-                    places = richer
-                    break
-    return places
+    drawn = {
+        name: LayerChoice(
+            operation=chance.choice(costs.space),
+            ranks={section: chance.choice(costs.levels) for section in costs.sections},
+        )
+        for name, costs in layers.items()
+    }
+    slots = [(name, section) for name, costs in layers.items() for section in costs.sections]
+    while not fits(drawn, layers, Limits(float("inf"), limits.parameters)):
+        name, section = chance.choice([(name, section) for name, section in slots if drawn[name].ranks[section]])
+        drawn[name] = _with_rank(drawn[name], section, layers[name].below(drawn[name].ranks[section]))
+    while not fits(drawn, layers, limits):
+        name = chance.choice([name for name, costs in layers.items() if costs.time(drawn[name])])
+        drawn[name] = drawn[name].model_copy(update={"operation": layers[name].free})
+    for name, section in chance.sample(slots, len(slots)):
+        for rank in layers[name].levels:
+            richer = drawn | {name: _with_rank(drawn[name], section, rank)}
+            if rank > drawn[name].ranks[section] and fits(richer, layers, limits):
+                drawn = richer
+    for name in chance.sample(list(layers), len(layers)):
+        for operation in chance.sample(layers[name].space, len(layers[name].space)):
+            richer = drawn | {name: drawn[name].model_copy(update={"operation": operation})}
+            if not layers[name].time(drawn[name]) < layers[name].time(richer[name]):
+                continue
+            if fits(richer, layers, limits):
+                drawn = richer
+    return drawn
 
 
-def spread_evenly(costs: Costs, limits: Limits, levels: Sequence[int]) -> Places:
-    """Give every projection the largest rank that all can have, and the first operation that costs to every n-th layer.
+def spread_evenly(layers: Mapping[str, LayerCosts], limits: Limits) -> Drawn:
+    """Give every projection the largest rank that all can have, and every n-th layer the first operation that costs.
 
     n is the least for which the limits suffice.
     """
-    layers = range(len(costs.times))
-    rank = max(
-        place
-        for place in range(len(levels))
-        if place == 0 or sum(float(each[:, place].sum()) for each in costs.parameters) <= limits.parameters
-    )
-    ranks = [[rank] * len(costs.parameters[layer]) for layer in layers]
-    for count in range(len(layers), -1, -1):
-        paid = {round((number + 0.5) * len(layers) / count - 0.5) for number in range(count)} if count else set()
-        places = [
-            (_first_paid(costs, layer) if layer in paid else _free(costs, layer), ranks[layer]) for layer in layers
-        ]
-        if spent(places, costs).time <= limits.time:
-            return places
-    return places
+    plain = {name: _alike(costs, 0, costs.free) for name, costs in layers.items()}
+    for rank in next(iter(layers.values())).levels:
+        richer = {name: _alike(costs, rank, costs.free) for name, costs in layers.items()}
+        plain = richer if fits(richer, layers, limits) else plain
+    names = list(layers)
+    for count in range(len(names), 0, -1):
+        paid = {names[round((number + 0.5) * len(names) / count - 0.5)] for number in range(count)}
+        spread = {
+            name: choice.model_copy(update={"operation": layers[name].first_paid}) if name in paid else choice
+            for name, choice in plain.items()
+        }
+        if fits(spread, layers, limits):
+            return spread
+    return plain
 
 
-def _free(costs: Costs, layer: int) -> int:
-    return int(np.flatnonzero(costs.times[layer] == 0)[0])
+def _with_rank(choice: LayerChoice, section: str, rank: int) -> LayerChoice:
+    return choice.model_copy(update={"ranks": choice.ranks | {section: rank}})
 
 
-def _first_paid(costs: Costs, layer: int) -> int:
-    paid = np.flatnonzero(costs.times[layer] > 0)
-    return int(paid[0]) if len(paid) else _free(costs, layer)
+def _alike(costs: LayerCosts, rank: int, operation: str) -> LayerChoice:
+    return LayerChoice(operation=operation, ranks=dict.fromkeys(costs.sections, rank))

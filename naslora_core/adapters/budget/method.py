@@ -2,18 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import nn
 
 from naslora_core.adapters.base import Adapter
-from naslora_core.adapters.budget.architecture import Architecture, LayerChoice, read_architecture, sections_of
-from naslora_core.adapters.budget.cost import InferenceCost, grid_side, is_exact
+from naslora_core.adapters.budget.architecture import Architecture, read_architecture, sections_of
+from naslora_core.adapters.budget.cost import InferenceCost, LayerCosts, Limits, grid_side, is_exact, spent
 from naslora_core.adapters.budget.draw import draw_random, spread_evenly
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels
-from naslora_core.adapters.budget.prices import Costs, Limits, Places
 from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.adapters.layers import find_layers, replace_layers
 from naslora_core.cell import Windows
@@ -47,21 +44,15 @@ def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchCon
     free = {name: layer for name, layer in layers.items() if name not in given}
     space, levels = _space(search), rank_levels(adapter.rank)
     costs = costs_of(encoder, free, space, levels)
-    spent_time, spent_parameters = spent_by(encoder, given)
+    taken = spent_by(encoder, given)
     limits = Limits(
-        max(0.0, search.budget - 1 - spent_time),
-        math.inf if search.max_parameters == "none" else max(0.0, search.max_parameters - spent_parameters),
+        max(0.0, search.budget - 1 - taken.time),
+        math.inf if search.max_parameters == "none" else max(0.0, search.max_parameters - taken.parameters),
     )
     if search.alphas != "searched":
-        drawn = _draw(costs, limits, levels, search.alphas)
-        choices = {
-            name: LayerChoice(
-                operation=space[op],
-                ranks={section: levels[rank] for section, rank in zip(sections_of(name), ranks, strict=True)},
-            )
-            for name, (op, ranks) in zip(free, drawn, strict=True)
-        }
-        return attach_found(encoder, {**given, **choices}, adapter)
+        seed = torch.initial_seed()
+        drawn = spread_evenly(costs, limits) if search.alphas == "uniform" else draw_random(costs, limits, seed)
+        return attach_found(encoder, {**given, **drawn}, adapter)
     found = attach_found(encoder, given, adapter)
     choosing = {
         name: ChoosingLayer(layer, adapter.lora_alpha, space, levels, sections_of(name), windows_of(encoder, name))
@@ -111,37 +102,24 @@ def windows_of(encoder: nn.Module, name: str) -> Windows | None:
 
 def costs_of(
     encoder: nn.Module, layers: Mapping[str, nn.Linear], space: tuple[str, ...], levels: tuple[int, ...]
-) -> Costs:
-    """Return what every choice of some layers costs: operations at the largest rank, in time; ranks in parameters."""
+) -> dict[str, LayerCosts]:
+    """Return what the choices of some layers cost."""
     inference = InferenceCost.of(encoder)
-    times, parameters = [], []
-    for name, layer in layers.items():
-        sections = len(sections_of(name))
-        added = (inference.added(op, levels[-1], layer.in_features, layer.out_features) for op in space)
-        times.append(np.array(list(added)))
-        share = layer.in_features / sections + layer.out_features // sections
-        parameters.append(np.tile(np.array(levels) * share, (sections, 1)))
-    return Costs(times, parameters)
+    return {
+        name: LayerCosts(inference, layer.in_features, layer.out_features, sections_of(name), space, levels)
+        for name, layer in layers.items()
+    }
 
 
-def spent_by(encoder: nn.Module, architecture: Architecture) -> tuple[float, float]:
-    """Return time over the base's and parameters of an architecture."""
-    inference, time, parameters = InferenceCost.of(encoder), 0.0, 0
-    for name, choice in architecture.items():
+def spent_by(encoder: nn.Module, architecture: Architecture) -> Limits:
+    """Return what an architecture costs in an encoder: time over the base's, and parameters of adapters."""
+    layers = {}
+    for name in architecture:
         layer = encoder.get_submodule(name)
         base = getattr(layer, "base_layer", layer)
         assert isinstance(base, nn.Linear)
-        time += inference.added(choice.operation, choice.rank, base.in_features, base.out_features)
-        weights = sum(weight.numel() for weight in OPS[choice.operation](max(1, choice.rank)).parameters())
-        parameters += choice.parameters(base.in_features, base.out_features, weights)
-    return time, parameters
-
-
-def _draw(costs: Costs, limits: Limits, levels: tuple[int, ...], how: Literal["uniform", "random"]) -> Places:
-    if how == "uniform":
-        return spread_evenly(costs, limits, levels)
-    # The seed that all fresh adapters start from.
-    return draw_random(costs, limits, levels, torch.initial_seed())
+        layers[name] = base
+    return spent(architecture, costs_of(encoder, layers, (), ()))
 
 
 def _space(search: SearchConfig) -> tuple[str, ...]:

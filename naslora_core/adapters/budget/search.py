@@ -8,16 +8,14 @@ import numpy as np
 import torch
 
 from naslora_core.adapters.budget.architecture import LayerChoice
-from naslora_core.adapters.budget.cost import is_exact
+from naslora_core.adapters.budget.cost import LayerCosts, Limits, is_exact, spent
+from naslora_core.adapters.budget.knapsack import choose_within
 from naslora_core.adapters.budget.layer import SCALES, ChoosingLayer
-from naslora_core.adapters.budget.prices import Costs, Limits, choose_within
 from naslora_core.adapters.callback import Average, Probe, TrainingCallback
 
 # When there are rounds, as shares of the training. Before the first all layers learn with all neighbours and ranks; the
 # last one leaves what fits, and the rest of the training is for its weights.
 ROUNDS = (0.15, 0.22, 0.29, 0.36)
-# Stands for a choice that is gone.
-_GONE = -1e30
 
 
 class BudgetSearch(TrainingCallback):
@@ -36,8 +34,8 @@ class BudgetSearch(TrainingCallback):
         worth: by layer, by how much the loss rose without its neighbours when that was measured last.
     """
 
-    def __init__(self, layers: Mapping[str, ChoosingLayer], costs: Costs, limits: Limits) -> None:
-        self._layers, self._costs, self._limits = dict(layers), costs, limits
+    def __init__(self, layers: Mapping[str, ChoosingLayer], costs: Mapping[str, LayerCosts], limits: Limits) -> None:
+        self._layers, self._costs, self._limits = dict(layers), dict(costs), limits
         self._steps, self._rounds = 0, 0
         self._probes: Sequence[Probe] = ()
         self._average: Average = lambda loss, _: float(loss)
@@ -64,50 +62,61 @@ class BudgetSearch(TrainingCallback):
 
     def _hold_round(self) -> None:
         limits = self._limits_now()
-        ranks = [_rank_places(layer) for layer in self._layers.values()]
         if np.isfinite(limits.parameters):
-            worth = self._worth_of_ranks()
-            nothing = [np.zeros(1) for _ in worth]
-            free = Costs(nothing, self._costs.parameters)
-            ranks = [places for _, places in choose_within(nothing, worth, free, Limits(0.0, limits.parameters))]
-            for layer, places in zip(self._layers.values(), ranks, strict=True):
-                layer.caps = {name: layer.levels[place] for name, place in zip(layer.sections, places, strict=True)}
-        kept = self._keep_neighbours(limits)
+            self._lower_ranks(limits.parameters)
+        kept = self._keep_neighbours(limits.time)
         if self._rounds == len(ROUNDS):
             self._choose(kept)
 
     def _limits_now(self) -> Limits:
-        """Return the limits of this round: geometrically from what all cost to what they may cost."""
-        layers = zip(self._layers.values(), self._costs.times, self._costs.parameters, strict=True)
-        whole = [(float(times.max()), float(sizes[:, -1].sum())) for _, times, sizes in layers]
-        way = self._rounds / len(ROUNDS)
+        """Return the limits of this round: geometrically from what all layers cost to what they may cost."""
+        whole = spent({name: self._as_it_is(name) for name in self._layers}, self._costs)
+        # The first round has the whole way before it.
+        way = 1 / (len(ROUNDS) - self._rounds + 1)
         return Limits(
             *(
-                all_of_it * (limit / all_of_it) ** way if 0 < limit < all_of_it else limit
-                for all_of_it, limit in zip(
-                    (sum(time for time, _ in whole), sum(size for _, size in whole)),
-                    (self._limits.time, self._limits.parameters),
-                    strict=True,
-                )
+                cost * (limit / cost) ** way if 0 < limit < cost else limit
+                for cost, limit in ((whole.time, self._limits.time), (whole.parameters, self._limits.parameters))
             )
         )
 
-    def _keep_neighbours(self, limits: Limits) -> list[str]:
+    def _as_it_is(self, name: str) -> LayerChoice:
+        """Return the dearest choice that is left to a layer."""
+        layer, costs = self._layers[name], self._costs[name]
+        operation = costs.first_paid if layer.op.chosen is None else costs.space[layer.op.chosen]
+        return LayerChoice(operation=operation, ranks=layer.caps)
+
+    def _lower_ranks(self, limit: float) -> None:
+        """Lower the ranks of the projections whose channels are worth least, until the parameters keep a limit."""
+        slots = [(layer, section) for layer in self._layers.values() for section in layer.sections]
+        per_rank = [costs.per_rank() for costs in self._costs.values() for _ in costs.sections]
+        worth = self._worth_of_ranks()
+        sizes = [np.array(layer.levels) * each for (layer, _), each in zip(slots, per_rank, strict=True)]
+        allowed = limit
+        while True:
+            for (layer, section), place in zip(slots, choose_within(worth, sizes, allowed), strict=True):
+                layer.caps[section] = layer.levels[place]
+            left = spent({name: self._as_it_is(name) for name in self._layers}, self._costs).parameters
+            if left <= limit or allowed < 1:
+                return
+            # Operations have parameters as well, and a down-projection those of its largest projection.
+            allowed *= 0.95 * limit / left
+
+    def _keep_neighbours(self, limit: float) -> list[str]:
         """Drop the neighbours of the layers that are worth least, and return the names of those that keep theirs."""
-        spatial = {name: layer for name, layer in self._layers.items() if layer.op.chosen is None}
-        places = [place for place, name in enumerate(self._layers) if name in spatial]
-        if not spatial or not any(self._costs.times[place].any() for place in places):
+        spatial = [name for name, layer in self._layers.items() if layer.op.chosen is None]
+        if not any(self._costs[name].first_paid != self._costs[name].free for name in spatial):
             return []
         before = self._loss()
-        for name, layer in spatial.items():
+        for name in spatial:
+            layer = self._layers[name]
             self.worth[name] = self._without(layer) - before if any(layer.caps.values()) else 0.0
         gains = [np.array([0.0, self.worth[name]]) for name in spatial]
-        times = [np.array([0.0, self._costs.times[place].max()]) for place in places]
-        chosen = _choose_operations(gains, times, limits.time)
-        kept = [name for name, keeps in zip(spatial, chosen, strict=True) if keeps]
-        for name, layer in spatial.items():
+        times = [np.array([0.0, self._costs[name].time(self._as_it_is(name))]) for name in spatial]
+        kept = [name for name, keeps in zip(spatial, choose_within(gains, times, limit), strict=True) if keeps]
+        for name in spatial:
             if name not in kept:
-                layer.drop_neighbours()
+                self._layers[name].drop_neighbours()
         return kept
 
     def _choose(self, kept: Sequence[str]) -> None:
@@ -123,24 +132,22 @@ class BudgetSearch(TrainingCallback):
             layer.choose(LayerChoice(operation=operation, ranks=dict(layer.caps)))
 
     def _operations(self, kept: Sequence[str]) -> dict[str, str]:
-        layers = {name: self._layers[name] for name in kept}
-        if not layers:
-            return {}
-        of_costs = dict(zip(self._layers, self._costs.times, strict=True))
-        spatial = {name: [op for op in layer.op.space if not is_exact(op)] for name, layer in layers.items()}
-        gains, times = [], []
-        for name, layer in layers.items():
-            losses = {op: self._with(layer, op) for op in spatial[name]}
-            self.worth[name] = (without := self._without(layer)) - min(losses.values())
-            gains.append(np.array([0.0, *(without - losses[op] for op in spatial[name])]))
-            times.append(np.array([0.0, *(of_costs[name][layer.op.space.index(op)] for op in spatial[name])]))
-        chosen = _choose_operations(gains, times, self._limits.time)
+        gains, times, spatial = [], [], {}
+        for name in kept:
+            layer, costs = self._layers[name], self._costs[name]
+            spatial[name] = [operation for operation in costs.space if not is_exact(operation)]
+            without = self._without(layer)
+            own = [without - self._with(layer, operation) for operation in spatial[name]]
+            self.worth[name] = max(own)
+            gains.append(np.array([0.0, *own]))
+            choices = (LayerChoice(operation=operation, ranks=layer.caps) for operation in spatial[name])
+            times.append(np.array([0.0, *(costs.time(choice) for choice in choices)]))
         found = {}
-        for (name, layer), place in zip(layers.items(), chosen, strict=True):
-            if place == 0:
-                layer.drop_neighbours()
-            else:
+        for name, place in zip(kept, choose_within(gains, times, self._limits.time), strict=True):
+            if place:
                 found[name] = spatial[name][place - 1]
+            else:
+                self._layers[name].drop_neighbours()
         return found
 
     @torch.no_grad()
@@ -165,7 +172,7 @@ class BudgetSearch(TrainingCallback):
             layer.op = before
 
     def _worth_of_ranks(self) -> list[np.ndarray]:
-        """Return for every layer the worth of each rank of each projection, (sections, levels), 0 for the largest."""
+        """Return what each rank is worth, (levels,), of every projection of every layer; the largest one 0."""
         layers = list(self._layers.values())
         for layer in layers:
             layer.gates = torch.ones(len(layer.sections), layer.rank, device=layer.lora_A.device, requires_grad=True)
@@ -183,11 +190,10 @@ class BudgetSearch(TrainingCallback):
             layer.gates = None
         worth = []
         for layer, square in zip(layers, squares, strict=True):
-            drops = [square[:, level:].sum(dim=1).double().cpu().numpy() / 2 for level in layer.levels]
-            table = -np.stack(drops, axis=1) / len(self._probes)
-            for row, place in enumerate(_rank_places(layer)):
-                table[row, place + 1 :] = _GONE
-            worth.append(table)
+            drops = torch.stack([square[:, level:].sum(dim=1) for level in layer.levels], dim=1) / 2 / len(self._probes)
+            for section, row in zip(layer.sections, -drops.double().cpu().numpy(), strict=True):
+                row[layer.levels.index(layer.caps[section]) + 1 :] = -np.inf
+                worth.append(row)
         return worth
 
     def state(self) -> dict[str, Any]:
@@ -208,14 +214,3 @@ class BudgetSearch(TrainingCallback):
             layer.op.chosen, layer.caps = chosen, caps
             if choice is not None:
                 layer.resume(LayerChoice.model_validate(choice))
-
-
-def _choose_operations(gains: list[np.ndarray], times: list[np.ndarray], limit: float) -> list[int]:
-    """Return the places of the operations that are worth most within a limit of time, by layer."""
-    # Every layer has a rank here, at no cost.
-    ranks, sizes = [np.array([[0.0, 1.0]])] * len(gains), [np.zeros((1, 2))] * len(gains)
-    return [place for place, _ in choose_within(gains, ranks, Costs(times, sizes), Limits(limit, np.inf))]
-
-
-def _rank_places(layer: ChoosingLayer) -> list[int]:
-    return [layer.levels.index(layer.caps[name]) for name in layer.sections]

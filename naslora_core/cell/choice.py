@@ -10,6 +10,7 @@ from naslora_core.cell.mixed_op import KernelMixer, MixedOp
 from naslora_core.cell.windows import Windows
 from naslora_core.ops import LinearPrimitive, Primitive
 from naslora_core.ops.base import convolve, identity_kernel, pad_kernel, taps_of
+from naslora_core.ops.identity import Identity
 
 
 class ChoiceOp(MixedOp):
@@ -61,16 +62,29 @@ class ChoiceOp(MixedOp):
             return nn.functional.one_hot(torch.tensor(self.chosen), len(self.space)).to(self.alphas)
         return self.get_buffer("_shares")
 
+    @property
+    def is_uncut(self) -> bool:
+        """Whether it takes part in `forward` as an operation that cannot run on the first channels alone."""
+        places = self._single if self.chosen is None else [self.chosen]
+        return any(not isinstance(self.candidates[place], LinearPrimitive) for place in places)
+
     def forward(self, z: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape; B counts windows where there are any."""
+        """Map (B, C, H, W) to the same shape; B counts windows where there are any.
+
+        Of linear operations the first channels may be run alone, as if all others were zero.
+        """
+        channels = z.shape[1]
         if self.chosen is not None:
             op = self.candidates[self.chosen]
-            return self._run(op, z, self._sees_image(op))
+            cut = (
+                partial(_convolve_with, op.as_kernel()[:channels, :channels]) if isinstance(op, LinearPrimitive) else op
+            )
+            return z if isinstance(op, Identity) else self._run(cut, z, self._sees_image(op))
         if self.muted:
-            return convolve(z, taps_of(self._kernel(), 1))
+            return convolve(z, taps_of(self._kernel(), 1)[:channels, :channels])
         weights = self.op_weights
         mixture = [
-            self._run(partial(_convolve_with, mixer(weights)), z, sees == "image")
+            self._run(partial(_convolve_with, mixer(weights)[:channels, :channels]), z, sees == "image")
             for sees, mixer in self._mixers.items()
         ]
         for index in self._single:

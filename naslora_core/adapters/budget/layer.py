@@ -74,19 +74,23 @@ class ChoosingLayer(LowRankAdapter):
         if self.choice is not None and not self.choice.rank:
             result = self.base_layer(x)
             return result
+        # Channels that no projection takes are left out; where the operation cannot be cut to the others, they are zero.
         masks = self.masks()
-        rows = masks.repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0)
-        # A channel that no projection takes has no part in the operation either.
-        taken = (masks > 0).any(dim=0).to(masks)
+        rank = self.rank if self.op.is_uncut else max(self.caps.values())
+        rows = masks[:, :rank].repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0)
+        taken = torch.arange(rank, device=rows.device) < max(self.caps.values())
         result = self.base_layer(x)
-        if self.choice is None or self.choice.operation != SCALES:
-            z = linear(x, self.lora_A * taken[:, None])
-            result = result + linear(self.branch(z), self.lora_B * (rows * self.scaling))
+        if rank and (self.choice is None or self.choice.operation != SCALES):
+            z = linear(x, self.lora_A[:rank] * taken[:, None])
+            result = result + linear(self.branch(z), self.lora_B[:, :rank] * (rows * self.scaling))
         if self._scaled is not None and (self.choice is None or self.choice.operation == SCALES):
             gains = self._scaled.get_parameter("scales") - 1
-            # Whatever becomes of the ranks, these numbers cost next to nothing.
-            rows = rows if self.choice is not None else torch.ones_like(rows)
-            result = result + linear(linear(x, self.get_buffer("base_A")), self.get_buffer("base_B") * (rows * gains))
+            # During the search all are tried, whatever becomes of the ranks: they cost next to nothing.
+            gains = gains if self.choice is None else rows * gains[:rank]
+            down, up = (self.get_buffer(name) for name in ("base_A", "base_B"))
+            if self.choice is not None:
+                down, up = down[:rank], up[:, :rank]
+            result = result + linear(linear(x, down), up * gains)
         return result
 
     def branch(self, z: Tensor) -> Tensor:

@@ -76,10 +76,11 @@ class ChoiceOp(MixedOp):
         channels = z.shape[1]
         if self.chosen is not None:
             op = self.candidates[self.chosen]
-            cut = (
-                partial(_convolve_with, op.as_kernel()[:channels, :channels]) if isinstance(op, LinearPrimitive) else op
-            )
-            return z if isinstance(op, Identity) else self._run(cut, z, self._sees_image(op))
+            if isinstance(op, Identity):
+                return z
+            is_linear = isinstance(op, LinearPrimitive)
+            cut = partial(_convolve_with, op.as_kernel()[:channels, :channels]) if is_linear else op
+            return self._run(cut, z, self._sees_image(op))
         if self.muted:
             return convolve(z, taps_of(self._kernel(), 1)[:channels, :channels])
         weights = self.op_weights

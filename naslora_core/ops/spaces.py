@@ -19,7 +19,7 @@ SPACES: dict[str, tuple[str, ...]] = {
         "dil_conv_3x3",
         "avg_pool_3x3",
     ),
-    "choices": ("skip_connect", "image_dw_conv_3x3", "image_conv_3x3"),
+    "choices": ("skip_connect", "image_dw_conv_3x3", "image_conv_3x3", "image_conv_5x5"),
     "darts": (
         "none",
         "max_pool_3x3",

@@ -74,7 +74,7 @@ class ChoosingLayer(LowRankAdapter):
         if self.choice is not None and not self.choice.rank:
             result = self.base_layer(x)
             return result
-        # Channels that no projection takes are left out; where the operation cannot be cut to the others, they are zero.
+        # Channels that no projection takes are left out; where the operation cannot be cut to the rest, they are zero.
         masks = self.masks()
         rank = self.rank if self.op.is_uncut else max(self.caps.values())
         rows = masks[:, :rank].repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0)

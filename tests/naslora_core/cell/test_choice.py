@@ -6,7 +6,7 @@ import torch
 from naslora_core.cell import ChoiceOp, Windows
 from naslora_core.ops.spaces import SPACES
 
-SPACE = (*SPACES["choices"], "image_conv_5x5", "image_dw_dil_conv_3x3", "dct_filter", "singular_values")
+SPACE = (*SPACES["choices"], "image_dw_dil_conv_3x3", "dct_filter", "singular_values")
 IN_GRID = [name for name in SPACE if name != "singular_values"]
 
 

@@ -9,7 +9,7 @@ from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_l
 from naslora_core.cell import Windows
 from naslora_core.ops.spaces import SPACES
 
-SPACE = (*SPACES["choices"], "image_conv_5x5", "image_dw_dil_conv_3x3", "dct_filter", "singular_values")
+SPACE = (*SPACES["choices"], "image_dw_dil_conv_3x3", "dct_filter", "singular_values")
 WINDOWS = Windows(4, 2)
 SECTIONS = ("q", "k", "v")
 

@@ -78,9 +78,10 @@ class ChoiceOp(MixedOp):
             op = self.candidates[self.chosen]
             if isinstance(op, Identity):
                 return z
-            is_linear = isinstance(op, LinearPrimitive)
-            cut = partial(_convolve_with, op.as_kernel()[:channels, :channels]) if is_linear else op
-            return self._run(cut, z, self._sees_image(op))
+            run: Callable[[Tensor], Tensor] = op
+            if isinstance(op, LinearPrimitive):
+                run = partial(_convolve_with, op.as_kernel()[:channels, :channels])
+            return self._run(run, z, self._sees_image(op))
         if self.muted:
             return convolve(z, taps_of(self._kernel(), 1)[:channels, :channels])
         weights = self.op_weights

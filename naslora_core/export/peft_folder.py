@@ -88,19 +88,24 @@ def _layers(lora: Mapping[str, Tensor]) -> list[str]:
     return [key.removesuffix(".lora_A") for key in lora if key.endswith(".lora_A")]
 
 
-def _rank(lora: Mapping[str, Tensor]) -> int:
-    return len(lora[f"{_layers(lora)[0]}.lora_A"])
+def _ranks(lora: Mapping[str, Tensor]) -> dict[str, int]:
+    return {layer: len(lora[f"{layer}.lora_A"]) for layer in _layers(lora)}
 
 
 def _config(lora: Mapping[str, Tensor]) -> dict[str, object]:
+    ranks = _ranks(lora)
+    largest = max(ranks.values())
+    lower = {layer: rank for layer, rank in ranks.items() if rank < largest}
     return {
         "peft_type": "LORA",
         "task_type": None,
         "base_model_name_or_path": None,
         "inference_mode": True,
-        "r": _rank(lora),
+        "r": largest,
+        "rank_pattern": lower,
         # The scaling lora_alpha / r is in lora_B already.
-        "lora_alpha": _rank(lora),
+        "lora_alpha": largest,
+        "alpha_pattern": lower,
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": False,
@@ -110,10 +115,11 @@ def _config(lora: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def _card(plain: PlainSam, lora: Mapping[str, Tensor], load: str) -> str:
+    ranks = _ranks(lora)
     registry = f'segment_anything.sam_model_registry["{plain.name}"](checkpoint=...)'
     own = "naslora_core.sam.checkpoint.load_base(params.model)"
     return _CARD.format(
-        rank=_rank(lora),
+        rank=" to ".join(str(rank) for rank in sorted({min(ranks.values()), max(ranks.values())})),
         layers=len(_layers(lora)),
         name=plain.name,
         sha256=plain.base_sha256,

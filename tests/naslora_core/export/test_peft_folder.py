@@ -12,7 +12,7 @@ from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import load_merged, save_merged
-from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.checkpoint import load_base, read_weights
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 
@@ -20,10 +20,11 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 def save(model, adapter, search, tmp_path):
     """Return a function that saves a merge of a moved adapter and decoder and returns its folder."""
 
-    def save(merge, mode, method):
+    def save(merge, mode, method, **changes):
         torch.manual_seed(5)
         sam = load_base(model)
-        layers = add_adapters(sam, adapter.model_copy(update={"method": method}), search, seed=1)
+        settings = search.model_copy(update=changes)
+        layers = add_adapters(sam, adapter.model_copy(update={"method": method}), settings, seed=1)
         for layer in layers.values():
             torch.nn.init.normal_(layer.lora_B, std=0.05)
         torch.nn.init.normal_(sam.mask_decoder.mask_tokens.weight)
@@ -40,7 +41,7 @@ def logits(sam, images):
         return PromptFreeSegmenter(sam)(images[:1])
 
 
-@pytest.mark.parametrize("mode", ["exact", "calibrated"])
+@pytest.mark.parametrize("mode", ["exact", "calibrated", "ranks that differ"])
 def test_peft_puts_the_exported_folder_onto_the_base_and_gives_the_merged_masks(
     save, model, images, prepared, tmp_path, monkeypatch, mode
 ):
@@ -48,6 +49,10 @@ def test_peft_puts_the_exported_folder_onto_the_base_and_gives_the_merged_masks(
     peft = pytest.importorskip("peft", reason="peft comes with the extras dev and peft")
     if mode == "exact":
         merged = save(exact, mode, "lora")
+    elif mode == "ranks that differ":
+        space = ("skip_connect", "singular_values")
+        merged = save(exact, "exact", "nas_lora", budget=1.0, alphas="random", space=space, max_parameters=9000)
+        assert len({len(value) for key, value in read_weights(merged / "lora.safetensors").items() if "A" in key}) > 1
     else:
         merged = save(lambda sam: calibrate(sam, prepared, 2, 1e-3), mode, "nas_lora")
     export_peft_folder(merged, tmp_path / "peft")

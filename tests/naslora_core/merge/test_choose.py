@@ -17,7 +17,7 @@ from naslora_core.merge import choose as choosing
 from naslora_core.merge.by_layer import count_modes
 from naslora_core.merge.choose import Choice, choose
 from naslora_core.merge.context import MergeContext
-from naslora_core.merge.fold import folded_layers
+from naslora_core.merge.folded_linear import folded_layers
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

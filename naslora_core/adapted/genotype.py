@@ -1,14 +1,15 @@
 """The genotype: the architecture that a search has found, as genotype.json stores it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from naslora_core.adapted.architecture import architecture_of
 from naslora_core.adapters import Adapter
 from naslora_core.adapters.budget.architecture import FORMAT, Architecture
-from naslora_core.adapters.budget.cost import InferenceCost
+from naslora_core.adapters.budget.cost import InferenceCost, is_exact
 from naslora_core.adapters.budget.method import spent_by
 from naslora_core.cell import MixedOp
+from naslora_core.ops import OPS
 from naslora_core.sam.build import Sam
 
 
@@ -37,7 +38,7 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
         Without a search both lists are empty. Of a search under a budget see `describe_found`.
     """
     if (found := architecture_of(adapters)) is not None:
-        return describe_found(sam, found)
+        return describe_found(sam, found, {name for op in searched_edges(adapters).values() for name in op.space})
     edges = searched_edges(adapters)
     layers: list[dict[str, Any]] = []
     for name, op in edges.items():
@@ -54,14 +55,20 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
     return {"space": list(space), "layers": layers}
 
 
-def describe_found(sam: Sam, architecture: Architecture) -> dict[str, Any]:
+def describe_found(sam: Sam, architecture: Architecture, searched: Collection[str] = ()) -> dict[str, Any]:
     """Return genotype.json of a search under a budget, or of an architecture that was given; `search.from` reads it.
 
+    Args:
+        sam: the model, with or without adapters.
+        architecture: what every layer chose or was given.
+        searched: the operations there were to choose from.
+
     Returns:
-        {"format", "space", "layers": [{"layer", "window", "weights", "argmax", "operation", "ranks", "cost"}],
-        "inference", "parameters"}: weights are 1 and 0; `cost` is what the layer adds to the time of an image after a
-        merge, as a share of the base's, and `inference` that time over the base's, both as `InferenceCost` estimates
-        them; `parameters` are those of the adapters.
+        {"format", "space", "spatial", "layers": [{"layer", "window", "weights", "argmax", "operation", "ranks", "sees",
+        "cost"}], "inference", "parameters"}: weights are 1 and 0; `spatial` are those of the operations, chosen or not,
+        that look beyond a token; `sees` is "token", "8x8" or "image": what the layer's own operation sees; `cost` is
+        what the layer adds to the time of an image after a merge, as a share of the base's, and `inference` that time
+        over the base's, both as `InferenceCost` estimates them; `parameters` are those of the adapters.
     """
     space = sorted({choice.operation for choice in architecture.values()})
     inference = InferenceCost.of(sam.image_encoder)
@@ -70,13 +77,15 @@ def describe_found(sam: Sam, architecture: Architecture) -> dict[str, Any]:
         layer = sam.image_encoder.get_submodule(name)
         base = getattr(layer, "base_layer", layer)
         cost = inference.added(choice.operation, choice.rank, base.in_features, base.out_features)
+        window = _window(sam, f"image_encoder.{name}")
         layers.append(
             {
                 "layer": f"image_encoder.{name}",
-                "window": _window(sam, f"image_encoder.{name}"),
+                "window": window,
                 "weights": {operation: float(operation == choice.operation) for operation in space},
                 "argmax": choice.operation,
                 **choice.model_dump(),
+                "sees": _sight(choice.operation, window),
                 "cost": round(cost, 6),
             }
         )
@@ -84,6 +93,7 @@ def describe_found(sam: Sam, architecture: Architecture) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "space": space,
+        "spatial": sorted(operation for operation in {*space, *searched} if not is_exact(operation)),
         "layers": layers,
         "inference": round(1 + spent.time, 6),
         "parameters": int(spent.parameters),
@@ -94,3 +104,9 @@ def _window(sam: Sam, layer_name: str) -> str:
     block = sam.get_submodule(layer_name.rpartition(".attn.")[0])
     window = getattr(block, "window_size", 0)
     return f"{window}x{window}" if window else "image"
+
+
+def _sight(operation: str, window: str) -> str:
+    if is_exact(operation):
+        return "token"
+    return "image" if OPS[operation](1).sees_image else window

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from naslora_core.adapted.searched_layers import Layer, read_layers
+from naslora_core.adapted.searched_layers import Layer, mean_layers
 from naslora_core.bench.results import TrainingFolders
 from naslora_core.bench.table import Training
 from naslora_core.report.figures.architecture import draw_architecture
@@ -107,15 +107,9 @@ def draw_convergence(trainings: Mapping[Training, TrainingFolders]) -> Figure:
 
 def mean_architecture(trainings: list[TrainingFolders]) -> tuple[list[Layer], list[str]]:
     """Return the searched layers of one row, with the means of their weights over the seeds, and the space."""
-    genotypes = [
-        json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in trainings
-    ]
-    space: list[str] = genotypes[0]["space"]
-    layers = []
-    for alike in zip(*(read_layers(genotype) for genotype in genotypes), strict=True):
-        weights = {name: sum(layer.weights[name] for layer in alike) / len(alike) for name in space}
-        layers.append(Layer(alike[0].name, alike[0].window, weights))
-    return layers, space
+    return mean_layers(
+        [json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in trainings]
+    )
 
 
 def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str, style: str) -> None:

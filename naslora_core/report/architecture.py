@@ -1,23 +1,35 @@
-"""Describe the found architecture in one sentence, and shorten the names of its layers."""
+"""Describe the found architecture in a sentence and as a table, and shorten the names of its layers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from naslora_core.adapted.searched_layers import Layer
+from naslora_core.adapted.searched_layers import ChosenLayer, FoundArchitecture, Layer
 
 # Where a sentence has to call a mixture something; entropy is 1 for equal weights, 0 for a single one.
 UNDECIDED_FROM = 0.95
 DECIDED_BELOW = 0.6
 
 
+# A table: its head, and rows of as many cells.
+Table = list[tuple[str, ...]]
+
+
 def layer_label(layer: Layer) -> str:
-    """Return a short name: the block's number, what the layer sees and, of a larger cell, the edge."""
-    module, _, edge = layer.name.partition(":")
-    numbers = [part for part in module.split(".") if part.isdigit()]
-    name = f"block {numbers[0]}" if numbers else module
-    return " · ".join([name, layer.window, *([edge.replace("_", "→")] if edge else [])])
+    """Return a short name: block, module unless it is attn.qkv, what the layer sees and, of a larger cell, the edge."""
+    path, _, edge = layer.name.partition(":")
+    block, module = place_of(path)
+    place = f"block {block}" if block.isdigit() else block
+    parts = [place, module if module != "attn.qkv" else "", layer.window, edge.replace("_", "→")]
+    return " · ".join(part for part in parts if part)
+
+
+def place_of(path: str) -> tuple[str, str]:
+    """Return the number of a layer's block and the module in it, ("3", "attn.qkv"); the path and "" elsewhere."""
+    block, found, module = path.rpartition("blocks.")[2].partition(".")
+    return (block, module) if found and block.isdigit() else (path, "")
 
 
 def architecture_in_words(layers: Sequence[Layer], space: Sequence[str]) -> str:
@@ -35,6 +47,67 @@ def architecture_in_words(layers: Sequence[Layer], space: Sequence[str]) -> str:
         f"shares would be {1 / len(space):.2f}), and it is the strongest primitive in {wins} of them"
     )
     return f"{sentence}{_contrast(layers, space)}; {_decidedness(entropy)} (mean entropy {entropy:.2f})."
+
+
+def found_in_words(found: FoundArchitecture, search: Mapping[str, Any]) -> str:
+    """Describe an architecture of one operation a layer in one sentence.
+
+    Args:
+        found: the architecture.
+        search: the section "search" of adapter.json, for the limits it was to keep; empty where it is not known.
+    """
+    layers, branches = len(found.layers), len(found.branches)
+    have = f"{branches} of {_count(layers, 'layer')} {'has' if branches == 1 else 'have'} a branch"
+    spatial = _by_module(found.spatial_branches)
+    look = f"{len(found.spatial_branches)} {'is' if len(found.spatial_branches) == 1 else 'are'} spatial"
+    time = f"estimated inference {found.inference:.3f} of the base's{_allowed(search.get('budget'), '.2f')}"
+    trained = f"{_count(found.parameters, 'parameter')}{_allowed(search.get('max_parameters'), ',')}"
+    return f"{have}; {look}{f' ({spatial})' if spatial else ''}; {time}; {trained}."
+
+
+def found_table(found: FoundArchitecture) -> Table:
+    """Return the branches as a table, from the first layer to the last."""
+    rows = [
+        (
+            *place_of(layer.name),
+            ", ".join(f"{name} {rank}" for name, rank in layer.ranks.items() if rank),
+            layer.operation,
+            layer.sees,
+            f"+{100 * layer.cost:.2f} %" if layer.cost else "none",
+        )
+        for layer in found.branches
+    ]
+    return [("block", "layer", "rank", "operation", "sees", "time"), *rows]
+
+
+def mixture_table(layers: Sequence[Layer]) -> Table:
+    """Return the largest operation of every layer as a table, with its share."""
+    rows = [(layer_label(layer), layer.strongest, f"{layer.weights[layer.strongest]:.2f}") for layer in layers]
+    return [("layer", "largest operation", "share"), *rows]
+
+
+def format_table(table: Table) -> str:
+    """Return a table as plain text, in columns."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [table[0], tuple("-" * width for width in widths), *table[1:]]
+    padded = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in padded)
+
+
+def _by_module(layers: Sequence[ChosenLayer]) -> str:
+    """Return where layers are, by module: "blocks 1, 4: mlp.lin1; block 3: attn.qkv"."""
+    blocks: dict[str, list[str]] = {}
+    for layer in layers:
+        block, module = place_of(layer.name)
+        blocks.setdefault(module, []).append(block)
+    return "; ".join(
+        f"{'block' if len(numbers) == 1 else 'blocks'} {', '.join(numbers)}: {module}" if module else ", ".join(numbers)
+        for module, numbers in blocks.items()
+    )
+
+
+def _allowed(limit: object, form: str) -> str:
+    return f", {limit:{form}} allowed" if isinstance(limit, int | float) else ""
 
 
 def _mean_weights(layers: Sequence[Layer], space: Sequence[str]) -> dict[str, float]:
@@ -65,4 +138,4 @@ def _decidedness(entropy: float) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

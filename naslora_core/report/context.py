@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 
 from naslora_core.config import TrainConfig
 from naslora_core.report import sentences
-from naslora_core.report.architecture import architecture_in_words
+from naslora_core.report.architecture import architecture_in_words, found_in_words, found_table
 from naslora_core.report.choices import options_context
 from naslora_core.report.figures.architecture import draw_architecture
 from naslora_core.report.figures.calibration import draw_calibration
 from naslora_core.report.figures.cells import draw_cells
+from naslora_core.report.figures.choosing import draw_choosing
+from naslora_core.report.figures.found import draw_found
 from naslora_core.report.figures.layers import draw_layers
 from naslora_core.report.figures.learning import draw_learning
 from naslora_core.report.figures.per_image import draw_per_image
@@ -71,7 +73,8 @@ def domain_context(
         "gain": sentences.gain_sentence(results.summary),
         "data": sentences.verdict_sentence(results.verdict) + sentences.gate_sentence(results.adapter),
         "data_docs": os.path.relpath(results.data_docs, folder) if results.data_docs else "",
-        "architecture": architecture_in_words(results.layers, results.space) if results.layers else "",
+        "architecture": _architecture(results),
+        "found": found_table(results.found) if results.found else [],
         "certificate": sentences.certificate_sentences(results.certificate),
         "merged_layers": merged_layers(results.certificate),
         "learning": sentences.learning_sentence(results.history),
@@ -98,11 +101,23 @@ def _charts(results: Results, threshold: float, view: ViewInUse) -> Iterator[tup
     if view.classes:
         yield "widths", draw_widths(view)
     yield "learning", draw_learning(results.history, kept)
-    if results.layers:
+    if results.found:
+        if results.found.branches:
+            yield "found", draw_found(results.found)
+        if len(results.alphas):
+            yield "trajectory", draw_trajectory(results.alphas, kept)
+            yield "choosing", draw_choosing(results.alphas, results.rank_shares, results.found.spatial)
+    elif results.layers:
         yield "cells", draw_cells(results.layers, results.space)
         yield "trajectory", draw_trajectory(results.alphas, kept)
         yield "layers", draw_layers(results.layers, results.space, results.alphas, kept)
         yield "architecture", draw_architecture(results.layers, results.space)
+
+
+def _architecture(results: Results) -> str:
+    if results.found:
+        return found_in_words(results.found, results.adapter.get("search", {}))
+    return architecture_in_words(results.layers, results.space) if results.layers else ""
 
 
 def _dice_by_model(per_image: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from naslora_core.adapted.searched_layers import Layer, read_layers
+from naslora_core.adapted.searched_layers import FoundArchitecture, Layer, read_found, read_genotype, read_layers
 from naslora_core.errors import DataError
 from naslora_core.quality.verdict import Verdict
 from naslora_core.report.headline import HeadlineRow, domain_rows
@@ -53,7 +53,9 @@ class Results:
         scale_folder: of the pictures that `scale` names.
         data_docs: the page of Great Expectations on this data; None where the gate wrote none.
         alphas: the architecture weights by epoch; empty for methods without a search.
+        rank_shares: the shares of ranks by epoch, in the same columns; empty unless ranks were searched.
         layers: the found architecture; empty for methods without a search.
+        found: it, where every layer has one operation, by a search under a budget or as given; None for mixtures.
         space: the primitives that were searched.
         test_time: what other choices at test time would gain; `test_time_seconds` are those of CPU that an image takes
             with each, empty where that is not known.
@@ -78,7 +80,9 @@ class Results:
     scale: dict[str, Any]
     history: pd.DataFrame
     alphas: pd.DataFrame
+    rank_shares: pd.DataFrame
     layers: list[Layer]
+    found: FoundArchitecture | None
     space: list[str]
     training: dict[str, Any]
     adapter: dict[str, Any]
@@ -95,9 +99,9 @@ def read_results(domain: str, folders: Folders) -> Results:
     Raises:
         DataError: if a file is missing, damaged or lacks what the report needs; the message names it.
     """
-    genotype = _read_json(folders.search_train / "genotype.json", ("space", "layers"))
-    layers = read_layers(genotype)
-    searched = folders.search_train / "alphas.csv"
+    genotype = read_genotype(folders.search_train / "genotype.json")
+    layers, found = read_layers(genotype), read_found(genotype)
+    alphas = _read_alphas(folders.search_train / "alphas.csv", may_be_empty=found is not None) if layers else None
     times = {key: value for path in folders.times if path.is_file() for key, value in _read_json(path, ()).items()}
     docs = folders.validate / "data_docs" / "index.html"
     return Results(
@@ -117,8 +121,10 @@ def read_results(domain: str, folders: Folders) -> Results:
         view=_read_json(folders.validate / "view.json", _VIEW_KEYS),
         scale=_read_json(folders.validate / "scale" / "widths.json", _SCALE_KEYS),
         history=_read_table(folders.search_train / "history.csv", ("epoch", "train_loss", "validation_dice")),
-        alphas=_read_table(searched, ("epoch", "layer", "primitive", "weight")) if layers else pd.DataFrame(),
+        alphas=pd.DataFrame() if alphas is None else alphas[~_is_rank(alphas)],
+        rank_shares=pd.DataFrame() if alphas is None else alphas[_is_rank(alphas)],
         layers=layers,
+        found=found,
         space=list(genotype["space"]),
         training=_read_json(folders.search_train / "metrics.json", _TRAINING_KEYS),
         adapter=_read_json(folders.search_train / "adapter.json", ("method", "base")),
@@ -142,7 +148,16 @@ def _read_json(path: Path, keys: tuple[str, ...]) -> Any:
     return content
 
 
-def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def _read_alphas(path: Path, may_be_empty: bool) -> pd.DataFrame:
+    """Return the rows of alphas.csv; an architecture that was drawn or given has none."""
+    return _read_table(path, ("epoch", "layer", "primitive", "weight"), may_be_empty)
+
+
+def _is_rank(alphas: pd.DataFrame) -> pd.Series:
+    return alphas["primitive"].astype(str).str.startswith("rank ")
+
+
+def _read_table(path: Path, columns: tuple[str, ...], may_be_empty: bool = False) -> pd.DataFrame:
     try:
         # Names such as "001" must stay text, and an image called "NA" is not missing.
         table = pd.read_csv(path, dtype={"name": str}, keep_default_na=False, na_values=[""])
@@ -152,7 +167,7 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise DataError(f"{path} is not a table ({error}); run its stage again") from error
     if missing := [column for column in columns if column not in table]:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}; run its stage again")
-    if table.empty:
+    if table.empty and not may_be_empty:
         raise DataError(f"{path} holds no rows; run its stage again")
     return table
 

@@ -8,6 +8,7 @@ import typer
 
 from naslora_core.errors import NasLoraError
 from naslora_core.telemetry import turn_telemetry_off
+from pipelines.cli.architecture import architecture
 from pipelines.cli.bench import bench
 from pipelines.cli.data.app import data_app
 from pipelines.cli.doctor import doctor
@@ -39,6 +40,7 @@ app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --
 app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
 app.command(epilog="Example: naslora serve --port 8080")(serve)
 app.command(epilog="Example: naslora heatmap --domain leaf_lesions --run lora --run nas")(heatmap)
+app.command(epilog="Example: naslora architecture leaf_lesions --run found")(architecture)
 app.add_typer(models_app, name="models")
 app.add_typer(results_app, name="results")
 app.add_typer(export_app, name="export")

@@ -59,7 +59,7 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "cell": ("ops",),
     "adapters": ("cell", "ops"),
     "sam": ("geometry",),
-    "adapted": ("adapters", "cell", "sam"),
+    "adapted": ("adapters", "cell", "ops", "sam"),
     "data/dataset": (),
     "data/prepared": ("data/dataset", "geometry", "sam"),
     "data/preprocess": ("data/dataset", "data/prepared", "sam"),

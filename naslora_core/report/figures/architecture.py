@@ -10,6 +10,8 @@ from naslora_core.report.architecture import layer_label
 from naslora_core.report.figures.style import LIGHT, panels
 
 _MANY_LAYERS = 16
+# Characters that fit above all columns together.
+_WIDEST_HEAD = 100
 
 
 def draw_architecture(layers: list[Layer], space: list[str]) -> Figure:
@@ -32,7 +34,7 @@ def draw_architecture(layers: list[Layer], space: list[str]) -> Figure:
             axes.text(
                 column + 0.5,
                 row + 0.52,
-                f"{weight:.2f}",
+                f"{weight:.2f}" if weight else "",
                 ha="center",
                 va="center",
                 fontsize=7 if dense else 8.5,
@@ -41,7 +43,9 @@ def draw_architecture(layers: list[Layer], space: list[str]) -> Figure:
         axes.add_patch(frame)
     axes.set_xlim(0, len(space))
     axes.set_ylim(len(layers), 0)
-    axes.set_xticks([column + 0.5 for column in range(len(space))], space)
+    is_wide = len(space) * max(map(len, space)) > _WIDEST_HEAD
+    look: Any = {"rotation": 25, "ha": "left", "rotation_mode": "anchor"} if is_wide else {}
+    axes.set_xticks([column + (0.3 if is_wide else 0.5) for column in range(len(space))], space, **look)
     axes.set_yticks([row + 0.5 for row in range(len(layers))], [layer_label(layer) for layer in layers])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)

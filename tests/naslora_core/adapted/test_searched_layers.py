@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from naslora_core.adapted.searched_layers import Layer, normalised_entropy
+from naslora_core.adapted.searched_layers import NO_BRANCH, Layer, mean_layers, normalised_entropy, read_genotype
+from naslora_core.errors import DataError
 from naslora_core.report.architecture import architecture_in_words, layer_label
 
 SPACE = ["none", "skip_connect", "conv_3x3", "conv_5x5"]
@@ -61,3 +63,50 @@ def test_an_edge_of_a_larger_cell_is_called_by_its_nodes():
 def test_a_pointwise_layer_has_an_entropy_although_other_operations_are_gone():
     weights = dict(zip(SPACE, (0.5, 0.5, 0.0, 0.0), strict=True))
     assert Layer("blocks.0.attn.qkv", "image", weights).entropy == pytest.approx(0.5)
+
+
+def test_a_layer_of_another_module_than_qkv_has_that_in_its_name():
+    assert layer_label(Layer("image_encoder.blocks.3.mlp.lin1", "image", {"none": 1.0})) == "block 3 · mlp.lin1 · image"
+
+
+def chosen(block: int, operation: str, rank: int) -> dict[str, object]:
+    name = f"image_encoder.blocks.{block}.mlp.lin1"
+    return {"layer": name, "window": "image", "weights": {operation: 1.0}, "ranks": {"lin1": rank}}
+
+
+def test_the_mean_of_architectures_counts_layers_that_some_leave_as_they_are():
+    seeds = [
+        {"space": ["conv_3x3"], "layers": [chosen(2, "conv_3x3", 4), chosen(10, "conv_3x3", 0)]},
+        {"space": ["none", "conv_3x3"], "layers": [chosen(0, "none", 8), chosen(2, "none", 2)]},
+    ]
+    layers, space = mean_layers(seeds)
+    assert space == ["conv_3x3", "none", NO_BRANCH]
+    assert [layer.name.split(".")[2] for layer in layers] == ["0", "2", "10"]
+    assert [list(layer.weights.values()) for layer in layers] == [[0, 0.5, 0.5], [0.5, 0.5, 0], [0, 0, 1]]
+
+
+def test_the_mean_of_mixtures_is_that_of_their_weights():
+    mixtures = [
+        {"space": ["none", "conv_3x3"], "layers": [{"layer": "a.0", "window": "8x8", "weights": weights}]}
+        for weights in ({"none": 0.25, "conv_3x3": 0.75}, {"none": 0.75, "conv_3x3": 0.25})
+    ]
+    assert mean_layers(mixtures) == ([Layer("a.0", "8x8", {"none": 0.5, "conv_3x3": 0.5})], ["none", "conv_3x3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "not found; the search_train stage writes it"),
+        ("{", "is not valid JSON"),
+        ('{"space": []}', "lacks layers; expected space, layers"),
+        ('{"space": [], "layers": [], "inference": 1}', "lacks spatial, parameters"),
+        ('{"space": [], "layers": [{"layer": "a", "weights": {}}]}', "a layer lacks 'window'"),
+    ],
+)
+def test_a_genotype_that_cannot_be_used_is_named(text: str | None, message: str, tmp_path: Path):
+    path = tmp_path / "genotype.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message) as caught:
+        read_genotype(path)
+    assert str(path) in str(caught.value)

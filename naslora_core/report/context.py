@@ -105,7 +105,6 @@ def _charts(results: Results, threshold: float, view: ViewInUse) -> Iterator[tup
         if results.found.branches:
             yield "found", draw_found(results.found)
         if len(results.alphas):
-            yield "trajectory", draw_trajectory(results.alphas, kept)
             yield "choosing", draw_choosing(results.alphas, results.rank_shares, results.found.spatial)
     elif results.layers:
         yield "cells", draw_cells(results.layers, results.space)

@@ -1,4 +1,4 @@
-"""How layers chose under a budget: the share of spatial branches and the expected ranks, by epoch."""
+"""How layers chose under a budget: what spatial operations and ranks were left, by epoch."""
 
 from collections.abc import Collection
 
@@ -22,24 +22,26 @@ def draw_choosing(operations: pd.DataFrame, ranks: pd.DataFrame, spatial: Collec
 
     Args:
         operations: one row per epoch, layer and primitive; weights of a layer sum to one.
-        ranks: one row per epoch, projection and rank, whose primitive is "rank 4"; weights of a projection sum to one.
+        ranks: one row per epoch, projection and rank, whose primitive is "rank 4"; the weight is 1 of the rank that the
+            projection may still have, and 0 of others.
         spatial: the primitives that look beyond a token.
     """
-    shares, expected = spatial_shares(operations, ranks, spatial), expected_ranks(ranks)
-    largest = max(1.0, float(expected.to_numpy().max(initial=0.0)))
-    rows = max(len(shares), len(expected))
+    shares, left = spatial_shares(operations, ranks, spatial), ranks_left(ranks)
+    largest = max(1.0, float(left.to_numpy().max(initial=0.0)))
+    rows = max(len(shares), len(left))
+    settled = settled_epoch(operations, ranks)
     figure, axes = panels(2, height_in=min(_TALLEST_IN, 1.0 + _ROW_IN * rows))
-    _draw_map(axes[0], shares, chosen_epoch(operations, ranks))
-    _draw_map(axes[1], expected / largest, chosen_epoch(operations, ranks))
-    axes[0].set_title("Share of spatial branches, 0 to 1 (line: the choice)")
-    axes[1].set_title(f"Expected rank, 0 to {largest:.3g}")
+    _draw_map(axes[0], shares, settled)
+    _draw_map(axes[1], left / largest, settled)
+    axes[0].set_title("Share of spatial operations (from the line on settled)")
+    axes[1].set_title(f"Rank that is left, 0 to {largest:.3g}")
     return figure
 
 
 def spatial_shares(operations: pd.DataFrame, ranks: pd.DataFrame, spatial: Collection[str]) -> pd.DataFrame:
-    """Return the share of spatial operations times that of having a branch, layers by epochs, in the layers' order.
+    """Return the share of spatial operations, layers by epochs, in the layers' order.
 
-    A layer has none where the rank of all its projections is 0.
+    It is 0 where no branch is left, as the rank of all projections is 0.
     """
     weight = operations["weight"].where(operations["primitive"].isin(list(spatial)), 0.0)
     none = ranks[ranks["primitive"] == "rank 0"]
@@ -49,17 +51,17 @@ def spatial_shares(operations: pd.DataFrame, ranks: pd.DataFrame, spatial: Colle
     return shares * (1 - absent.loc[shares.index])
 
 
-def expected_ranks(ranks: pd.DataFrame) -> pd.DataFrame:
-    """Return the ranks weighted by their shares, projections by epochs, in the order of the projections."""
+def ranks_left(ranks: pd.DataFrame) -> pd.DataFrame:
+    """Return the rank that each projection may still have, projections by epochs, in the order of the projections."""
     return _by_epoch(ranks.assign(weight=ranks["weight"] * ranks["primitive"].str.removeprefix("rank ").astype(int)))
 
 
-def chosen_epoch(operations: pd.DataFrame, ranks: pd.DataFrame) -> int | None:
-    """Return the first epoch after which every layer had chosen, so that all shares are 1 or 0; None if none had."""
+def settled_epoch(operations: pd.DataFrame, ranks: pd.DataFrame) -> int | None:
+    """Return the epoch since which all shares are those of the end; None if they have always been."""
     both = pd.concat([operations, ranks])
-    open_epochs = both.loc[~both["weight"].isin([0.0, 1.0]), "epoch"]
-    settled = both.loc[both["epoch"] > open_epochs.max(), "epoch"] if len(open_epochs) else both["epoch"]
-    return int(settled.min()) if len(settled) else None
+    table = both.set_index(["layer", "primitive", "epoch"])["weight"].unstack().sort_index(axis=1)
+    changing = table.columns[(table.ne(table.iloc[:, -1], axis=0)).any()]
+    return int(changing.max()) + 1 if len(changing) else None
 
 
 def _by_epoch(rows: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +70,7 @@ def _by_epoch(rows: pd.DataFrame) -> pd.DataFrame:
     return table.loc[rows["layer"].unique()]
 
 
-def _draw_map(axes: Axes, table: pd.DataFrame, chosen: int | None) -> None:
+def _draw_map(axes: Axes, table: pd.DataFrame, settled: int | None) -> None:
     """Draw a table of 0..1: a column for each epoch, whose middle is its number."""
     first, last = int(table.columns[0]), int(table.columns[-1])
     levels = np.ceil(table.to_numpy() * _SHADES - 1e-6).clip(0, _SHADES).astype(int)
@@ -81,8 +83,8 @@ def _draw_map(axes: Axes, table: pd.DataFrame, chosen: int | None) -> None:
         if boxes:
             path = Path.make_compound_path(*boxes)
             axes.add_patch(PathPatch(path, facecolor=LIGHT["accent"], alpha=level / _SHADES, linewidth=0))
-    if chosen is not None:
-        axes.axvline(chosen - 0.5, color=LIGHT["second"], linewidth=1.3)
+    if settled is not None:
+        axes.axvline(settled - 0.5, color=LIGHT["second"], linewidth=1.3)
     axes.set_xlim(first - 0.5, last + 0.5)
     axes.set_ylim(len(table), 0)
     step = -(-len(table) // 60)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
 
 from naslora_core.report.architecture import place_of
 from naslora_core.report.figures.style import LIGHT, panels
@@ -90,6 +91,7 @@ def _draw_map(axes: Axes, table: pd.DataFrame, settled: int | None) -> None:
     step = -(-len(table) // 60)
     axes.set_yticks(np.arange(0, len(table), step) + 0.5, [_label(name) for name in table.index[::step]], fontsize=7)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.grid(visible=False)
 
 

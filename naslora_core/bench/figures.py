@@ -1,6 +1,5 @@
 """Charts of a bench table: accuracy against cost, convergence over seeds, architectures."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from naslora_core.adapted.searched_layers import Layer, mean_layers
-from naslora_core.bench.results import TrainingFolders
+from naslora_core.bench.results import TrainingFolders, read_genotype
 from naslora_core.bench.table import Training
 from naslora_core.report.figures.architecture import draw_architecture
 from naslora_core.report.figures.style import LIGHT, chart_style, label_line_ends, panels, to_svg, write_png
@@ -18,6 +17,7 @@ from naslora_core.report.figures.style import LIGHT, chart_style, label_line_end
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
 # Of more rows than colours.
 _STYLES = ("-", "--", ":", "-.")
+_NO_BRANCH = "no branch"
 
 
 def write_figures(
@@ -107,9 +107,7 @@ def draw_convergence(trainings: Mapping[Training, TrainingFolders]) -> Figure:
 
 def mean_architecture(trainings: list[TrainingFolders]) -> tuple[list[Layer], list[str]]:
     """Return the searched layers of one row, with the means of their weights over the seeds, and the space."""
-    return mean_layers(
-        [json.loads((folders.search_train / "genotype.json").read_text(encoding="utf-8")) for folders in trainings]
-    )
+    return mean_layers([read_genotype(folders) for folders in trainings])
 
 
 def _draw_band(axes: Axes, curves: pd.DataFrame, colour: str, style: str) -> None:

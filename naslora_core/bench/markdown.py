@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from naslora_core.bench.rivals import describe_rivals
+from naslora_core.bench.rivals import describe_rivals, describe_transfers
 from naslora_core.bench.table import Table
 
 _SCORES = (
     "row", "seeds", "Dice [95 %]", "difference to {reference} [95 %]", "merged", "Dice merged", "inference / base",
     "trained parameters", "training s",
 )  # fmt: skip
+# Only where a row was made to keep a budget.
+_BUDGET = ("inference, estimated", "adapter parameters")
 _COSTS = ("row", "step / {reference}", "CPU time", "with search", "CPU time with search", "peak memory")
 
 
@@ -23,13 +25,17 @@ def format_table(table: Table, summary: Mapping[str, Any], command: str) -> str:
     """
     parts = [f"# {table.question}", f"    {command}"]
     for domain, rows in summary["domains"].items():
-        lines = [_score_line(name, row) for name, row in rows.items()]
-        parts += [f"## {domain}", _grid([title.format(reference=table.reference) for title in _SCORES], lines)]
+        is_budgeted = any(row["estimated_inference"] is not None for row in rows.values())
+        titles = [title.format(reference=table.reference) for title in (*_SCORES, *(_BUDGET if is_budgeted else ()))]
+        lines = [_score_line(name, row) + (_budget_cells(row) if is_budgeted else []) for name, row in rows.items()]
+        parts += [f"## {domain}", _grid(titles, lines)]
     if summary["cost"]:
         lines = [_cost_line(name, row) for name, row in summary["cost"].items()]
         parts += ["## A training step", _grid([title.format(reference=table.reference) for title in _COSTS], lines)]
     if rivals := describe_rivals(summary):
         parts += ["## Rivals", "\n".join(f"- {line}" for line in rivals)]
+    if transfers := describe_transfers(summary):
+        parts += ["## Transfers", "\n".join(f"- {line}" for line in transfers)]
     notes = [
         f"- {domain}, {name}: {row['merge_refused']}"
         for domain, rows in summary["domains"].items()
@@ -64,6 +70,10 @@ def _score_line(name: str, row: Mapping[str, Any]) -> list[str]:
         f"{row['trainable_parameters']:,}",
         _figure(row["train_seconds"], ".0f"),
     ]
+
+
+def _budget_cells(row: Mapping[str, Any]) -> list[str]:
+    return [_figure(row["estimated_inference"], ".3f"), _figure(row["adapter_parameters"], ",.0f")]
 
 
 def _cost_line(name: str, row: Mapping[str, float]) -> list[str]:

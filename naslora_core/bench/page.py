@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from naslora_core.bench.rivals import describe_rivals
+from naslora_core.bench.rivals import describe_rivals, describe_transfers
 from naslora_core.report.figures.style import DARK, LIGHT
 from naslora_core.report.sentences import duration, signed
 
@@ -39,6 +39,7 @@ def format_page(summary: Mapping[str, Any], charts: Mapping[str, Mapping[str, st
             "verdict": verdict(rows, summary["reference"]),
             "refused": {row: found["merge_refused"] for row, found in rows.items() if found["merge_refused"]},
             "charts": charts.get(name, {}),
+            "is_budgeted": any(row.get("estimated_inference") is not None for row in rows.values()),
         }
         for name, rows in summary["domains"].items()
         if rows
@@ -48,7 +49,7 @@ def format_page(summary: Mapping[str, Any], charts: Mapping[str, Mapping[str, st
         reference=summary["reference"],
         domains=domains,
         cost=summary["cost"],
-        rivals=describe_rivals(summary),
+        rivals=[*describe_rivals(summary), *describe_transfers(summary)],
         command=command,
         captions=_caption,
         light=LIGHT,

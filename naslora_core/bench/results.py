@@ -95,6 +95,7 @@ def summarise(
             rival = {
                 "rival_of": table.rivals.get(row),
                 "rates_tried": len(table.rival_rates) if row in table.rivals else 0,
+                **_origin(table, domain, row),
             }
             domains[domain][row] = {**own, "difference": difference, **rival, **facts}
     return {
@@ -106,8 +107,20 @@ def summarise(
     }
 
 
+def _origin(table: Table, domain: str, row: str) -> dict[str, str | None]:
+    if row not in table.transfers:
+        return {"transfer_of": None, "found_on": None}
+    donor = table.donor_of(Training(domain, row, table.seeds[0]))
+    return {"transfer_of": donor.row, "found_on": donor.domain}
+
+
 def _matrices(results: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {model: score_matrix(results[results["model"] == model], METRIC) for model in ("adapted", "merged")}
+
+
+def read_genotype(folders: TrainingFolders) -> dict[str, Any]:
+    """Return the genotype.json of a training; empty for a rival, which has none."""
+    return {} if folders.is_rival else _read(folders.search_train / "genotype.json")
 
 
 def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
@@ -124,8 +137,17 @@ def _facts(folders: Sequence[TrainingFolders]) -> dict[str, Any]:
     train_s = [known["train_seconds"] for known in times if "train_seconds" in known]
     cpu_s = [known["train_cpu_seconds"] for known in times if "train_cpu_seconds" in known]
     image_s = [known["seconds_per_image"] for known in times if "seconds_per_image" in known]
+    genotypes = [read_genotype(folder) for folder in folders]
+    estimates = [genotype["inference"] for genotype in genotypes if "inference" in genotype]
+    # Under a budget a layer's tensors have the rank of its largest projection; what counts are those in use.
+    adapters = [
+        genotype.get("parameters", training_.get("adapter_parameters"))
+        for genotype, training_ in zip(genotypes, training, strict=True)
+    ]
     return {
         "trainable_parameters": training[0]["trainable_parameters"],
+        "adapter_parameters": _mean([count for count in adapters if count is not None]),
+        "estimated_inference": _mean(estimates),
         "train_seconds": _mean(train_s),
         "train_cpu_seconds": _mean(cpu_s),
         "learning_rates": sorted({one["learning_rate"] for one in training if "learning_rate" in one}),

@@ -1,4 +1,4 @@
-"""Say in words what the rivals of a bench table are, and what they were given."""
+"""Say in words what the rivals and transfers of a bench table are, and what they were given."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,17 @@ def describe_rivals(summary: Mapping[str, Any]) -> list[str]:
         for domain, rows in summary["domains"].items()
         for name, row in rows.items()
         if row.get("rival_of")
+    ]
+
+
+def describe_transfers(summary: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each transfer on each domain, from what `summarise` returns; none if there are none."""
+    return [
+        f"{domain}, {name}: trains the architecture that {row['transfer_of']} has found on {row['found_on']} with the "
+        "same seed, from fresh weights and without a search."
+        for domain, rows in summary["domains"].items()
+        for name, row in rows.items()
+        if row.get("transfer_of")
     ]
 
 

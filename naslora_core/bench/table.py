@@ -51,7 +51,10 @@ class Table(Section):
         seeds: each row is trained once with each.
         models: checkpoints by model name, the first being the default; empty takes that of params.yaml.
         settings: of all rows, as "train.epochs=8"; they replace those of params.yaml.
-        rows: further settings by the name of a row.
+        domain_settings: further settings of all rows, by domain.
+        rows: further settings by the name of a row, which come last.
+        transfers: names of rows that train the architecture which another row has found under a budget on another
+            domain, each with that row, whose settings they have.
         rival_rates: learning rates of a rival, of which the best by validation is taken.
         rivals: names of rows that are a U-Net from scratch, each with the row whose training time it gets.
         paper: the experiment this repeats, if it is a published one.
@@ -63,19 +66,27 @@ class Table(Section):
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)]
     models: dict[str, Path] = Field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    domain_settings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     rows: Annotated[dict[str, tuple[str, ...]], Field(min_length=1)]
+    transfers: dict[str, str] = Field(default_factory=dict)
     rivals: dict[str, str] = Field(default_factory=dict)
     rival_rates: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = RATES
     paper: Paper | None = None
 
     @property
     def names(self) -> list[str]:
-        """The names of all rows, rivals last."""
-        return [*self.rows, *self.rivals]
+        """The names of all rows: those with settings of their own, transfers, rivals."""
+        return [*self.rows, *self.transfers, *self.rivals]
 
-    def row_settings(self, row: str) -> list[str]:
-        """Return the settings of a row that is no rival, those of the whole table before its own."""
-        return [*self.settings, *self.rows[row]]
+    def row_settings(self, row: str, domain: str | None = None) -> list[str]:
+        """Return the settings of a row of `rows`: those of the table, of the domain if one is named, its own."""
+        of_domain = () if domain is None else self.domain_settings.get(domain, ())
+        return [*self.settings, *of_domain, *self.rows[row]]
+
+    def donor_of(self, training: "Training") -> "Training":
+        """Return the training on whose architecture a transfer is trained: on the next domain, with the same seed."""
+        place = self.domains.index(training.domain) + 1
+        return Training(self.domains[place % len(self.domains)], self.transfers[training.row], training.seed)
 
 
 @dataclass(frozen=True)
@@ -105,8 +116,23 @@ def load_table(path: Path) -> Table:
         raise ConfigError(f"{path} is no table: {error}") from error
     if table.reference not in table.rows:
         raise ConfigError(f"{path}: reference '{table.reference}' is none of its rows {', '.join(table.rows)}")
+    if elsewhere := [domain for domain in table.domain_settings if domain not in table.domains]:
+        raise ConfigError(
+            f"{path}: domain_settings names '{elsewhere[0]}', which is none of its domains {', '.join(table.domains)}"
+        )
+    for transfer, row in table.transfers.items():
+        if transfer in table.rows or row not in table.rows:
+            raise ConfigError(
+                f"{path}: transfers gives '{transfer}' the architecture of '{row}'; write a new name and one of its "
+                f"rows {', '.join(table.rows)}"
+            )
+    if table.transfers and len(set(table.domains)) < 2:
+        raise ConfigError(
+            f"{path}: transfers needs an architecture found on another domain, and domains has only "
+            f"{table.domains[0]}; name a second one, or take transfers out"
+        )
     for rival, row in table.rivals.items():
-        if rival in table.rows or row not in table.rows:
+        if rival in {*table.rows, *table.transfers} or row not in table.rows:
             raise ConfigError(
                 f"{path}: rivals gives '{rival}' the time of '{row}'; write a new name and one of its rows "
                 f"{', '.join(table.rows)}"
@@ -117,7 +143,7 @@ def load_table(path: Path) -> Table:
 def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
     """Return the trainings of a table, seed by seed, so that an interrupted table is complete for its first seeds.
 
-    A rival comes after the row whose time it gets.
+    A rival comes after the row whose time it gets, transfers after all rows of their seed.
 
     Args:
         table: with the domains and seeds that are wanted.
@@ -127,6 +153,8 @@ def trainings_of(table: Table, only: Sequence[str] = ()) -> list[Training]:
         ConfigError: if a name is none of the table's.
     """
     trainings = [Training(d, row, seed) for seed in table.seeds for d in table.domains for row in table.names]
+    # Those of one domain need what is found on another.
+    trainings.sort(key=lambda training: (table.seeds.index(training.seed), training.row in table.transfers))
     by_name = {str(training): training for training in trainings}
     if unknown := [name for name in only if name not in by_name]:
         raise ConfigError(

@@ -28,6 +28,7 @@ from naslora_core.report.sentences import duration
 from naslora_core.sam.checkpoint import checkpoint_sha256, require_checkpoint
 from naslora_core.sam.specs import find_spec
 from pipelines.bench.rival import recipe, run_rival
+from pipelines.bench.transfer import architecture_content, from_root, with_architecture_of
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 from stages.runner import require_domain
@@ -54,6 +55,7 @@ class Job:
             and tables share what they have in common.
         opponent: of a rival, the trial whose training time it gets; `params` are those of that one, too.
         rates: the learning rates that a rival tries.
+        donor: of a transfer, the trial whose architecture it trains, which `search.from` names.
     """
 
     training: Training
@@ -61,6 +63,12 @@ class Job:
     paths: StagePaths
     opponent: StagePaths | None = None
     rates: Sequence[float] = ()
+    donor: StagePaths | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it needs something of another training, which has to be finished."""
+        return bool(self.opponent or self.donor)
 
     @property
     def done_file(self) -> Path:
@@ -99,11 +107,9 @@ def read_done(path: Path) -> dict[str, Any]:
     return read_model(path, _Done, FORMAT, remedy, DataError, fault="is damaged").model_dump()
 
 
-def row_params(root: Path, table: Table, row: str, extra: Sequence[str]) -> Params:
-    """Return the settings of a row: those of params.yaml, the table, the row and the command line, in this order."""
-    params = load_params(root / "params.yaml", [*table.row_settings(row), *extra])
-    model = params.model.model_copy(update={"checkpoint": root / params.model.checkpoint})
-    return params.model_copy(update={"model": model})
+def row_params(root: Path, table: Table, row: str, extra: Sequence[str], domain: str | None = None) -> Params:
+    """Return the settings of a row: those of params.yaml, `Table.row_settings`, and the command line, in this order."""
+    return from_root(root, load_params(root / "params.yaml", [*table.row_settings(row, domain), *extra]))
 
 
 def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
@@ -119,24 +125,35 @@ def plan(root: Path, table: Table, extra: Sequence[str]) -> list[Job]:
     for domain in table.domains:
         require_domain(StagePaths(root), domain)
         data[domain] = fingerprint(read_dataset(StagePaths(root).data(domain)))
-    rows = {row: row_params(root, table, row, extra) for row in table.rows}
-    for params in rows.values():
+    settings_of = {
+        (domain, row): row_params(root, table, row, extra, domain) for domain in table.domains for row in table.rows
+    }
+    for params in settings_of.values():
         require_checkpoint(params.model)
     jobs = []
     trials: dict[Training, StagePaths] = {}
     for training in trainings_of(table):
-        trained_like = replace(training, row=table.rivals.get(training.row, training.row))
-        params = rows[trained_like.row].model_copy(update={"seed": training.seed, "domains": (training.domain,)})
-        settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
-        base = checkpoint_sha256(params.model.checkpoint)
-        is_rival = training.row in table.rivals
-        of_rival = [recipe(table.rival_rates)] if is_rival else []
-        decides = json.dumps([settings, data[training.domain], base, *of_rival], sort_keys=True)
-        trials[training] = StagePaths(root, f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}")
-        jobs.append(
-            Job(training, params, trials[training], trials[trained_like] if is_rival else None, table.rival_rates)
-        )
+        rival_of, transfer_of = table.rivals.get(training.row), table.transfers.get(training.row)
+        opponent = trials[replace(training, row=rival_of)] if rival_of else None
+        params = settings_of[training.domain, rival_of or transfer_of or training.row]
+        params = params.model_copy(update={"seed": training.seed, "domains": (training.domain,)})
+        donor = None
+        if transfer_of:
+            source = table.donor_of(training)
+            donor = trials[source]
+            params = with_architecture_of(params, donor, source.domain)
+        of_rival = [recipe(table.rival_rates)] if rival_of else []
+        trials[training] = _trial(root, params, donor, data[training.domain], of_rival)
+        jobs.append(Job(training, params, trials[training], opponent, table.rival_rates, donor))
     return jobs
+
+
+def _trial(root: Path, params: Params, donor: StagePaths | None, data: str, others: Sequence[Any]) -> StagePaths:
+    """Return the trial of some settings, whose name is a hash of all that decides its result."""
+    settings = params.model_dump(mode="json", include=_DECIDES, exclude=_DECIDES_NOTHING)
+    settings["search"]["from"] = architecture_content(params, donor)
+    decides = json.dumps([settings, data, checkpoint_sha256(params.model.checkpoint), *others], sort_keys=True)
+    return StagePaths(root, f"bench-{hashlib.sha256(decides.encode()).hexdigest()[:12]}")
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, say: Callable[[str], None], progress: Progress) -> list[Training]:
@@ -169,8 +186,7 @@ def _outcomes(jobs: Sequence[Job], workers: int, progress: Progress) -> Iterator
         for job in jobs:
             yield job, _attempt(run_job, job, progress)
         return
-    # A rival waits for the training whose time it gets.
-    for kind in ([job for job in jobs if not job.opponent], [job for job in jobs if job.opponent]):
+    for kind in ([job for job in jobs if not job.waits], [job for job in jobs if job.waits]):
         yield from _side_by_side(kind, workers)
 
 
@@ -206,9 +222,12 @@ def run_job(job: Job, progress: Progress) -> None:
     """
     domain, refused = job.training.domain, None
     if job.opponent:
-        run_rival(domain, job.params, job.paths, _finished(job.opponent), job.rates, progress)
+        _require_finished(job.opponent, "time")
+        run_rival(domain, job.params, job.paths, job.opponent, job.rates, progress)
         _mark_done(job, refused)
         return
+    if job.donor:
+        _require_finished(job.donor, "architecture")
     search_train.main(domain, job.params, job.paths, progress)
     try:
         merge.main(domain, job.params, job.paths, progress)
@@ -225,10 +244,9 @@ def _mark_done(job: Job, refused: str | None) -> None:
     write_json(job.done_file, done | {"params": job.params.model_dump(mode="json")})
 
 
-def _finished(opponent: StagePaths) -> StagePaths:
-    if not opponent.output(DONE_FILE).is_file():
-        raise PipelineError("the training whose time it gets has not finished; run that one first")
-    return opponent
+def _require_finished(trial: StagePaths, gift: str) -> None:
+    if not trial.output(DONE_FILE).is_file():
+        raise PipelineError(f"the training whose {gift} it gets has not finished; run that one first")
 
 
 def _prepare(job: Job, progress: Progress) -> None:

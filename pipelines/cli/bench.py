@@ -144,9 +144,17 @@ def _narrow(
         if unknown := [name for name in rows if name not in table.names]:
             raise ConfigError(f"--row {unknown[0]} is no row of this table; known: {', '.join(table.names)}")
         changes["rivals"] = {name: row for name, row in table.rivals.items() if name in rows}
-        kept = {table.reference, *rows, *changes["rivals"].values()}
+        changes["transfers"] = {name: row for name, row in table.transfers.items() if name in rows}
+        kept = {table.reference, *rows, *changes["rivals"].values(), *changes["transfers"].values()}
         changes["rows"] = {name: own for name, own in table.rows.items() if name in kept}
-    return table.model_copy(update=changes)
+    narrowed = table.model_copy(update=changes)
+    if narrowed.transfers and len(set(narrowed.domains)) < 2:
+        lacking = f"{', '.join(narrowed.transfers)}: its architecture comes from another domain; name two with --domain"
+        if rows:
+            raise ConfigError(f"--row {lacking}")
+        typer.echo(f"left out: {lacking}", err=True)
+        return narrowed.model_copy(update={"transfers": {}})
+    return narrowed
 
 
 def _model_settings(table: "Table", model: str | None) -> list[str]:

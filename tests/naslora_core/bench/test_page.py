@@ -58,6 +58,17 @@ def test_what_is_unknown_stays_empty_and_what_was_refused_says_why():
     assert "1.25×" in page(cost=cost)
 
 
+def test_what_a_budget_allows_is_shown_where_a_row_keeps_one():
+    kept = row() | {"estimated_inference": 1.0187, "adapter_parameters": 59012.0}
+    free = row() | {"estimated_inference": None, "adapter_parameters": 49152.0}
+    text = page(domains={"leaves": {"searched": kept, "lora": free}})
+    assert "1.019×" in text
+    assert "59,012" in text
+    assert "49,152" in text
+    assert "<em>Estimated</em> is the inference time" in text
+    assert "Estimated" not in page()
+
+
 def test_a_rival_is_explained():
     text = page()
     assert "U-Net" not in text

@@ -1,3 +1,4 @@
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ PUBLISHED = {"kvasir", "cvc_clinicdb", "isic2017", "camo", "sbu", "leaf", "roads
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_row_of_a_table_is_a_setting_that_exists(path):
     table = load_table(path)
-    for row in table.rows:
-        params = load_params(ROOT / "params.yaml", table.row_settings(row))
+    for domain, row in product(table.domains, table.rows):
+        params = load_params(ROOT / "params.yaml", table.row_settings(row, domain))
         find_method(params.adapter.method)
         resolve_space(params.search.space)
         assert params.adapter.method != "nas_pc_lora" or params.adapter.rank % params.search.partial_channel_k == 0
@@ -55,6 +56,31 @@ def test_a_rival_comes_after_the_row_whose_time_it_gets():
     assert table.names == ["nas_lora", "unet"]
 
 
+def test_transfers_come_last_and_take_what_was_found_on_the_next_domain():
+    table = load_table(ROOT / "configs" / "bench" / "search.yaml")
+    of_a_seed = [training for training in trainings_of(table) if training.seed == 8]
+    assert [str(training) for training in of_a_seed[-2:]] == ["kvasir:transfer:seed=8", "crack_forest:transfer:seed=8"]
+    donors = [str(table.donor_of(training)) for training in of_a_seed[-2:]]
+    assert donors == ["crack_forest:searched:seed=8", "kvasir:searched:seed=8"]
+
+
+def test_the_controls_of_a_search_differ_from_it_by_what_they_control_alone():
+    table = load_table(ROOT / "configs" / "bench" / "search.yaml")
+    settings = {
+        row: load_params(ROOT / "params.yaml", table.row_settings(row, "crack_forest"))
+        for row in ("searched", "random", "uniform", "lora_random", "lora_8_all")
+    }
+    assert {(params.train.view, params.train.batch_size) for params in settings.values()} == {("crops", 4)}
+    searched = settings["searched"]
+    for row in ("random", "uniform"):
+        assert settings[row].adapter == searched.adapter
+        search = settings[row].search
+        assert search.alphas == row
+        assert (search.space, search.budget, search.max_parameters) == ("choices", 1.02, searched.search.max_parameters)
+    assert settings["lora_random"].search.max_parameters == searched.search.max_parameters
+    assert settings["lora_8_all"].adapter.target_modules == searched.adapter.target_modules
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -66,6 +92,10 @@ def test_a_rival_comes_after_the_row_whose_time_it_gets():
             "rivals gives 'unet' the time of 'three'; write a new name and one of its rows one, two",
         ),
         ("rivals: {two: one}", "rivals gives 'two' the time of 'one'; write a new name"),
+        ("transfers: {other: three}", "transfers gives 'other' the architecture of 'three'; write a new name"),
+        ("transfers: {two: one}", "transfers gives 'two' the architecture of 'one'; write a new name"),
+        ("transfers: {three: one}", "transfers needs an architecture found on another domain.* has only leaves"),
+        ("domain_settings: {trees: []}", "domain_settings names 'trees', which is none of its domains leaves"),
     ],
 )
 def test_a_wrong_table_says_what_is_wrong(tmp_path, change, message):

@@ -4,8 +4,9 @@
     python -m benchmarks.adapter_cost --model vit_b --image-size 512 --batch-size 1 --repeats 5
 
 Weights are random: they do not change what is computed. A step is the project's own, from forward pass to
-optimiser; "search step" is one of the weights and one of the alphas, on the same number of images each. All take
-turns, and the ratios are medians over the rounds; CPU time suffers less from other work on the machine.
+optimiser; "search step" is one of the weights and one of the alphas, on the same number of images each. Under a budget
+one step moves both until layers have chosen; these rows adapt all four projections of a block, as one of LoRA's does.
+All take turns, and the ratios are medians over the rounds; CPU time suffers less from other work on the machine.
 """
 
 import argparse
@@ -76,6 +77,9 @@ def _compare(work: dict[str, Callable[[], object]], reference: str, repeats: int
 
 
 def _training_steps(settings: list[str]) -> dict[str, Callable[[], object]]:
+    everywhere = "adapter.target_modules=[attn.qkv, attn.proj, mlp.lin1, mlp.lin2]"
+    budget = [everywhere, "search.space=choices", "search.budget=1.02", "search.max_parameters=60000",
+              "search.alternate=joint", "adapter.rank=16", "adapter.lora_alpha=32"]  # fmt: skip
     variants = {
         "decoder only": ["adapter.method=none"],
         "lora": ["adapter.method=lora"],
@@ -85,10 +89,14 @@ def _training_steps(settings: list[str]) -> dict[str, Callable[[], object]]:
         "nas_lora, search step": ["adapter.method=nas_lora", "search.arch_every=1"],
         "nas_lora, darts space": ["adapter.method=nas_lora", "search.space=darts"],
         "nas_lora, naive sum": ["adapter.method=nas_lora"],
+        "lora, all four projections": ["adapter.method=lora", everywhere],
+        "nas_lora under a budget, searching (joint)": ["adapter.method=nas_lora", *budget],
+        "nas_lora under a budget, after the choice": ["adapter.method=nas_lora", *budget],
     }
     steps: dict[str, Callable[[], object]] = {}
     for name, own in variants.items():
-        step = training_step(load_params(PARAMS, [*settings, *own]), searching=name.endswith("search step"))
+        searching = name.endswith(("search step", "searching (joint)"))
+        step = training_step(load_params(PARAMS, [*settings, *own]), searching=searching)
         if name.endswith("naive sum"):
             for layer in find_adapters(step.segmenter).values():
                 for op in layer.mixed_ops().values():

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from naslora_core.adapted.attach import add_adapters
-from naslora_core.config import Params
+from naslora_core.adapters.budget.search import CHOSEN_AT
+from naslora_core.bench.budget_steps import place_searches
+from naslora_core.config import NOTHING_GIVEN, Params
 from naslora_core.data.prepared.prepared import ANCHORS, PreparedData
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import build_sam
@@ -48,24 +50,27 @@ def training_step(params: Params, searching: bool = False, augment: bool = False
 
     Args:
         params: of the row.
-        searching: run as many steps of the weights as there are to one of the architecture, and that one too.
+        searching: run as many steps of the weights as there are to one of the architecture, and that one too; one
+            that moves both where `search.alternate` is "joint". A search under a budget is where prices
+            have begun to rise; without `searching` its layers have chosen.
         augment: images, as a training does.
     """
-    search = params.search.model_copy(
-        update={"arch_split": 0.0, "alternate": "steps", "warmup_epochs": 0 if searching else _ENDLESS}
-    )
+    is_joint = params.search.alternate == "joint"
+    turns = {"alternate": "joint" if is_joint else "steps", "warmup_epochs": 0 if searching else _ENDLESS}
+    search = params.search.model_copy(update={"arch_split": 0.0, **turns})
     train = params.train
     dearer = {"view": "crops", "detail": "half", "loss": "ce_dice_cl"}
     auto = {name: value for name, value in dearer.items() if getattr(train, name) == "auto"}
     train = train.model_copy(update={"epochs": _ENDLESS, "augment": augment, **auto})
     spec = find_spec(params.model.name, params.model.image_size)
     sam = build_sam(params.model.name, spec.image_size)
-    images = train.batch_size * (search.arch_every if searching else 1)
+    images = train.batch_size * (_weight_steps(params) if searching else 1)
     is_whole = train.view == "whole"
     data = random_images(spec.image_size, images) if is_whole else whole_image(spec.image_size, images, train.scale)
     assert train.detail != "auto"
     set_head(sam, MaskHead(1, train.detail, data.scale), params.seed)
     adapters = add_adapters(sam, params.adapter, search, params.seed)
+    place_searches(adapters, params.seed, is_over=not searching)
     segmenter = PromptFreeSegmenter(sam.to(best_device()))
     phases = AlternatingPhases(segmenter, adapters, data, train, search, params.model.precision, params.seed)
     return TrainingStep(segmenter, phases)
@@ -86,9 +91,13 @@ def compare_training(
     Returns:
         By row: `wall_s` and `cpu_s` of a step, `ratio` and `cpu_ratio` to the reference's, `peak_mib` and
         `memory_ratio`; with a search also `search_ratio` and `search_cpu_ratio`, of a step together with its
-        share of the architecture's steps.
+        share of the architecture's steps. Under a budget these are the mean over the training, of steps that search,
+        warm-up included, and of those after the choice, as the others are; memory is that of the search.
     """
-    memory = {name: peak_memory(training_step, params)["peak_mib"] for name, params in rows.items()}
+    memory = {
+        name: peak_memory(training_step, params, _has_budget(params) and _searches(params))["peak_mib"]
+        for name, params in rows.items()
+    }
     found: dict[str, Row] = {}
     for done, (name, params) in enumerate(rows.items()):
         work = {"reference": training_step(rows[reference]), "row": training_step(params)}
@@ -97,7 +106,12 @@ def compare_training(
         found[name] = {"wall_s": wall, "cpu_s": cpu, "ratio": ratio, "cpu_ratio": cpu_ratio}
         found[name] |= {"peak_mib": memory[name], "memory_ratio": memory[name] / memory[reference]}
         if _searches(params):
-            found[name] |= _search_ratios(params, rows[reference], rounds)
+            searching = _search_ratios(params, rows[reference], rounds)
+            # What is before the choice counts for as long as it lasts.
+            share = CHOSEN_AT if _has_budget(params) else 1.0
+            found[name] |= {
+                f"search_{of}": share * searching[of] + (1 - share) * found[name][of] for of in ("ratio", "cpu_ratio")
+            }
         progress(done + 1, len(rows), f"cost of {name}")
     return found
 
@@ -122,12 +136,22 @@ def whole_image(side: int, count: int, scale: float) -> PreparedData:
 
 
 def _searches(params: Params) -> bool:
-    return params.adapter.method.startswith("nas") and params.search.alphas == "searched"
+    is_given = params.search.budget == "none" and params.search.from_ != NOTHING_GIVEN
+    return params.adapter.method.startswith("nas") and params.search.alphas == "searched" and not is_given
+
+
+def _has_budget(params: Params) -> bool:
+    return params.adapter.method == "nas_lora" and params.search.budget != "none"
+
+
+def _weight_steps(params: Params) -> int:
+    """Return how many steps of the weights there are to one of the architecture."""
+    return 1 if params.search.alternate == "joint" else params.search.arch_every
 
 
 def _search_ratios(params: Params, reference: Params, rounds: int) -> Row:
     work = {"reference": training_step(reference), "row": training_step(params, searching=True)}
     seconds = alternate(work, rounds)
     wall, cpu = median_ratio(seconds["row"], seconds["reference"])
-    steps = params.search.arch_every
-    return {"search_ratio": wall / steps, "search_cpu_ratio": cpu / steps}
+    steps = _weight_steps(params)
+    return {"ratio": wall / steps, "cpu_ratio": cpu / steps}

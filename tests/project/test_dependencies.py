@@ -75,7 +75,19 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "evaluation": ("data/dataset",),
     "pictures": ("data/dataset", "data/prepared", "evaluation", "geometry", "sam"),
     "report": ("adapted", "pictures", "quality"),
-    "bench": ("adapted", "data/dataset", "data/prepared", "evaluation", "geometry", "report", "sam", "training"),
+    "bench": (
+        "adapted",
+        "adapters",
+        "data/dataset",
+        "data/prepared",
+        "evaluation",
+        "geometry",
+        "ops",
+        "report",
+        "sam",
+        "training",
+        "validation",
+    ),
     "pretraining": ("data/dataset", "data/synthetic", "geometry", "sam"),
 }
 # What a trained model is used by: none of these loads the code that trains one, directly or through others.

@@ -8,6 +8,7 @@ from naslora_core.adapters import Adapter
 from naslora_core.adapters.budget.architecture import FORMAT, Architecture
 from naslora_core.adapters.budget.cost import InferenceCost, is_exact
 from naslora_core.adapters.budget.method import spent_by
+from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.cell import MixedOp
 from naslora_core.ops import OPS
 from naslora_core.sam.build import Sam
@@ -38,7 +39,10 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
         Without a search both lists are empty. Of a search under a budget see `describe_found`.
     """
     if (found := architecture_of(adapters)) is not None:
-        return describe_found(sam, found, {name for op in searched_edges(adapters).values() for name in op.space})
+        described = describe_found(sam, found, {name for op in searched_edges(adapters).values() for name in op.space})
+        for entry in described["layers"]:
+            entry |= _worth(entry["layer"], adapters[entry["layer"]])
+        return described
     edges = searched_edges(adapters)
     layers: list[dict[str, Any]] = []
     for name, op in edges.items():
@@ -68,7 +72,9 @@ def describe_found(sam: Sam, architecture: Architecture, searched: Collection[st
         "cost"}], "inference", "parameters"}: weights are 1 and 0; `spatial` are those of the operations, chosen or not,
         that look beyond a token; `sees` is "token", "8x8" or "image": what the layer's own operation sees; `cost` is
         what the layer adds to the time of an image after a merge, as a share of the base's, and `inference` that time
-        over the base's, both as `InferenceCost` estimates them; `parameters` are those of the adapters.
+        over the base's, both as `InferenceCost` estimates them; `parameters` are those of the adapters. Of a search
+        each layer also has "worth_of_neighbours" and "worth_of_branch": by how much the loss on training images rose,
+        or would have risen, without them when that was measured last; null where it was not.
     """
     space = sorted({choice.operation for choice in architecture.values()})
     inference = InferenceCost.of(sam.image_encoder)
@@ -98,6 +104,15 @@ def describe_found(sam: Sam, architecture: Architecture, searched: Collection[st
         "inference": round(1 + spent.time, 6),
         "parameters": int(spent.parameters),
     }
+
+
+def _worth(name: str, layer: Adapter) -> dict[str, float | None]:
+    search = layer.callback
+    if not isinstance(search, BudgetSearch):
+        return {}
+    worth = {"worth_of_neighbours": search.worth, "worth_of_branch": search.branch_worth}
+    own = {what: values.get(name.removeprefix("image_encoder.")) for what, values in worth.items()}
+    return {what: None if value is None else round(value, 8) for what, value in own.items()}
 
 
 def _window(sam: Sam, layer_name: str) -> str:

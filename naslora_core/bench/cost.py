@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from naslora_core.adapted.attach import add_adapters
-from naslora_core.adapters.budget.search import CHOSEN_AT
-from naslora_core.bench.budget_steps import place_searches
+from naslora_core.adapters.budget.search import ROUNDS
+from naslora_core.bench.budget_steps import let_choose
 from naslora_core.config import NOTHING_GIVEN, Params
 from naslora_core.data.prepared.prepared import ANCHORS, PreparedData
 from naslora_core.progress import Progress, silent
@@ -51,8 +51,8 @@ def training_step(params: Params, searching: bool = False, augment: bool = False
     Args:
         params: of the row.
         searching: run as many steps of the weights as there are to one of the architecture, and that one too; one
-            that moves both where `search.alternate` is "joint". A search under a budget is where prices
-            have begun to rise; without `searching` its layers have chosen.
+            that moves both where `search.alternate` is "joint". A search under a budget has held no round yet,
+            and lets all layers have everything; without `searching` its layers have chosen.
         augment: images, as a training does.
     """
     is_joint = params.search.alternate == "joint"
@@ -70,7 +70,8 @@ def training_step(params: Params, searching: bool = False, augment: bool = False
     assert train.detail != "auto"
     set_head(sam, MaskHead(1, train.detail, data.scale), params.seed)
     adapters = add_adapters(sam, params.adapter, search, params.seed)
-    place_searches(adapters, params.seed, is_over=not searching)
+    if not searching:
+        let_choose(adapters, params.seed)
     segmenter = PromptFreeSegmenter(sam.to(best_device()))
     phases = AlternatingPhases(segmenter, adapters, data, train, search, params.model.precision, params.seed)
     return TrainingStep(segmenter, phases)
@@ -91,8 +92,9 @@ def compare_training(
     Returns:
         By row: `wall_s` and `cpu_s` of a step, `ratio` and `cpu_ratio` to the reference's, `peak_mib` and
         `memory_ratio`; with a search also `search_ratio` and `search_cpu_ratio`, of a step together with its
-        share of the architecture's steps. Under a budget these are the mean over the training, of steps that search,
-        warm-up included, and of those after the choice, as the others are; memory is that of the search.
+        share of the architecture's steps. Under a budget these are the mean over the training, of steps before the
+        choice, as if all of them had everything, and of those after it, as the others are; what the rounds measure is
+        not in them, and memory is that of the search.
     """
     memory = {
         name: peak_memory(training_step, params, _has_budget(params) and _searches(params))["peak_mib"]
@@ -108,7 +110,7 @@ def compare_training(
         if _searches(params):
             searching = _search_ratios(params, rows[reference], rounds)
             # What is before the choice counts for as long as it lasts.
-            share = CHOSEN_AT if _has_budget(params) else 1.0
+            share = ROUNDS[-1] if _has_budget(params) else 1.0
             found[name] |= {
                 f"search_{of}": share * searching[of] + (1 - share) * found[name][of] for of in ("ratio", "cpu_ratio")
             }
@@ -146,7 +148,7 @@ def _has_budget(params: Params) -> bool:
 
 def _weight_steps(params: Params) -> int:
     """Return how many steps of the weights there are to one of the architecture."""
-    return 1 if params.search.alternate == "joint" else params.search.arch_every
+    return 1 if params.search.alternate == "joint" or _has_budget(params) else params.search.arch_every
 
 
 def _search_ratios(params: Params, reference: Params, rounds: int) -> Row:

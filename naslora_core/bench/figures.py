@@ -17,7 +17,6 @@ from naslora_core.report.figures.style import LIGHT, chart_style, label_line_end
 _COLOURS = ("accent", "second", "ink", "muted", "heat", "faint")
 # Of more rows than colours.
 _STYLES = ("-", "--", ":", "-.")
-_NO_BRANCH = "no branch"
 
 
 def write_figures(

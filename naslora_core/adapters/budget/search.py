@@ -9,6 +9,7 @@ import torch
 
 from naslora_core.adapters.budget.architecture import LayerChoice
 from naslora_core.adapters.budget.cost import LayerCosts, Limits, is_exact, spent
+from naslora_core.adapters.budget.draw import draw_random
 from naslora_core.adapters.budget.knapsack import choose_within
 from naslora_core.adapters.budget.layer import SCALES, ChoosingLayer
 from naslora_core.adapters.callback import Average, Probe, TrainingCallback
@@ -32,6 +33,7 @@ class BudgetSearch(TrainingCallback):
 
     Attributes:
         worth: by layer, by how much the loss rose without its neighbours when that was measured last.
+        branch_worth: by layer, by how much it would rise without its branch, as its channels tell, in the last round.
     """
 
     def __init__(self, layers: Mapping[str, ChoosingLayer], costs: Mapping[str, LayerCosts], limits: Limits) -> None:
@@ -40,6 +42,7 @@ class BudgetSearch(TrainingCallback):
         self._probes: Sequence[Probe] = ()
         self._average: Average = lambda loss, _: float(loss)
         self.worth: dict[str, float] = {}
+        self.branch_worth: dict[str, float] = {}
 
     def plan(self, steps: int) -> None:
         """Set the length of the training, in weight steps."""
@@ -60,10 +63,18 @@ class BudgetSearch(TrainingCallback):
         """Whether every layer has chosen."""
         return all(layer.choice is not None for layer in self._layers.values())
 
+    def choose_at_random(self, seed: int) -> None:
+        """Choose without measuring, at the cost of the limits."""
+        for name, choice in draw_random(self._costs, self._limits, seed).items():
+            self._layers[name].choose(choice)
+
     def _hold_round(self) -> None:
         limits = self._limits_now()
+        worth = self._worth_of_ranks()
+        rows = iter(worth)
+        self.branch_worth = {name: sum(-next(rows)[0] for _ in own.sections) for name, own in self._layers.items()}
         if np.isfinite(limits.parameters):
-            self._lower_ranks(limits.parameters)
+            self._lower_ranks(worth, limits.parameters)
         kept = self._keep_neighbours(limits.time)
         if self._rounds == len(ROUNDS):
             self._choose(kept)
@@ -86,11 +97,10 @@ class BudgetSearch(TrainingCallback):
         operation = costs.first_paid if layer.op.chosen is None else costs.space[layer.op.chosen]
         return LayerChoice(operation=operation, ranks=layer.caps)
 
-    def _lower_ranks(self, limit: float) -> None:
+    def _lower_ranks(self, worth: list[np.ndarray], limit: float) -> None:
         """Lower the ranks of the projections whose channels are worth least, until the parameters keep a limit."""
         slots = [(layer, section) for layer in self._layers.values() for section in layer.sections]
         per_rank = [costs.per_rank() for costs in self._costs.values() for _ in costs.sections]
-        worth = self._worth_of_ranks()
         sizes = [np.array(layer.levels) * each for (layer, _), each in zip(slots, per_rank, strict=True)]
         allowed = limit
         while True:
@@ -201,6 +211,7 @@ class BudgetSearch(TrainingCallback):
         return {
             "rounds": self._rounds,
             "worth": self.worth,
+            "branch_worth": self.branch_worth,
             "layers": [
                 [layer.op.chosen, layer.caps, layer.choice.model_dump() if layer.choice else None]
                 for layer in self._layers.values()
@@ -209,7 +220,7 @@ class BudgetSearch(TrainingCallback):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken, with the layers' own tensors restored already."""
-        self._rounds, self.worth = state["rounds"], state["worth"]
+        self._rounds, self.worth, self.branch_worth = state["rounds"], state["worth"], state["branch_worth"]
         for layer, (chosen, caps, choice) in zip(self._layers.values(), state["layers"], strict=True):
             layer.op.chosen, layer.caps = chosen, caps
             if choice is not None:

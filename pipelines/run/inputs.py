@@ -5,6 +5,7 @@ from pathlib import Path
 
 from naslora_core.config import NOTHING_GIVEN, Params
 from naslora_core.errors import ConfigError, DataError, PipelineError
+from naslora_core.files import write_json
 from pipelines.dvc.place import settle
 from pipelines.models.conflicts import require_no_conflict
 from pipelines.models.registry import ModelRegistry, ModelVersion
@@ -128,15 +129,18 @@ def _require_named_settings(root: Path, params: Params) -> None:
     if "from_" not in params.search.model_fields_set:
         raise ConfigError(
             f"{root / 'params.yaml'} has no search.from, the file of an architecture that DVC watches; add below "
-            f"'search:' the line 'from: {NOTHING_GIVEN}', and that file with the content "
-            '{"format": 1, "layers": []}; then everything is searched, as before'
+            f"'search:' the line 'from: {NOTHING_GIVEN}', which stands for none; then everything is searched, as before"
         )
-    if not (root / params.search.from_).is_file():
+    if (root / params.search.from_).is_file():
+        return
+    if params.search.from_ != NOTHING_GIVEN:
         raise ConfigError(
             f"search.from is {params.search.from_}, and there is no such file in {root}; name the genotype.json of a "
-            f"search under a budget, or {NOTHING_GIVEN}, which holds "
-            '{"format": 1, "layers": []}'
+            f"search under a budget, or {NOTHING_GIVEN}, which stands for none"
         )
+    # DVC asks for it, and a project of an earlier version has none.
+    (root / NOTHING_GIVEN).parent.mkdir(exist_ok=True)
+    write_json(root / NOTHING_GIVEN, {"format": 1, "layers": []})
 
 
 def _is_absent(root: Path, path: Path) -> bool:

@@ -1,5 +1,6 @@
 """What a run refuses to begin without."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,26 @@ def test_a_setting_with_a_default_can_be_replaced_where_the_file_has_none(tmp_pa
     for unknown in ("train.veiw=crops", "train.view.deep=1", "trian.view=crops", "seed.view=1"):
         with pytest.raises(ConfigError, match="unknown parameter"):
             load_params(file, [unknown])
+
+
+def test_the_file_that_stands_for_no_architecture_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    params = load_params(tmp_path / "params.yaml", draw_project(tmp_path))
+    require_inputs(tmp_path, params, [DOMAIN])
+    assert json.loads((tmp_path / params.search.from_).read_text(encoding="utf-8")) == {"format": 1, "layers": []}
+
+
+def test_an_architecture_that_is_missing_is_named(tmp_path: Path) -> None:
+    params = load_params(tmp_path / "params.yaml", [*draw_project(tmp_path), "search.from=found.json"])
+    with pytest.raises(ConfigError, match="search.from is found.json, and there is no such file"):
+        require_inputs(tmp_path, params, [DOMAIN])
+
+
+def test_a_params_file_of_before_is_told_of_the_architecture(tmp_path: Path) -> None:
+    settings = draw_project(tmp_path)
+    path = tmp_path / "params.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith("  from:")), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"no search.from.*add below 'search:' the line 'from: architectures/free.json'"
+    ):
+        require_inputs(tmp_path, load_params(path, settings), [DOMAIN])

@@ -116,7 +116,8 @@ class SearchConfig(Section):
         budget: time of an image after merging over the base's, as `InferenceCost` estimates it, that the found
             architecture may take: every layer chooses one operation and its ranks. "none" is the paper's cell, a
             mixture.
-        max_parameters: of the adapters of an architecture that is searched under a budget.
+        max_parameters: of the adapters of an architecture that is searched under a budget; below 1, a share of those
+            that all layers have together with the largest rank.
         from_: "from" in the file; an architecture, of which the layers it holds are not searched.
     """
 
@@ -138,7 +139,7 @@ class SearchConfig(Section):
     final_temperature: PositiveFloat
     pointwise_pressure: Annotated[float, Field(ge=0)]
     budget: Literal["none"] | Annotated[float, Field(ge=1)] = "none"
-    max_parameters: Literal["none"] | PositiveInt = "none"
+    max_parameters: Literal["none"] | Annotated[float, Field(gt=0, lt=1)] | PositiveInt = "none"
     from_: Path = Field(default=NOTHING_GIVEN, alias="from")
 
 

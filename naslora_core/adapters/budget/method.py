@@ -1,7 +1,7 @@
 """Put layers under a budget into an image encoder: those that search, and those that are given."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -47,7 +47,7 @@ def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchCon
     taken = spent_by(encoder, given)
     limits = Limits(
         max(0.0, search.budget - 1 - taken.time),
-        math.inf if search.max_parameters == "none" else max(0.0, search.max_parameters - taken.parameters),
+        max(0.0, _most_parameters(search.max_parameters, costs.values()) - taken.parameters),
     )
     if search.alphas != "searched":
         seed = torch.initial_seed()
@@ -120,6 +120,14 @@ def spent_by(encoder: nn.Module, architecture: Architecture) -> Limits:
         assert isinstance(base, nn.Linear)
         layers[name] = base
     return spent(architecture, costs_of(encoder, layers, (), ()))
+
+
+def _most_parameters(setting: str | float, costs: Iterable[LayerCosts]) -> float:
+    if isinstance(setting, str):
+        return math.inf
+    if setting >= 1:
+        return setting
+    return setting * sum(own.per_rank() * own.levels[-1] * len(own.sections) for own in costs)
 
 
 def _space(search: SearchConfig) -> tuple[str, ...]:

@@ -15,24 +15,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from naslora_core.adapted.saved import load_adapted
-from naslora_core.bench.agreement import agreement, describe_layer, last_shares, leave_one_out
+from naslora_core.bench.agreement import agreement, describe_layer, leave_one_out, read_worth
 from naslora_core.config import Params, load_params
 from naslora_core.data.prepared.prepared import load_prepared
 from naslora_core.errors import DataError, NasLoraError
 from naslora_core.files import write_json
+from naslora_core.reading import read_object
 from naslora_core.sam.precision import best_device
 from stages.paths import StagePaths
 from stages.runner import ConsoleProgress
 
 _SAYS = {
-    "branch": "expected rank before the choice, with the drop without the branch",
+    "branch": "worth of the branch, with the drop without it",
     "chosen_rank": "chosen rank, with the drop without the branch",
-    "operation": "share of the chosen operation before the choice, with the drop at its middle tap alone",
+    "neighbours": "worth of the neighbours, with the drop at the middle tap alone",
 }
 
 
@@ -61,13 +61,12 @@ def _measure(paths: StagePaths, domain: str, params: Params, seed: int) -> dict[
     source = paths.output("search_train", domain)
     if not source.is_dir():
         raise DataError(f"{source} not found; name a finished training with --run and --domain")
-    epoch, said = last_shares(pd.read_csv(source / "alphas.csv"))
+    worth = read_worth(read_object(source / "genotype.json"))
     segmenter, adapters = load_adapted(source, params.model)
     segmenter.sam.to(best_device())
     validation = replace(load_prepared(paths.source("preprocess", domain), "validation"), scale=segmenter.scale)
-    found = leave_one_out(segmenter, adapters, said, validation, params.model.precision, ConsoleProgress())
+    found = leave_one_out(segmenter, adapters, worth, validation, params.model.precision, ConsoleProgress())
     return {
-        "epoch": epoch,
         "images": len(validation),
         "layers": [describe_layer(one) for one in found],
         "agreement": agreement(found, seed),
@@ -75,13 +74,16 @@ def _measure(paths: StagePaths, domain: str, params: Params, seed: int) -> dict[
 
 
 def _print(layers: Sequence[Mapping[str, Any]], correlations: Mapping[str, Mapping[str, Any]]) -> None:
-    table = Table("layer", "operation", "ranks", "expected before", "share before", "drop", "drop at middle tap")
+    table = Table("layer", "operation", "ranks", "worth of branch", "of neighbours", "drop", "drop at middle tap")
     for line in sorted(layers, key=lambda line: -line["drop"]):
         ranks = " ".join(f"{name} {rank}" for name, rank in line["ranks"].items())
         name = line["layer"].removeprefix("image_encoder.")
-        before = (f"{line['expected_rank_before']:.2f}", f"{line['operation_share_before']:.3f}")
+        worth = [
+            "" if line[f"worth_of_{what}"] is None else f"{line[f'worth_of_{what}']:.2e}"
+            for what in ("branch", "neighbours")
+        ]
         reduced = "" if line["pointwise_drop"] is None else f"{line['pointwise_drop']:+.4f}"
-        table.add_row(name, line["operation"], ranks, *before, f"{line['drop']:+.4f}", reduced)
+        table.add_row(name, line["operation"], ranks, *worth, f"{line['drop']:+.4f}", reduced)
     console = Console(width=140)
     console.print(table)
     for kind, found in correlations.items():

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -29,16 +28,16 @@ _DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Share:
-    """What the search said of a layer before it chose.
+class Worth:
+    """By how much the loss on training images rose, or would have risen, without something; None where not measured.
 
     Attributes:
-        rank: the expected rank of its projections, their mean.
-        operations: the share of every operation.
+        branch: without the layer's branch.
+        neighbours: without what its operation sees beside the token.
     """
 
-    rank: float
-    operations: Mapping[str, float]
+    branch: float | None
+    neighbours: float | None
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class LayerDrop:
         layer: "image_encoder.blocks.0.attn.qkv".
         operation: what it chose.
         ranks: by projection.
-        said: of it by the search.
+        worth: as the search measured it last.
         drops: of the Dice of every validation image without the branch, (N,); above 0 the branch is of use.
         pointwise_drops: the same with the branch's operation reduced to its middle tap; None where it is pointwise.
     """
@@ -57,47 +56,34 @@ class LayerDrop:
     layer: str
     operation: str
     ranks: Mapping[str, int]
-    said: Share
+    worth: Worth
     drops: np.ndarray
     pointwise_drops: np.ndarray | None
 
 
-def last_shares(alphas: pd.DataFrame) -> tuple[int, dict[str, Share]]:
-    """Return the last epoch whose end no layer had chosen at, and what the search said of every layer then.
-
-    Args:
-        alphas: alphas.csv of a search under a budget: epoch, layer, primitive, weight.
+def read_worth(genotype: Mapping[str, Any]) -> dict[str, Worth]:
+    """Return what a search under a budget has measured of every layer, by its name, from genotype.json.
 
     Raises:
-        DataError: if no search under a budget has written it, or the first epoch that it knows had chosen.
+        DataError: if there was no such search.
     """
-    is_rank = alphas["primitive"].str.startswith("rank ")
-    of_ranks, of_operations = alphas[is_rank], alphas[~is_rank]
-    # Of the ranks, as one operation to choose from has a share of 1 from the start.
-    undecided = of_ranks.groupby("epoch")["weight"].agg(lambda own: bool(((own > 0) & (own < 1)).any()))
-    if not undecided.any():
-        raise DataError(
-            "alphas.csv has no epoch in which ranks had shares: the architecture was drawn or given, or layers mix; "
-            "name a run with search.budget and search.alphas searched"
-        )
-    epoch = int(undecided[undecided].index.max())
-    ranks = of_ranks[of_ranks["epoch"] == epoch].assign(
-        projection=lambda rows: rows["layer"].str.rpartition(":")[2],
-        layer=lambda rows: rows["layer"].str.rpartition(":")[0],
-        expected=lambda rows: rows["weight"] * rows["primitive"].str.removeprefix("rank ").astype(int),
-    )
-    expected = ranks.groupby(["layer", "projection"])["expected"].sum().groupby("layer").mean()
-    operations = {
-        layer: dict(zip(rows["primitive"], rows["weight"], strict=True))
-        for layer, rows in of_operations[of_operations["epoch"] == epoch].groupby("layer")
+    found = {
+        layer["layer"]: Worth(layer["worth_of_branch"], layer.get("worth_of_neighbours"))
+        for layer in genotype["layers"]
+        if layer.get("worth_of_branch") is not None
     }
-    return epoch, {layer: Share(float(rank), operations[layer]) for layer, rank in expected.items()}
+    if not found:
+        raise DataError(
+            "genotype.json says of no layer what it is worth: the architecture was drawn or given, or layers mix; name "
+            "a run with search.budget and search.alphas searched"
+        )
+    return found
 
 
 def leave_one_out(
     segmenter: PromptFreeSegmenter,
     adapters: Mapping[str, Adapter],
-    said: Mapping[str, Share],
+    worth: Mapping[str, Worth],
     validation: PreparedData,
     precision: str,
     progress: Progress = silent,
@@ -107,13 +93,13 @@ def leave_one_out(
     Args:
         segmenter: trained under a budget, in evaluation mode.
         adapters: its layers that have a branch, by name.
-        said: of each layer by the search.
+        worth: of each layer, as the search measured it.
         validation: the validation split.
         precision: "auto", "fp32" or "bf16".
         progress: reports the layers.
 
     Raises:
-        DataError: if a layer was not found under a budget, or the search has said nothing of it.
+        DataError: if a layer was not found under a budget, or the search has not measured it.
     """
 
     def measure() -> np.ndarray:
@@ -121,7 +107,7 @@ def leave_one_out(
 
     whole, found = measure(), []
     for done, (name, layer) in enumerate(adapters.items()):
-        if not isinstance(layer, FoundLayer) or name not in said:
+        if not isinstance(layer, FoundLayer) or name not in worth:
             raise DataError(f"{name} was not searched under a budget; name a run with search.budget")
         with _without_branch(layer):
             drops = whole - measure()
@@ -129,7 +115,7 @@ def leave_one_out(
         if not isinstance(layer.op, PointwisePrimitive):
             with _middle_tap(layer):
                 pointwise = whole - measure()
-        found.append(LayerDrop(name, layer.choice.operation, layer.choice.ranks, said[name], drops, pointwise))
+        found.append(LayerDrop(name, layer.choice.operation, layer.choice.ranks, worth[name], drops, pointwise))
         progress(done + 1, len(adapters), f"without {name}")
     return found
 
@@ -138,21 +124,20 @@ def agreement(found: Sequence[LayerDrop], seed: int) -> dict[str, Any]:
     """Return how far the search's order agrees with the measured one, as Spearman's rank correlations.
 
     Returns:
-        "branch": of the expected rank before the choice with the drop without the branch; "chosen_rank": of the mean
-        rank that was chosen with the same; "operation": of the chosen operation's share before the choice with
-        the drop when the operation is reduced to its middle tap. Each is {"rho", "low", "high", "layers"}, see
-        `rank_correlation`.
+        "branch": of the branch's worth with the drop without it; "chosen_rank": of the mean rank that was chosen with
+        the same; "neighbours": of the neighbours' worth with the drop when the operation is reduced to its middle
+        tap. Each is {"rho", "low", "high", "layers"}, see `rank_correlation`.
     """
-    spatial = [one for one in found if one.pointwise_drops is not None]
-    drops = np.array([one.drops for one in found])
+    branches = [(one.worth.branch, one.drops) for one in found if one.worth.branch is not None]
+    spatial = [
+        (one.worth.neighbours, one.pointwise_drops)
+        for one in found
+        if one.worth.neighbours is not None and one.pointwise_drops is not None
+    ]
+    ranks = [(_mean_rank(one), one.drops) for one in found]
     return {
-        "branch": rank_correlation(np.array([one.said.rank for one in found]), drops, seed),
-        "chosen_rank": rank_correlation(np.array([_mean_rank(one) for one in found]), drops, seed),
-        "operation": rank_correlation(
-            np.array([one.said.operations.get(one.operation, 0.0) for one in spatial]),
-            np.array([one.pointwise_drops for one in spatial]),
-            seed,
-        ),
+        kind: rank_correlation(np.array([score for score, _ in pairs]), np.array([drops for _, drops in pairs]), seed)
+        for kind, pairs in (("branch", branches), ("chosen_rank", ranks), ("neighbours", spatial))
     }
 
 
@@ -189,8 +174,8 @@ def describe_layer(one: LayerDrop) -> dict[str, Any]:
         "layer": one.layer,
         "operation": one.operation,
         "ranks": dict(one.ranks),
-        "expected_rank_before": round(one.said.rank, 4),
-        "operation_share_before": round(one.said.operations.get(one.operation, 0.0), 4),
+        "worth_of_branch": one.worth.branch,
+        "worth_of_neighbours": one.worth.neighbours,
         "drop": round(float(one.drops.mean()), 6),
         "pointwise_drop": None if one.pointwise_drops is None else round(float(one.pointwise_drops.mean()), 6),
     }
@@ -220,8 +205,9 @@ def _without_branch(layer: FoundLayer) -> Iterator[None]:
 def _middle_tap(layer: FoundLayer) -> Iterator[None]:
     """Let the operation see the token itself alone; of a filter of waves, the identity beside it is left."""
     operation = layer.op
-    linear = isinstance(operation, LinearPrimitive)
-    kernel = taps_of(operation.as_kernel(), 1) if linear else identity_kernel(layer.rank).to(layer.lora_A)
+    kernel = identity_kernel(layer.rank).to(layer.lora_A)
+    if isinstance(operation, LinearPrimitive):
+        kernel = taps_of(operation.as_kernel(), 1)
     layer.op = _Kernel(kernel.detach().clone())
     try:
         yield

@@ -3,19 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapters.budget.architecture import LayerChoice
-from naslora_core.bench.agreement import Share, agreement, describe_layer, last_shares, leave_one_out, rank_correlation
+from naslora_core.bench.agreement import Worth, agreement, describe_layer, leave_one_out, rank_correlation, read_worth
 from naslora_core.config import load_params
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import DataError
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.history import AlphaRecord, write_records
 from naslora_core.validation import mean_dice
 
 ROOT = Path(__file__).parents[3]
@@ -61,10 +59,10 @@ def small():
 
 def test_a_branch_is_worth_what_is_lost_without_it(small):
     segmenter, adapters, validation = small
-    said = {name: Share(4 - place, {OPERATIONS[place]: 0.5}) for place, name in enumerate(adapters)}
+    worth = {name: Worth(4.0 - place, 0.5) for place, name in enumerate(adapters)}
     before = mean_dice(segmenter, validation, "fp32")
     assert before == pytest.approx(1, abs=0.01)
-    found = leave_one_out(segmenter, adapters, said, validation, "fp32")
+    found = leave_one_out(segmenter, adapters, worth, validation, "fp32")
     drops = [one.drops.mean() for one in found]
     assert drops[0] > drops[1] > drops[2] > drops[3] == 0
     first = adapters["image_encoder.blocks.0.attn.qkv"]
@@ -80,9 +78,9 @@ def test_a_branch_is_worth_what_is_lost_without_it(small):
     result = agreement(found, seed=1)
     assert (result["branch"]["rho"], result["branch"]["layers"]) == (1, 4)
     # All have the same rank, and two spatial operations have no order worth a number.
-    assert result["chosen_rank"]["rho"] is result["operation"]["rho"] is None
+    assert result["chosen_rank"]["rho"] is result["neighbours"]["rho"] is None
     line = describe_layer(found[2])
-    assert (line["operation"], line["ranks"]["v"], line["expected_rank_before"]) == ("dct_filter", 2, 2)
+    assert (line["operation"], line["ranks"]["v"], line["worth_of_branch"]) == ("dct_filter", 2, 2)
 
 
 def test_the_middle_tap_of_a_pointwise_kernel_loses_nothing(small):
@@ -94,36 +92,23 @@ def test_the_middle_tap_of_a_pointwise_kernel_loses_nothing(small):
     middle[..., 1, 1] = kept[..., 1, 1]
     operation.weight.data.copy_(middle)
     try:
-        (one,) = leave_one_out(segmenter, {name: adapters[name]}, {name: Share(1, {})}, validation, "fp32")
+        (one,) = leave_one_out(segmenter, {name: adapters[name]}, {name: Worth(1.0, None)}, validation, "fp32")
     finally:
         operation.weight.data.copy_(kept)
     assert one.pointwise_drops.tolist() == pytest.approx([0] * 4, abs=1e-6)
     assert adapters[name].op is operation
 
 
-def alphas(*epochs):
-    return [
-        AlphaRecord(epoch, *record)
-        for epoch, (conv, q, k) in enumerate(epochs)
-        for record in [
-            ("blocks.0.attn.qkv", "skip_connect", 1 - conv),
-            ("blocks.0.attn.qkv", "conv_3x3", conv),
-            *(("blocks.0.attn.qkv:q", f"rank {rank}", share) for rank, share in zip((0, 2, 4), q, strict=True)),
-            *(("blocks.0.attn.qkv:k", f"rank {rank}", share) for rank, share in zip((0, 2, 4), k, strict=True)),
-        ]
+def test_what_a_search_has_measured_is_read_and_what_was_drawn_is_refused():
+    layers = [
+        {"layer": "blocks.0.attn.qkv", "worth_of_branch": 0.25, "worth_of_neighbours": None},
+        {"layer": "blocks.1.attn.qkv", "worth_of_branch": 0.5, "worth_of_neighbours": -0.125},
     ]
-
-
-def test_what_was_said_last_is_of_the_epoch_before_the_choice(tmp_path):
-    path = tmp_path / "alphas.csv"
-    before, after = (0.75, (0.5, 0.5, 0.0), (0.0, 0.25, 0.75)), (1.0, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0))
-    write_records(path, AlphaRecord, alphas((0.5, (0.3, 0.3, 0.4), (0.3, 0.3, 0.4)), before, after, after))
-    epoch, said = last_shares(pd.read_csv(path))
-    assert epoch == 1
-    assert said == {"blocks.0.attn.qkv": Share((1.0 + 3.5) / 2, {"skip_connect": 0.25, "conv_3x3": 0.75})}
-    write_records(path, AlphaRecord, alphas(after))
-    with pytest.raises(DataError, match="no epoch in which ranks had shares"):
-        last_shares(pd.read_csv(path))
+    assert read_worth({"layers": layers}) == {
+        "blocks.0.attn.qkv": Worth(0.25, None), "blocks.1.attn.qkv": Worth(0.5, -0.125),
+    }  # fmt: skip
+    with pytest.raises(DataError, match="says of no layer what it is worth: the architecture was drawn or given"):
+        read_worth({"layers": [{"layer": "blocks.0.attn.qkv"}]})
 
 
 def test_a_layer_that_nothing_was_said_of_is_named(small):

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from naslora_core.adapted.attach import add_adapters
-from naslora_core.adapters.budget.search import ROUNDS
-from naslora_core.bench.budget_steps import let_choose
+from naslora_core.adapters import Adapter
+from naslora_core.adapters.base import callbacks_of
+from naslora_core.adapters.budget.search import ROUNDS, BudgetSearch
 from naslora_core.config import NOTHING_GIVEN, Params
 from naslora_core.data.prepared.prepared import ANCHORS, PreparedData
 from naslora_core.progress import Progress, silent
@@ -71,7 +72,7 @@ def training_step(params: Params, searching: bool = False, augment: bool = False
     set_head(sam, MaskHead(1, train.detail, data.scale), params.seed)
     adapters = add_adapters(sam, params.adapter, search, params.seed)
     if not searching:
-        let_choose(adapters, params.seed)
+        _let_choose(adapters, params.seed)
     segmenter = PromptFreeSegmenter(sam.to(best_device()))
     phases = AlternatingPhases(segmenter, adapters, data, train, search, params.model.precision, params.seed)
     return TrainingStep(segmenter, phases)
@@ -157,3 +158,13 @@ def _search_ratios(params: Params, reference: Params, rounds: int) -> Row:
     wall, cpu = median_ratio(seconds["row"], seconds["reference"])
     steps = _weight_steps(params)
     return {"ratio": wall / steps, "cpu_ratio": cpu / steps}
+
+
+def _let_choose(adapters: Mapping[str, Adapter], seed: int) -> None:
+    """Let fresh layers under a budget choose what is drawn for them, at the cost of their limits, in place.
+
+    A search that measures random weights would find them all worthless, and choose what is cheapest.
+    """
+    for callback in callbacks_of(adapters.values()):
+        if isinstance(callback, BudgetSearch):
+            callback.choose_at_random(seed)

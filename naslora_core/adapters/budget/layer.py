@@ -33,6 +33,7 @@ class ChoosingLayer(LowRankAdapter):
 
     Attributes:
         choice: what is left; None during the search.
+        gates: factors of the masks, (sections, rank), whose gradients tell what channels are worth; None is ones.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ChoosingLayer(LowRankAdapter):
         self.levels, self.sections = levels, sections
         self.choice: LayerChoice | None = None
         self.op = ChoiceOp(self.rank, space, windows)
+        self.gates: Tensor | None = None
         self.caps = dict.fromkeys(sections, self.rank)
         below = torch.arange(self.rank) < torch.tensor(levels[1:])[:, None]
         self.register_buffer("_nested", below.float().mean(dim=0), persistent=False)
@@ -63,7 +65,8 @@ class ChoosingLayer(LowRankAdapter):
         caps = torch.tensor([self.caps[name] for name in self.sections], device=nested.device)
         kept = (torch.arange(self.rank, device=nested.device) < caps[:, None]).to(nested)
         # What was chosen has its weights in lora_A and lora_B.
-        return kept if self.choice is not None else kept * nested
+        masks = kept if self.choice is not None else kept * nested
+        return masks if self.gates is None else masks * self.gates
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, in_features) to (B, H, W, out_features)."""

@@ -12,19 +12,19 @@ from naslora_core.adapters.budget.cost import LayerCosts, Limits, is_exact, spen
 from naslora_core.adapters.budget.draw import draw_random
 from naslora_core.adapters.budget.knapsack import choose_within
 from naslora_core.adapters.budget.layer import SCALES, ChoosingLayer
-from naslora_core.adapters.budget.ledger import Ledger
 from naslora_core.adapters.callback import Average, Probe, TrainingCallback
 
 # When there are rounds, as shares of the training. Before the first all layers learn with all neighbours and ranks; the
 # last one leaves what fits, and the rest of the training is for its weights.
-ROUNDS = (0.2, 0.3, 0.4, 0.5)
+ROUNDS = (0.12, 0.18, 0.24, 0.3)
 
 
 class BudgetSearch(TrainingCallback):
-    """Keeps a ledger of what the neighbours and the channels of every layer are worth, and drops the least in rounds.
+    """Measures on training images what the neighbours and the channels of every layer are worth, and drops the least.
 
-    What is worth least for its cost goes, by `choose_within`. The last round measures on training images which
-    operation suits the layers that keep their neighbours.
+    Neighbours: by how much the loss rises if a layer does without them, measured layer by layer. Channels: half the
+    mean square of the loss's gradient by their gates, the rise of the loss to second order (Fisher pruning,
+    arXiv:1801.05787), from one pass for all of them. Both against what they cost, by `choose_within`.
 
     Args:
         layers: that choose, by name.
@@ -32,14 +32,13 @@ class BudgetSearch(TrainingCallback):
         limits: of all layers together.
 
     Attributes:
-        worth: by layer, by how much the loss fell because of its neighbours, until they were dropped or chosen.
+        worth: by layer, by how much the loss rose without its neighbours when that was measured last.
         branch_worth: by layer, by how much it would rise without its branch, as its channels tell, in the last round.
     """
 
     def __init__(self, layers: Mapping[str, ChoosingLayer], costs: Mapping[str, LayerCosts], limits: Limits) -> None:
         self._layers, self._costs, self._limits = dict(layers), dict(costs), limits
         self._steps, self._rounds = 0, 0
-        self._ledger = Ledger(self._layers)
         self._probes: Sequence[Probe] = ()
         self._average: Average = lambda loss, _: float(loss)
         self.worth: dict[str, float] = {}
@@ -55,9 +54,6 @@ class BudgetSearch(TrainingCallback):
 
     def after_step(self, step: int) -> None:
         """Hold a round where it is time for one."""
-        if self.is_settled:
-            return
-        self._ledger.note()
         while self._rounds < len(ROUNDS) and step >= ROUNDS[self._rounds] * self._steps:
             self._rounds += 1
             self._hold_round()
@@ -75,7 +71,6 @@ class BudgetSearch(TrainingCallback):
     def _hold_round(self) -> None:
         limits = self._limits_now()
         worth = self._worth_of_ranks()
-        self.worth |= {n: float(self._ledger.neighbours[n]) for n, own in self._layers.items() if own.op.chosen is None}
         rows = iter(worth)
         self.branch_worth = {name: sum(-next(rows)[0] for _ in own.sections) for name, own in self._layers.items()}
         if np.isfinite(limits.parameters):
@@ -122,8 +117,11 @@ class BudgetSearch(TrainingCallback):
         spatial = [name for name, layer in self._layers.items() if layer.op.chosen is None]
         if not any(self._costs[name].first_paid != self._costs[name].free for name in spatial):
             return []
-        worth = {name: self.worth[name] if any(self._layers[name].caps.values()) else 0.0 for name in spatial}
-        gains = [np.array([0.0, worth[name]]) for name in spatial]
+        before = self._loss()
+        for name in spatial:
+            layer = self._layers[name]
+            self.worth[name] = self._without(layer) - before if any(layer.caps.values()) else 0.0
+        gains = [np.array([0.0, self.worth[name]]) for name in spatial]
         times = [np.array([0.0, self._costs[name].time(self._as_it_is(name))]) for name in spatial]
         kept = [name for name, keeps in zip(spatial, choose_within(gains, times, limit), strict=True) if keeps]
         for name in spatial:
@@ -150,6 +148,7 @@ class BudgetSearch(TrainingCallback):
             spatial[name] = [operation for operation in costs.space if not is_exact(operation)]
             without = self._without(layer)
             own = [without - self._with(layer, operation) for operation in spatial[name]]
+            self.worth[name] = max(own)
             gains.append(np.array([0.0, *own]))
             choices = (LayerChoice(operation=operation, ranks=layer.caps) for operation in spatial[name])
             times.append(np.array([0.0, *(costs.time(choice) for choice in choices)]))
@@ -184,10 +183,24 @@ class BudgetSearch(TrainingCallback):
 
     def _worth_of_ranks(self) -> list[np.ndarray]:
         """Return what each rank is worth, (levels,), of every projection of every layer; the largest one 0."""
+        layers = list(self._layers.values())
+        for layer in layers:
+            layer.gates = torch.ones(len(layer.sections), layer.rank, device=layer.lora_A.device, requires_grad=True)
+        gates = [layer.gates for layer in layers if layer.gates is not None]
+        squares = [torch.zeros_like(gate) for gate in gates]
+        with torch.enable_grad():
+            for probe in self._probes:
+                loss = probe()
+                loss.backward(inputs=gates)
+                self._average(loss.detach(), gates)
+                for square, gate in zip(squares, gates, strict=True):
+                    square += gate.grad.square() if gate.grad is not None else 0
+                    gate.grad = None
+        for layer in layers:
+            layer.gates = None
         worth = []
-        for name, layer in self._layers.items():
-            squares = self._ledger.channels[name]
-            drops = torch.stack([squares[:, level:].sum(dim=1) for level in layer.levels], dim=1) / 2
+        for layer, square in zip(layers, squares, strict=True):
+            drops = torch.stack([square[:, level:].sum(dim=1) for level in layer.levels], dim=1) / 2 / len(self._probes)
             for section, row in zip(layer.sections, -drops.double().cpu().numpy(), strict=True):
                 row[layer.levels.index(layer.caps[section]) + 1 :] = -np.inf
                 worth.append(row)
@@ -199,7 +212,6 @@ class BudgetSearch(TrainingCallback):
             "rounds": self._rounds,
             "worth": self.worth,
             "branch_worth": self.branch_worth,
-            "ledger": self._ledger.state(),
             "layers": [
                 [layer.op.chosen, layer.caps, layer.choice.model_dump() if layer.choice else None]
                 for layer in self._layers.values()
@@ -209,7 +221,6 @@ class BudgetSearch(TrainingCallback):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from where `state` was taken, with the layers' own tensors restored already."""
         self._rounds, self.worth, self.branch_worth = state["rounds"], state["worth"], state["branch_worth"]
-        self._ledger.restore(state["ledger"])
         for layer, (chosen, caps, choice) in zip(self._layers.values(), state["layers"], strict=True):
             layer.op.chosen, layer.caps = chosen, caps
             if choice is not None:

@@ -37,7 +37,7 @@ from naslora_core.training.optim import (
 # Images that initialise adapters before the first step: enough for a domain, and a small part of a training.
 _PROBED_IMAGES = 64
 # Images on which a search measures again and again, a forward pass for every layer.
-_MEASURED_IMAGES = 24
+_MEASURED_IMAGES = 32
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from naslora_core.adapters.callback import Average, Probe, TrainingCallback
 
 # When there are rounds, as shares of the training. Before the first all layers learn with all neighbours and ranks; the
 # last one leaves what fits, and the rest of the training is for its weights.
-ROUNDS = (0.12, 0.18, 0.24, 0.3)
+ROUNDS = (0.2, 0.3, 0.4, 0.5)
 
 
 class BudgetSearch(TrainingCallback):

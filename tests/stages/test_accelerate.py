@@ -14,7 +14,7 @@ from naslora_core.progress import silent
 from naslora_core.training.distributed import Processes
 from stages import preprocess, search_train, validate
 from stages.paths import StagePaths
-from tests.stages.drawn import DOMAIN, REPOSITORY, draw_project
+from tests.stages.drawn import DOMAIN, MIXTURE, REPOSITORY, draw_project
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -49,7 +49,7 @@ def history(paths: StagePaths) -> list[dict[str, str]]:
 
 
 def test_two_processes_train_what_one_trains(project):
-    settings = ["train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "search.arch_split=0.3"]
+    settings = [*MIXTURE, "train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "search.arch_split=0.3"]
     settings += ["adapter.rank=2", "train.batch_size=4", "model.precision=fp32", "model.image_size=64"]
     settings += [f"model.checkpoint={project.root / 'models/sam_tiny.safetensors'}"]
     params = load_params(project.params, settings)

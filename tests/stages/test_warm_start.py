@@ -38,7 +38,7 @@ def shares(paths: StagePaths, epoch: int) -> list[str]:
 
 def lay_out(paths: StagePaths, content: str) -> None:
     shutil.rmtree(paths.warm_start(DOMAIN), ignore_errors=True)
-    shutil.copytree(StagePaths(paths.root).output("search_train", DOMAIN), paths.warm_start(DOMAIN))
+    shutil.copytree(paths.output("search_train", DOMAIN), paths.warm_start(DOMAIN))
     (paths.warm_start(DOMAIN) / START_FILE).write_text(content)
 
 
@@ -51,8 +51,34 @@ def test_measuring_a_model_again_gives_the_scores_that_evaluate_has_stored(train
     pd.testing.assert_frame_equal(again, stored[list(again)], atol=1e-5, check_dtype=False)
 
 
-def test_a_warm_start_begins_with_the_architecture_that_was_found(trained):
+def branches(paths: StagePaths) -> dict[str, tuple[str, dict[str, int]]]:
+    genotype = json.loads((paths.output("search_train", DOMAIN) / "genotype.json").read_text())
+    return {layer["layer"]: (layer["operation"], layer["ranks"]) for layer in genotype["layers"]
+            if any(layer["ranks"].values())}  # fmt: skip
+
+
+def test_a_warm_start_goes_on_with_the_architecture_that_was_found_and_searches_no_other(trained):
     paths, params = trained
+    lay_out(paths, '{"version": 4, "epochs": 1}')
+    warm = StagePaths(paths.root, "warm-found")
+    search_train.main(DOMAIN, params, warm, silent)
+    metrics = json.loads((warm.output("search_train", DOMAIN) / "metrics.json").read_text())
+    assert (metrics["warm_start"], metrics["epochs"]) == (4, 1)
+    assert branches(warm) == branches(paths) != {}
+
+
+def test_a_warm_start_begins_with_the_shares_that_were_found(trained):
+    project, settings = trained
+    search = {"budget": "none", "space": "linear"}
+    params = settings.model_copy(
+        update={
+            "search": settings.search.model_copy(update=search),
+            "adapter": settings.adapter.model_copy(update={"target_modules": ("attn.qkv",)}),
+        }
+    )
+    paths = StagePaths(project.root, "mixture")
+    shutil.rmtree(project.warm_start(DOMAIN), ignore_errors=True)
+    search_train.main(DOMAIN, params, paths, silent)
     best = json.loads((paths.output("search_train", DOMAIN) / "metrics.json").read_text())["best_epoch"]
     lay_out(paths, '{"version": 4, "epochs": 1}')
     warm = StagePaths(paths.root, "warm")

@@ -51,13 +51,13 @@ def test_a_search_under_a_budget_costs_its_share_of_the_training(monkeypatch):
         "lora": params("adapter.method=lora"),
         "searched": params(*BUDGET),
         "drawn": params(*BUDGET, "search.alphas=random"),
-        "joint": params("search.alternate=joint"),
-        "steps": params("search.alternate=steps", "search.arch_every=2"),
+        "joint": params("search.budget=none", "search.alternate=joint"),
+        "steps": params("search.budget=none", "search.alternate=steps", "search.arch_every=2"),
     }
     found = compare_training(rows, "lora", rounds=1)
-    # Three tenths of the training search; of the paper's turns it is that of two weight steps and one of the alphas.
+    # Half of the training searches; of the paper's turns it is that of two weight steps and one of the alphas.
     assert {name: row.get("search_ratio") for name, row in found.items()} == {
-        "lora": None, "searched": pytest.approx(1.8), "drawn": None, "joint": 2.5, "steps": 1.25,
+        "lora": None, "searched": pytest.approx(2.0), "drawn": None, "joint": 2.5, "steps": 1.25,
     }  # fmt: skip
     assert {name: row["memory_ratio"] for name, row in found.items()} == {
         "lora": 1, "searched": 2, "drawn": 1, "joint": 1, "steps": 1,

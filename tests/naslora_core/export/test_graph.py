@@ -56,7 +56,9 @@ def save_small(root, merge, method, classes=1):
     model = params.model.model_copy(update={"checkpoint": root / "base.safetensors"})
     sam = load_base(model)
     set_class_count(sam, classes)
-    layers = add_adapters(sam, params.adapter.model_copy(update={"method": method, "rank": 4}), params.search, seed=1)
+    search = params.search.model_copy(update={"budget": "none", "space": "linear"})
+    qkv = params.adapter.model_copy(update={"method": method, "rank": 4, "target_modules": ("attn.qkv",)})
+    layers = add_adapters(sam, qkv, search, seed=1)
     for layer in layers.values():
         torch.nn.init.normal_(layer.lora_B, std=0.05)
     folder = root / "merged"

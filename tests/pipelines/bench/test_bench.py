@@ -37,7 +37,8 @@ seeds: [7]
 settings: [model.image_size=64, train.epochs=1, train.batch_size=4, merge.calibration_images=2, merge.max_metric_drop=1]
 rows:
   lora: [adapter.method=lora]
-  nas_lora: [adapter.method=nas_lora, search.warmup_epochs=0, search.arch_every=1]
+  nas_lora:
+    [adapter.method=nas_lora, search.budget=none, search.space=linear, search.warmup_epochs=0, search.arch_every=1]
 """
 
 

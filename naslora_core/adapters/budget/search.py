@@ -18,6 +18,9 @@ from naslora_core.adapters.callback import Average, Probe, TrainingCallback
 # last one leaves what fits, and the rest of the training is for its weights.
 ROUNDS = (0.2, 0.3, 0.4, 0.5)
 
+# Of layers that have not chosen yet.
+_UNKNOWN: Mapping[str, str] = {}
+
 
 class BudgetSearch(TrainingCallback):
     """Measures on training images what the neighbours and the channels of every layer are worth, and drops the least.
@@ -77,7 +80,7 @@ class BudgetSearch(TrainingCallback):
             self._lower_ranks(worth, limits.parameters)
         kept = self._keep_neighbours(limits.time)
         if self._rounds == len(ROUNDS):
-            self._choose(kept)
+            self._choose(self._operations(kept), worth)
 
     def _limits_now(self) -> Limits:
         """Return the limits of this round: geometrically from what all layers cost to what they may cost."""
@@ -91,13 +94,16 @@ class BudgetSearch(TrainingCallback):
             )
         )
 
-    def _as_it_is(self, name: str) -> LayerChoice:
-        """Return the dearest choice that is left to a layer."""
+    def _as_it_is(self, name: str, operations: Mapping[str, str] = _UNKNOWN) -> LayerChoice:
+        """Return what is left to a layer, with the operation that it will have if that is known."""
         layer, costs = self._layers[name], self._costs[name]
         operation = costs.first_paid if layer.op.chosen is None else costs.space[layer.op.chosen]
-        return LayerChoice(operation=operation, ranks=layer.caps)
+        return LayerChoice(operation=operations.get(name, operation), ranks=layer.caps)
 
-    def _lower_ranks(self, worth: list[np.ndarray], limit: float) -> None:
+    def _parameters(self, operations: Mapping[str, str] = _UNKNOWN) -> float:
+        return spent({name: self._as_it_is(name, operations) for name in self._layers}, self._costs).parameters
+
+    def _lower_ranks(self, worth: list[np.ndarray], limit: float, operations: Mapping[str, str] = _UNKNOWN) -> None:
         """Lower the ranks of the projections whose channels are worth least, until the parameters keep a limit."""
         slots = [(layer, section) for layer in self._layers.values() for section in layer.sections]
         per_rank = [costs.per_rank() for costs in self._costs.values() for _ in costs.sections]
@@ -106,7 +112,7 @@ class BudgetSearch(TrainingCallback):
         while True:
             for (layer, section), place in zip(slots, choose_within(worth, sizes, allowed), strict=True):
                 layer.caps[section] = layer.levels[place]
-            left = spent({name: self._as_it_is(name) for name in self._layers}, self._costs).parameters
+            left = self._parameters(operations)
             if left <= limit or allowed < 1:
                 return
             # Operations have parameters as well, and a down-projection those of its largest projection.
@@ -129,9 +135,10 @@ class BudgetSearch(TrainingCallback):
                 self._layers[name].drop_neighbours()
         return kept
 
-    def _choose(self, kept: Sequence[str]) -> None:
-        """Choose for good: of the layers that keep their neighbours the operation that is worth most for its cost."""
-        operations = self._operations(kept)
+    def _choose(self, operations: Mapping[str, str], worth: list[np.ndarray]) -> None:
+        """Choose for good, with the operations of the layers that keep their neighbours."""
+        if self._parameters(operations) > self._limits.parameters:
+            self._lower_ranks(worth, self._limits.parameters, operations)
         for name, layer in self._layers.items():
             if name in operations:
                 operation = operations[name]
@@ -142,6 +149,7 @@ class BudgetSearch(TrainingCallback):
             layer.choose(LayerChoice(operation=operation, ranks=dict(layer.caps)))
 
     def _operations(self, kept: Sequence[str]) -> dict[str, str]:
+        """Return the operation that is worth most for its cost, of the layers that keep their neighbours."""
         gains, times, spatial = [], [], {}
         for name in kept:
             layer, costs = self._layers[name], self._costs[name]

@@ -42,13 +42,11 @@ def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchCon
             "name; add it there, or set search.budget none to train the architecture as it is"
         )
     free = {name: layer for name, layer in layers.items() if name not in given}
-    space, levels = _space(search), rank_levels(adapter.rank)
-    costs = costs_of(encoder, free, space, levels)
     taken = spent_by(encoder, given)
-    limits = Limits(
-        max(0.0, search.budget - 1 - taken.time),
-        max(0.0, _most_parameters(search.max_parameters, costs.values()) - taken.parameters),
-    )
+    time = max(0.0, search.budget - 1 - taken.time)
+    space, levels = _space(search, time), rank_levels(adapter.rank)
+    costs = costs_of(encoder, free, space, levels)
+    limits = Limits(time, max(0.0, _most_parameters(search.max_parameters, costs.values()) - taken.parameters))
     if search.alphas != "searched":
         seed = torch.initial_seed()
         drawn = spread_evenly(costs, limits) if search.alphas == "uniform" else draw_random(costs, limits, seed)
@@ -130,11 +128,13 @@ def _most_parameters(setting: str | float, costs: Iterable[LayerCosts]) -> float
     return setting * sum(own.per_rank() * own.levels[-1] * len(own.sections) for own in costs)
 
 
-def _space(search: SearchConfig) -> tuple[str, ...]:
+def _space(search: SearchConfig, time: float) -> tuple[str, ...]:
+    """Return the operations to choose from; where there is no time to spend, those that cost none."""
     space = resolve_space(search.space)
-    if not any(is_exact(name) for name in space):
+    free = tuple(name for name in space if is_exact(name))
+    if not free:
         raise ConfigError(
             f"search.space {', '.join(space)} has nothing that merges exactly, so that search.budget {search.budget} "
             "cannot be kept; add skip_connect, or use search.space choices"
         )
-    return space
+    return space if time > 0 else free

@@ -97,8 +97,10 @@ class BudgetSearch(TrainingCallback):
     def _as_it_is(self, name: str, operations: Mapping[str, str] = _UNKNOWN) -> LayerChoice:
         """Return what is left to a layer, with the operation that it will have if that is known."""
         layer, costs = self._layers[name], self._costs[name]
+        if SCALES in costs.space and not any(layer.caps.values()):
+            return LayerChoice(operation=SCALES, ranks=dict.fromkeys(layer.sections, layer.rank))
         operation = costs.first_paid if layer.op.chosen is None else costs.space[layer.op.chosen]
-        return LayerChoice(operation=operations.get(name, operation), ranks=layer.caps)
+        return LayerChoice(operation=operations.get(name, operation), ranks=dict(layer.caps))
 
     def _parameters(self, operations: Mapping[str, str] = _UNKNOWN) -> float:
         return spent({name: self._as_it_is(name, operations) for name in self._layers}, self._costs).parameters
@@ -140,13 +142,9 @@ class BudgetSearch(TrainingCallback):
         if self._parameters(operations) > self._limits.parameters:
             self._lower_ranks(worth, self._limits.parameters, operations)
         for name, layer in self._layers.items():
-            if name in operations:
-                operation = operations[name]
-            elif any(layer.caps.values()) or SCALES not in layer.op.space:
-                operation = layer.op.space[layer.op.chosen or 0]
-            else:
-                operation, layer.caps = SCALES, dict.fromkeys(layer.sections, layer.rank)
-            layer.choose(LayerChoice(operation=operation, ranks=dict(layer.caps)))
+            choice = self._as_it_is(name, operations)
+            layer.caps = dict(choice.ranks)
+            layer.choose(choice)
 
     def _operations(self, kept: Sequence[str]) -> dict[str, str]:
         """Return the operation that is worth most for its cost, of the layers that keep their neighbours."""

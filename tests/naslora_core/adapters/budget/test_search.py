@@ -16,11 +16,11 @@ NAMES = [f"blocks.{block}.mlp.lin1" for block in range(4)]
 class Model(nn.Module):
     """Layers one after the other, on grids of 6x6 tokens, and a trained layer behind them, as SAM's decoder is."""
 
-    def __init__(self) -> None:
+    def __init__(self, space: tuple[str, ...] = SPACE) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.layers = nn.ModuleDict(
-            {name.replace(".", "_"): ChoosingLayer(nn.Linear(12, 12), 16, SPACE, LEVELS, ("lin1",), None)
+            {name.replace(".", "_"): ChoosingLayer(nn.Linear(12, 12), 16, space, LEVELS, ("lin1",), None)
              for name in NAMES}
         )  # fmt: skip
         for layer in self.by_name().values():
@@ -38,8 +38,20 @@ class Model(nn.Module):
         return decoded
 
 
-def hold_rounds(model: Model, limits: Limits, images: torch.Tensor, wanted: torch.Tensor) -> BudgetSearch:
-    costs = {name: LayerCosts(InferenceCost(1e8, 36), 12, 12, ("lin1",), SPACE, LEVELS) for name in NAMES}
+def test_layers_without_ranks_scale_singular_values_where_the_space_has_them_and_the_limit_counts_them():
+    space = (*SPACE, "singular_values")
+    model = Model(space)
+    images = torch.randn(2, 6, 6, 12)
+    search = hold_rounds(model, Limits(0.0, 250), images, torch.randn(2, 6, 6, 12), space)
+    chosen = {name: layer.choice for name, layer in model.by_name().items()}
+    assert {choice.operation for choice in chosen.values()} == {"skip_connect", "singular_values"}
+    assert spent(chosen, search._costs).parameters <= 250
+
+
+def hold_rounds(
+    model: Model, limits: Limits, images: torch.Tensor, wanted: torch.Tensor, space: tuple[str, ...] = SPACE
+) -> BudgetSearch:
+    costs = {name: LayerCosts(InferenceCost(1e8, 36), 12, 12, ("lin1",), space, LEVELS) for name in NAMES}
     search = BudgetSearch(model.by_name(), costs, limits)
     search.plan(100)
     search.look([lambda: (model(images) - wanted).square().mean()], lambda loss, _: float(loss))
@@ -54,11 +66,12 @@ def hold_rounds(model: Model, limits: Limits, images: torch.Tensor, wanted: torc
 def test_both_limits_are_kept(time, parameters):
     model, images = Model(), torch.randn(2, 6, 6, 12)
     limits = Limits(time, parameters)
-    search = hold_rounds(model, limits, images, model(images).detach())
+    search = hold_rounds(model, limits, images, torch.randn(2, 6, 6, 12))
     chosen = {name: layer.choice for name, layer in model.by_name().items()}
     cost = spent(chosen, search._costs)
     assert cost.time <= limits.time
     assert cost.parameters <= limits.parameters
+    assert cost.parameters > 0 or parameters == 150
 
 
 def test_the_layer_that_needs_its_neighbours_keeps_them():

@@ -36,8 +36,9 @@ from naslora_core.training.optim import (
 
 # Images that initialise adapters before the first step: enough for a domain, and a small part of a training.
 _PROBED_IMAGES = 64
-# Images on which a search measures again and again, a forward pass for every layer.
-_MEASURED_IMAGES = 32
+# Images on which a search measures again and again, a forward pass for every layer: one for so many that a training
+# sees, so that it costs a small part of it, and within these bounds.
+_SEEN_PER_MEASURED, _FEWEST_MEASURED, _MOST_MEASURED = 200, 8, 32
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class AlternatingPhases:
         self._callbacks = callbacks_of(adapters.values())
         for callback in self._callbacks:
             callback.plan(self._planned_weight_steps)
-            callback.look(self._probes(_MEASURED_IMAGES, silent), self.processes.average)
+            callback.look(self._probes(self._measured_images, silent), self.processes.average)
         self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
         self._set_time(epoch=0)
 
@@ -229,6 +230,11 @@ class AlternatingPhases:
     @property
     def _planned_weight_steps(self) -> int:
         return self.train.epochs * len(self._weight_batches)
+
+    @property
+    def _measured_images(self) -> int:
+        seen = self._planned_weight_steps * self.train.batch_size
+        return min(_MOST_MEASURED, max(_FEWEST_MEASURED, seen // _SEEN_PER_MEASURED))
 
     @property
     def _planned_arch_steps(self) -> int:

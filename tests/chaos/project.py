@@ -17,6 +17,10 @@ SETTINGS = [
     f"domains=[{DOMAIN}]",
     "model.image_size=64",
     "model.precision=fp32",
+    # Steps of weights and of alphas, in turns.
+    "search.budget=none",
+    "search.space=linear",
+    "adapter.target_modules=[attn.qkv]",
     "adapter.rank=2",
     "train.epochs=3",
     "train.batch_size=2",

@@ -34,7 +34,12 @@ from tests.fuzz.seeds import card
 from tests.fuzz.targets.records import RECORD
 
 HERE = Path(__file__).parent
-SETTINGS = ("adapter.rank=2", "adapter.target_modules=[blocks.0.attn.qkv]", "search.space=[skip_connect, conv_3x3]")
+SETTINGS = (
+    "adapter.rank=2",
+    "adapter.target_modules=[blocks.0.attn.qkv]",
+    "search.budget=none",
+    "search.space=[skip_connect, conv_3x3]",
+)
 # Rows and columns of the logits that expected.json holds.
 PLACES = ((5, 9), (20, 31), (32, 50), (60, 60))
 

@@ -152,7 +152,7 @@ def test_the_multi_scale_convolution_works_at_its_scale():
 
 
 def test_named_spaces_hold_known_operations():
-    assert set(SPACES) == {"linear", "darts", "paper"}
+    assert set(SPACES) == {"choices", "linear", "darts", "paper"}
     assert len(resolve_space("darts")) == 8
     assert set(resolve_space("linear")) <= set(LINEAR)
     assert all(name in OPS for space in SPACES.values() for name in space)

@@ -160,7 +160,7 @@ def test_twenty_parallel_uploads_for_five_models_are_all_answered_as_predictor_w
     assert {probability.ndim for probability in found} == {2, 3}
     for (name, seed), probability in zip(jobs, found, strict=True):
         np.testing.assert_allclose(probability, direct[name]([scene(seed)])[0], atol=1e-5)
-    assert not np.allclose(found[0], found[2], atol=0.01)
+    assert not np.allclose(found[0], found[2], atol=0.001)
 
 
 def test_mask_overlay_and_json_tell_the_same(client):

@@ -53,7 +53,8 @@ def main() -> None:
 
 
 def _prepare(settings: list[str], is_batch_alone: bool, is_augmented: bool = True) -> "TrainingStep | partial[object]":
-    step = training_step(load_params(PARAMS, settings), augment=is_augmented)
+    mixture = ["search.budget=none", "search.space=linear", "adapter.target_modules=[attn.qkv]"]
+    step = training_step(load_params(PARAMS, [*mixture, *settings]), augment=is_augmented)
     return partial(next, step.phases._weight_batches) if is_batch_alone else step
 
 

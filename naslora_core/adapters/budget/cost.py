@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
 from torch import nn
 
 from naslora_core.adapters.budget.architecture import Architecture, LayerChoice
-from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive
+from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive, Primitive
 from naslora_core.ops.frequency import WAVES
 
 # How many times slower a multiplication is in a product of `rank` channels than in one of the layer's own.
@@ -143,19 +144,25 @@ def grid_side(encoder: nn.Module) -> int:
 @lru_cache(maxsize=512)
 def operation_parameters(operation: str, rank: int) -> int:
     """Return how many numbers an operation on `rank` channels trains."""
-    return sum(weight.numel() for weight in OPS[operation](rank).parameters())
+    return sum(weight.numel() for weight in _example(operation, rank).parameters())
 
 
 @lru_cache(maxsize=512)
 def is_exact(operation: str) -> bool:
     """Return whether an operation becomes part of a layer's weight: pointwise ones, and scaled singular values."""
-    return operation == "singular_values" or isinstance(OPS[operation](1), PointwisePrimitive)
+    return operation == "singular_values" or isinstance(_example(operation, 1), PointwisePrimitive)
 
 
 @lru_cache(maxsize=512)
 def multiplications(operation: str, rank: int) -> int:
     """Return the multiplications of an operation for a channel of a token."""
-    example = OPS[operation](rank)
+    example = _example(operation, rank)
     if isinstance(example, LinearPrimitive):
         return example.taps().shape[-1] ** 2 * rank
     return 4 * WAVES if operation == "dct_filter" else 9 * rank
+
+
+def _example(operation: str, channels: int) -> Primitive:
+    """Return an operation to look at. It draws no random numbers, of which a training's own would then be others."""
+    with torch.random.fork_rng(devices=[]):
+        return OPS[operation](channels)

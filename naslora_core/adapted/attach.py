@@ -45,8 +45,8 @@ def add_adapters(
     torch.manual_seed(seed)
     if architecture is not None:
         found = attach_found(sam.image_encoder, architecture, adapter)
-        return {f"image_encoder.{name}": layer for name, layer in found.items()}
-    found = method(sam.image_encoder, adapter, search)
+    else:
+        found = method(sam.image_encoder, adapter, search)
     if search.share_alphas:
         _share_architecture(found.values())
     _start_architecture(found.values(), search.alphas)

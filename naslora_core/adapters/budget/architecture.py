@@ -1,6 +1,5 @@
 """An architecture as a table: of every layer the operation and the rank of each projection."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,9 +84,3 @@ def read_architecture(path: Path) -> dict[str, LayerChoice]:
             raise ConfigError(f"{path}: layer {number + 1} is no choice: {error}; {remedy}") from error
         found[entry.layer.removeprefix("image_encoder.")] = LayerChoice(operation=entry.operation, ranks=entry.ranks)
     return found
-
-
-def write_architecture(path: Path, architecture: Architecture) -> None:
-    """Write an architecture that `search.from` can name."""
-    layers = [{"layer": name, **choice.model_dump()} for name, choice in architecture.items()]
-    path.write_text(json.dumps({"format": FORMAT, "layers": layers}, indent=2) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from naslora_core.adapters.budget.architecture import LayerChoice, read_architecture, write_architecture
+from naslora_core.adapters.budget.architecture import FORMAT, LayerChoice, read_architecture
 from naslora_core.bench.table import load_table
 from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.errors import ConfigError, PipelineError
@@ -117,7 +117,8 @@ def test_a_run_is_named_by_the_architecture_that_it_trains_not_by_its_file(proje
     given = TABLE.replace("rows:\n", "rows:\n  given: [adapter.method=nas_lora, adapter.rank=4, search.from=FILE]\n")
 
     def trial(name, architecture):
-        write_architecture(project / name, architecture)
+        layers = [{"layer": layer, **choice.model_dump()} for layer, choice in architecture.items()]
+        (project / name).write_text(json.dumps({"format": FORMAT, "layers": layers}), encoding="utf-8")
         return plan(project, given.replace("FILE", name))["leaf_lesions:given:seed=7"].paths.run
 
     first = trial("one.json", layers)

@@ -76,13 +76,14 @@ class AdapterConfig(Section):
 
     Attributes:
         method: a name of `naslora_core.adapters.METHODS`, or "peft:<type>" for a method of Hugging Face PEFT.
+        target_modules: ends of layers' names, as in PEFT; "auto" takes those that suit the model's family.
         options: of the method beside its rank; absent in adapters that were saved without any.
     """
 
     method: str
     rank: Annotated[int, Field(ge=1, le=LARGEST_RANK)]
     lora_alpha: PositiveFloat
-    target_modules: Annotated[tuple[str, ...], Field(min_length=1)]
+    target_modules: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)]
     options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("options")

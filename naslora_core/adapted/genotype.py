@@ -10,6 +10,7 @@ from naslora_core.adapters.budget.cost import InferenceCost, is_exact
 from naslora_core.adapters.budget.method import spent_by
 from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.cell import MixedOp
+from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.ops import OPS
 from naslora_core.sam.build import Sam
 
@@ -50,7 +51,7 @@ def describe_genotype(sam: Sam, adapters: Mapping[str, Adapter]) -> dict[str, An
         layers.append(
             {
                 "layer": name,
-                "window": _window(sam, name.partition(":")[0]),
+                "window": str(sam.image_encoder.grid_of(_in_encoder(name.partition(":")[0]))),
                 "weights": {primitive: round(weight, 6) for primitive, weight in weights.items()},
                 "argmax": max(weights, key=weights.__getitem__),
             }
@@ -82,8 +83,9 @@ def describe_found(sam: Sam, architecture: Architecture, searched: Collection[st
     for name, choice in architecture.items():
         layer = sam.image_encoder.get_submodule(name)
         base = getattr(layer, "base_layer", layer)
-        cost = inference.added(choice.operation, choice.rank, base.in_features, base.out_features)
-        window = _window(sam, f"image_encoder.{name}")
+        grid: TokenGrid = sam.image_encoder.grid_of(name)
+        cost = inference.at(grid).added(choice.operation, choice.rank, base.in_features, base.out_features)
+        window = str(grid)
         layers.append(
             {
                 "layer": f"image_encoder.{name}",
@@ -111,14 +113,12 @@ def _worth(name: str, layer: Adapter) -> dict[str, float | None]:
     if not isinstance(search, BudgetSearch):
         return {}
     worth = {"worth_of_neighbours": search.worth, "worth_of_branch": search.branch_worth}
-    own = {what: values.get(name.removeprefix("image_encoder.")) for what, values in worth.items()}
+    own = {what: values.get(_in_encoder(name)) for what, values in worth.items()}
     return {what: None if value is None else round(value, 8) for what, value in own.items()}
 
 
-def _window(sam: Sam, layer_name: str) -> str:
-    block = sam.get_submodule(layer_name.rpartition(".attn.")[0])
-    window = getattr(block, "window_size", 0)
-    return f"{window}x{window}" if window else "image"
+def _in_encoder(layer: str) -> str:
+    return layer.removeprefix("image_encoder.")
 
 
 def _sight(operation: str, window: str) -> str:

@@ -1,15 +1,19 @@
 """Find the layers a method adapts, and replace them by its adapters."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from torch import nn
 
 from naslora_core.adapters.base import Adapter, Method
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import InjectionError
+from naslora_core.geometry.token_grid import TokenGrid
 
 # Wraps one layer.
 LayerBuilder = Callable[[nn.Linear, AdapterConfig, SearchConfig], Adapter]
+# Ends of dotted layer names, as in PEFT, "attn.qkv"; "auto" are those that suit the encoder's family.
+Targets = Sequence[str] | Literal["auto"]
 
 
 def in_every_layer(build: LayerBuilder) -> Method:
@@ -21,16 +25,14 @@ def in_every_layer(build: LayerBuilder) -> Method:
     return method
 
 
-def inject(
-    module: nn.Module, target_modules: Sequence[str], wrap: Callable[[nn.Linear], Adapter]
-) -> dict[str, Adapter]:
+def inject(module: nn.Module, target_modules: Targets, wrap: Callable[[nn.Linear], Adapter]) -> dict[str, Adapter]:
     """Replace every linear layer whose name ends in one of `target_modules` by its adapter.
 
     Nothing is changed unless every target matches.
 
     Args:
         module: changed in place.
-        target_modules: ends of dotted layer names, as in PEFT: "attn.qkv".
+        target_modules: see `Targets`.
         wrap: builds the adapter around a layer.
 
     Returns:
@@ -44,18 +46,32 @@ def inject(
     return adapters
 
 
-def find_layers(module: nn.Module, target_modules: Sequence[str]) -> dict[str, nn.Linear]:
+def grid_of(encoder: nn.Module, layer: str) -> TokenGrid:
+    """Return what a linear layer of an image encoder sees, by its name."""
+    described: Any = encoder
+    grid: TokenGrid = described.grid_of(layer)
+    return grid
+
+
+def targets_of(encoder: nn.Module, target_modules: Targets) -> tuple[str, ...]:
+    """Return the ends of the names of layers to adapt, "auto" resolved."""
+    described: Any = encoder
+    return tuple(described.default_targets if target_modules == "auto" else target_modules)
+
+
+def find_layers(module: nn.Module, target_modules: Targets) -> dict[str, nn.Linear]:
     """Return the linear layers whose names end in one of `target_modules`, by name.
 
     Raises:
         InjectionError: if a target matches no layer, or one that is not linear.
     """
+    targets = targets_of(module, target_modules)
     matches = {
         name: layer
         for name, layer in module.named_modules()
-        if any(name == target or name.endswith(f".{target}") for target in target_modules)
+        if any(name == target or name.endswith(f".{target}") for target in targets)
     }
-    missing = [t for t in target_modules if not any(name == t or name.endswith(f".{t}") for name in matches)]
+    missing = [t for t in targets if not any(name == t or name.endswith(f".{t}") for name in matches)]
     if missing:
         linear = [name for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
         examples = sorted({".".join(name.split(".")[-2:]) for name in linear})[:6]

@@ -11,6 +11,7 @@ from naslora_core.cell import Windows
 from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
+from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
@@ -123,7 +124,7 @@ def _lora(merged: Merged) -> dict[str, Tensor]:
 
 def _prepare_folded_layers(sam: Sam, weights: Mapping[str, Tensor]) -> None:
     for name, layout in folded_layers(weights).items():
-        plain = sam.get_submodule(name)
+        plain: Any = sam.get_submodule(name)
         rank = len(weights[f"{name}.fold_A"])
         # A tensor without elements can have sides of any length, and costs nothing until a layer is made of it.
         widest = max([*layout.kernels.values(), layout.waves])
@@ -135,14 +136,12 @@ def _prepare_folded_layers(sam: Sam, weights: Mapping[str, Tensor]) -> None:
 
 
 def _windows_of(sam: Sam, name: str) -> Windows:
-    """Return the windows of the block of a layer, as its attention sees them.
+    """Return the windows that a layer sees.
 
     Raises:
         ValueError: if the layer sees no windows.
     """
-    block, inside, _ = name.rpartition(".attn.")
-    side = sam.get_submodule(block).window_size if inside else 0
-    if not side:
+    grid: TokenGrid = sam.image_encoder.grid_of(name.removeprefix("image_encoder."))
+    if not grid.window:
         raise ValueError(f"{name} puts windows together and sees none")
-    grid = sam.image_encoder.pos_embed.shape[1]
-    return Windows(side, across=-(-grid // side))
+    return Windows(grid.window, grid.across)

@@ -18,6 +18,8 @@ _KEPT_BYTES = 2**28
 def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
     """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
 
+    A neck that is no sequence, as the feature pyramids of SAM 2 and SAM 3, stays as it is.
+
     Args:
         merged: the model whose blocks are merged already.
         adapted: the model it came from.
@@ -25,6 +27,8 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         ridge: keeps the weights near what they are, relative to the mean square of the inputs.
     """
     own, other = merged.image_encoder.neck, adapted.image_encoder.neck
+    if not isinstance(own, nn.Sequential):
+        return
     inputs = _NeckInputs(merged, adapted, batches)
     for place, layer in enumerate(own):
         if not isinstance(layer, nn.Conv2d):

@@ -1,7 +1,6 @@
 """Grad-CAM: which positions of the encoder's embedding raise the foreground logits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -103,15 +102,15 @@ def _of_parts(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
     side = window_side(segmenter.image_size, segmenter.scale)
     tiling = Tiling((image.shape[0], image.shape[1]), side, OVERLAP)
     weights = _weights_of_all(segmenter, image, tiling)
-    stitcher, rows = Stitcher(tiling, most=None), []
+    stitcher, rows, cell = Stitcher(tiling, most=None), [], 1.0
     for embeddings, _, shape in _parts(segmenter, image, tiling):
+        # The encoder's cells, as of an image that is seen whole; more would be interpolated.
+        cell = side / embeddings.shape[-1]
         heat = _inside(_weighted(embeddings, weights)[0], shape, segmenter.image_size)
         size = (tiling.tiles[0].height, tiling.tiles[0].width)
         heat = F.interpolate(heat[None, None], size=size, mode="nearest-exact")[0, 0]
         if (complete := stitcher.add(heat.cpu().numpy())) is not None:
             rows.append(complete[1])
-    # The encoder's cells, as of an image that is seen whole; more would be interpolated.
-    cell = side * segmenter.sam.image_encoder.patch_embed.proj.stride[0] / segmenter.image_size
     height, width = (max(1, round(length / cell)) for length in image.shape[:2])
     return np.asarray(Image.fromarray(np.concatenate(rows)).resize((width, height), Image.Resampling.BOX))
 
@@ -142,8 +141,8 @@ def _encode(segmenter: PromptFreeSegmenter, image: np.ndarray) -> _Encoded:
     pixels = torch.tensor(square, device=segmenter.sam.device).permute(2, 0, 1)[None]
     with torch.no_grad():
         normalised = normalise(segmenter.sam, pixels)
-        embeddings = segmenter.sam.image_encoder(normalised)
-    return embeddings, partial(segmenter.decode, images=normalised), shape
+        embeddings, *finer = segmenter.sam.encode(normalised)
+    return embeddings, lambda coarse: segmenter.decode((coarse, *finer), normalised), shape
 
 
 def _inside(heat: Tensor, shape: tuple[int, int], side: int) -> Tensor:

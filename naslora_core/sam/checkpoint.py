@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import atomic_file, file_sha256
 from naslora_core.sam.build import build_sam
+from naslora_core.sam.families.model import Sam
 from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, find_spec
 

@@ -3,8 +3,9 @@
 import copy
 
 import torch
-from segment_anything.modeling import Sam
 from torch import nn
+
+from naslora_core.sam.families.model import Sam
 
 # Far below the tokens' own scale of about one, and the same in every run.
 _TOKEN_NOISE, _TOKEN_SEED = 1e-3, 0
@@ -31,7 +32,7 @@ def set_class_count(sam: Sam, classes: int) -> None:
     decoder.mask_tokens = nn.Embedding.from_pretrained(token + _TOKEN_NOISE * noise.to(token), freeze=False)
     network = decoder.output_hypernetworks_mlps[0]
     decoder.output_hypernetworks_mlps = nn.ModuleList(copy.deepcopy(network) for _ in range(classes))
-    head = decoder.iou_prediction_head.layers[-1]
+    head = sam.quality_layer()
     head.weight = nn.Parameter(head.weight.detach()[:1].repeat(classes, 1))
     head.bias = nn.Parameter(head.bias.detach()[:1].repeat(classes))
     head.out_features = classes

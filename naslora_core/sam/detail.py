@@ -6,8 +6,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import Sam
 from torch import Tensor, nn
+
+from naslora_core.sam.families.model import Sam
 
 Detail = Literal["off", "half", "full"]
 _PER_AXIS: dict[Detail, int] = {"half": 1, "full": 2}
@@ -81,11 +82,10 @@ def add_detail_path(sam: Sam, detail: Detail, seed: int = 0) -> None:
     """Give the mask decoder a detail path, in place; "off" leaves it as it is."""
     if detail == "off":
         return
-    channels = sam.mask_decoder.output_hypernetworks_mlps[0].layers[-1].out_features
     # On the CPU, so that every device starts with the same weights; whoever loads a model keeps the random state.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        path = DetailPath(channels, _PER_AXIS[detail])
+        path = DetailPath(sam.mask_channels(), _PER_AXIS[detail])
     sam.mask_decoder.detail = path.to(sam.device)
 
 

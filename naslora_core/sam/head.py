@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from segment_anything.modeling import Sam
-
 from naslora_core.sam.classes import class_count, set_class_count
 from naslora_core.sam.detail import Detail, add_detail_path, detail_of
+from naslora_core.sam.families.model import Sam
 
 
 @dataclass(frozen=True)

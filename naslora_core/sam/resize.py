@@ -1,11 +1,11 @@
-"""Resize a SAM's position embeddings to another image size; no other weight depends on it."""
+"""Resize the position embeddings of the original SAM to another image size; no other weight depends on it."""
 
 from collections.abc import Mapping
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from naslora_core.sam.specs import ModelSpec
+from naslora_core.sam.specs import ModelSpec, ViTSpec
 
 POSITION_EMBEDDING = "image_encoder.pos_embed"
 
@@ -15,7 +15,8 @@ def resize_positions(weights: Mapping[str, Tensor], native: ModelSpec, target: M
 
     The absolute embedding and the relative tables of global blocks are interpolated. Windows keep their side
     at every image size, so windowed blocks keep their tables; all else does not know the grid. A table that has
-    not the native shape stays as it is: strict loading then names it.
+    not the native shape stays as it is: strict loading then names it. The other families have no weight that depends
+    on the image size.
 
     Args:
         weights: of a model at its native size; tables may be in half precision.
@@ -23,7 +24,7 @@ def resize_positions(weights: Mapping[str, Tensor], native: ModelSpec, target: M
         target: the same model at another image size.
     """
     resized = dict(weights)
-    if native.grid_size == target.grid_size:
+    if not isinstance(native, ViTSpec) or not isinstance(target, ViTSpec) or native.grid_size == target.grid_size:
         return resized
     side, wanted = native.grid_size, target.grid_size
     if POSITION_EMBEDDING in weights and weights[POSITION_EMBEDDING].shape[1:3] == (side, side):

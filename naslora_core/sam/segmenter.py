@@ -2,12 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from naslora_core.sam.build import normalise
 from naslora_core.sam.classes import class_count
-from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.families.model import Features, Sam
 from naslora_core.sam.head import head_of
 
 
@@ -44,24 +43,15 @@ class PromptFreeSegmenter(nn.Module):
             images: (B, 3, S, S), RGB in 0..255, padded at the right and bottom.
 
         Returns:
-            low_res_masks, (B, K, S / 4, S / 4), float32; with a detail path (B, K, S / 2, S / 2) or (B, K, S, S).
+            low_res_masks, (B, K, S / 4, S / 4), of SAM 3 four times its grid, float32; with a detail path
+            (B, K, S / 2, S / 2) or (B, K, S, S).
         """
         normalised = normalise(self.sam, images)
-        return self.decode(self.sam.image_encoder(normalised), normalised)
+        return self.decode(self.sam.encode(normalised), normalised)
 
-    def decode(self, embeddings: Tensor, images: Tensor | None = None) -> Tensor:
-        """Return mask logits, as `forward` does, of B image embeddings and the normalised images they are of."""
-        prompts = self.sam.prompt_encoder
-        # Not len(), which would make a number of an exported model's batch size.
-        batch, channels, height, width = embeddings.shape
-        masks, _ = decode_masks(
-            self.sam.mask_decoder,
-            embeddings,
-            prompts.get_dense_pe(),
-            embeddings.new_zeros(batch, 0, channels),
-            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, height, width),
-            images,
-        )
+    def decode(self, features: Features, images: Tensor | None = None) -> Tensor:
+        """Return mask logits, as `forward` does, of the features of B normalised images, and of these."""
+        masks, _ = self.sam.predict_masks(features, images)
         return masks[:, : self.classes].float()
 
     def upscale(self, low_res_masks: Tensor) -> Tensor:

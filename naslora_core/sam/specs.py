@@ -1,4 +1,4 @@
-"""The sizes of every SAM this project can adapt. Imports nothing heavy."""
+"""The sizes of every model this project can adapt. Imports nothing heavy."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,31 +9,46 @@ from naslora_core.errors import ConfigError
 ImageSize = int | Literal["native"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Dimensions of one SAM (arXiv:2304.02643, Appendix A).
+    """What is known of a model of any family.
 
     Attributes:
         image_size: side of the square input, in pixels.
-        window_size: side of the attention window of most blocks, in patches.
-        global_attn_indexes: blocks that attend to the whole image grid instead.
+        multiple_of: what an image size has to be a multiple of, in pixels.
         embed_channels: channels of the image embeddings, the prompts and the mask decoder.
         file_prefix: how the authors' checkpoint file is called; empty if there is none.
     """
 
     image_size: int
-    patch_size: int
+    multiple_of: int
+    embed_channels: int
+    file_prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTSpec(ModelSpec):
+    """Dimensions of one SAM (arXiv:2304.02643, Appendix A).
+
+    Attributes:
+        window_size: side of the attention window of most blocks, in patches.
+        global_attn_indexes: blocks that attend to the whole image grid instead.
+    """
+
     encoder_width: int
     encoder_depth: int
     encoder_heads: int
     window_size: int
     global_attn_indexes: tuple[int, ...]
     use_rel_pos: bool
-    embed_channels: int
     decoder_heads: int
     decoder_mlp_dim: int
     iou_head_hidden_dim: int
-    file_prefix: str = ""
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch, in pixels."""
+        return self.multiple_of
 
     @property
     def grid_size(self) -> int:
@@ -41,10 +56,10 @@ class ModelSpec:
         return self.image_size // self.patch_size
 
 
-def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...], prefix: str) -> ModelSpec:
-    return ModelSpec(
+def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...], prefix: str) -> ViTSpec:
+    return ViTSpec(
         image_size=1024,
-        patch_size=16,
+        multiple_of=16,
         encoder_width=width,
         encoder_depth=depth,
         encoder_heads=heads,
@@ -59,10 +74,10 @@ def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...]
     )
 
 
-MODEL_SPECS = {
-    "sam_tiny": ModelSpec(
+MODEL_SPECS: dict[str, ModelSpec] = {
+    "sam_tiny": ViTSpec(
         image_size=256,
-        patch_size=16,
+        multiple_of=16,
         encoder_width=192,
         encoder_depth=8,
         encoder_heads=6,
@@ -89,19 +104,20 @@ def find_spec(name: str, image_size: ImageSize = "native") -> ModelSpec:
         image_size: side of the square input in pixels, or "native".
 
     Raises:
-        ConfigError: if there is no model of that name, or the image size does not divide into patches.
+        ConfigError: if there is no model of that name, or the image size does not suit it.
     """
     if name not in MODEL_SPECS:
         raise ConfigError(f"unknown model '{name}'; known: {', '.join(MODEL_SPECS)}")
     native = MODEL_SPECS[name]
     size = native.image_size if image_size == "native" else image_size
-    if size % native.patch_size or size < 2 * native.patch_size:
+    step = native.multiple_of
+    if size % step or size < 2 * step:
         raise ConfigError(
-            f"model.image_size {size} is not a multiple of {name}'s patch size {native.patch_size} of at least "
-            f"{2 * native.patch_size}; use native ({native.image_size}) or {_nearest_size(size, native.patch_size)}"
+            f"model.image_size {size} is not a multiple of {step}, which {name} needs, of at least {2 * step}; "
+            f"use native ({native.image_size}) or {_nearest_size(size, step)}"
         )
     return replace(native, image_size=size)
 
 
-def _nearest_size(size: int, patch_size: int) -> int:
-    return max(2, round(size / patch_size)) * patch_size
+def _nearest_size(size: int, step: int) -> int:
+    return max(2, round(size / step)) * step

@@ -7,13 +7,15 @@ finds the same anywhere.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import nn
 
 from naslora_core.adapters.budget.architecture import Architecture, LayerChoice
+from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive, Primitive
 from naslora_core.ops.frequency import WAVES
 
@@ -29,24 +31,21 @@ class InferenceCost:
 
     Args:
         base: multiplications of the encoder for an image.
-        tokens: of an image, in the grid that the blocks see.
+        tokens: of an image, in the grid that a layer sees.
     """
 
     base: float
-    tokens: int
+    tokens: int = 0
 
     @classmethod
     def of(cls, encoder: nn.Module) -> "InferenceCost":
-        """Count an image encoder's multiplications: linear layers, attention and neck."""
-        side = grid_side(encoder)
-        tokens, base = side**2, 0.0
-        for name, layer in encoder.named_modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                base += tokens * layer.weight.numel()
-            elif name.startswith("blocks.") and name.count(".") == 1:
-                window = int(getattr(layer, "window_size", 0)) or side
-                base += 2 * tokens * window**2 * encoder.get_parameter(f"{name}.norm1.weight").numel()
-        return cls(base, tokens)
+        """Count an image encoder's multiplications."""
+        described: Any = encoder
+        return cls(described.multiplications())
+
+    def at(self, grid: TokenGrid) -> "InferenceCost":
+        """Return what choices of a layer cost that sees the tokens of `grid`."""
+        return replace(self, tokens=grid.side**2)
 
     def added(self, operation: str, rank: int, in_features: int, out_features: int) -> float:
         """Return by what share of the base's time a layer is slower.
@@ -131,14 +130,6 @@ def fits(architecture: Architecture, costs: Mapping[str, LayerCosts], limits: Li
     """Return whether an architecture keeps both limits."""
     cost = spent(architecture, costs)
     return cost.time <= limits.time and cost.parameters <= limits.parameters
-
-
-def grid_side(encoder: nn.Module) -> int:
-    """Return the side of an image's grid in tokens, of SAM's image encoder."""
-    patches = encoder.get_submodule("patch_embed.proj")
-    assert isinstance(patches, nn.Conv2d)
-    size: int = vars(encoder)["img_size"]
-    return size // patches.kernel_size[0]
 
 
 @lru_cache(maxsize=512)

@@ -8,11 +8,11 @@ from torch import nn
 
 from naslora_core.adapters.base import Adapter
 from naslora_core.adapters.budget.architecture import Architecture, read_architecture, sections_of
-from naslora_core.adapters.budget.cost import InferenceCost, LayerCosts, Limits, grid_side, is_exact, spent
+from naslora_core.adapters.budget.cost import InferenceCost, LayerCosts, Limits, is_exact, spent
 from naslora_core.adapters.budget.draw import draw_random, spread_evenly
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels
 from naslora_core.adapters.budget.search import BudgetSearch
-from naslora_core.adapters.layers import find_layers, replace_layers
+from naslora_core.adapters.layers import find_layers, grid_of, replace_layers, targets_of
 from naslora_core.cell import Windows
 from naslora_core.config import NOTHING_GIVEN, AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError
@@ -36,9 +36,10 @@ def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchCon
     given = {} if search.from_ == NOTHING_GIVEN else read_architecture(search.from_)
     if search.budget == "none":
         return attach_found(encoder, given, adapter)
+    targets = targets_of(encoder, adapter.target_modules)
     if elsewhere := [name for name in given if name not in layers]:
         raise ConfigError(
-            f"{search.from_} has {elsewhere[0]}, which adapter.target_modules {list(adapter.target_modules)} do not "
+            f"{search.from_} has {elsewhere[0]}, which adapter.target_modules {list(targets)} do not "
             "name; add it there, or set search.budget none to train the architecture as it is"
         )
     free = {name: layer for name, layer in layers.items() if name not in given}
@@ -92,10 +93,9 @@ def attach_found(encoder: nn.Module, architecture: Architecture, adapter: Adapte
 
 
 def windows_of(encoder: nn.Module, name: str) -> Windows | None:
-    """Return the windows that a layer sees one at a time; None where it sees the image: global blocks, and MLPs."""
-    block, found, _ = name.partition(".attn.")
-    side = int(getattr(encoder.get_submodule(block), "window_size", 0)) if found else 0
-    return Windows(side, math.ceil(grid_side(encoder) / side)) if side else None
+    """Return the windows that a layer sees one at a time; None where it sees the image."""
+    grid = grid_of(encoder, name)
+    return Windows(grid.window, grid.across) if grid.window else None
 
 
 def costs_of(
@@ -104,7 +104,14 @@ def costs_of(
     """Return what the choices of some layers cost."""
     inference = InferenceCost.of(encoder)
     return {
-        name: LayerCosts(inference, layer.in_features, layer.out_features, sections_of(name), space, levels)
+        name: LayerCosts(
+            inference.at(grid_of(encoder, name)),
+            layer.in_features,
+            layer.out_features,
+            sections_of(name),
+            space,
+            levels,
+        )
         for name, layer in layers.items()
     }
 

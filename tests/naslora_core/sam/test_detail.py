@@ -79,7 +79,7 @@ def test_a_detail_path_learns_what_a_quarter_cannot_show(detail, adapter, search
         embeddings = sam.image_encoder(sam.preprocess(images))
     losses, learning = [], set()
     for _ in range(90):
-        loss = F.binary_cross_entropy_with_logits(segmenter.decode(embeddings, sam.preprocess(images)), wanted)
+        loss = F.binary_cross_entropy_with_logits(segmenter.decode((embeddings,), sam.preprocess(images)), wanted)
         optimizer.zero_grad()
         loss.backward()
         learning |= {name for name, value in path.named_parameters() if value.grad.any()}

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
-from naslora_core.sam import attention as subject
-from naslora_core.sam.attention import FusedAttention, explicit, fuse_attention, widened
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+from naslora_core.sam.families import vit_attention as subject
+from naslora_core.sam.families.vit_attention import FusedAttention, explicit, fuse_attention, widened
+from naslora_core.sam.specs import MODEL_SPECS, ViTSpec
 
 GRIDS = [(14, 14), (16, 16), (5, 7), (20, 12)]
 
@@ -176,13 +176,13 @@ def test_no_tensor_of_an_image_grid_grows_with_the_square_of_its_tokens():
 @pytest.fixture
 def small_vit(monkeypatch) -> str:
     """A narrow vit_b of two windowed and one global block, on a grid that windows do not divide."""
-    spec = ModelSpec(**{**MODEL_SPECS["vit_b"].__dict__, "image_size": 320, "encoder_depth": 3, "encoder_width": 96})
-    spec = ModelSpec(**{**spec.__dict__, "encoder_heads": 3, "global_attn_indexes": (1,)})
+    spec = ViTSpec(**{**MODEL_SPECS["vit_b"].__dict__, "image_size": 320, "encoder_depth": 3, "encoder_width": 96})
+    spec = ViTSpec(**{**spec.__dict__, "encoder_heads": 3, "global_attn_indexes": (1,)})
     monkeypatch.setitem(MODEL_SPECS, "small_vit", spec)
     return "small_vit"
 
 
-def _official_encoder(spec: ModelSpec) -> ImageEncoderViT:
+def _official_encoder(spec: ViTSpec) -> ImageEncoderViT:
     return ImageEncoderViT(
         img_size=spec.image_size,
         embed_dim=spec.encoder_width,

@@ -1,0 +1,1 @@
+"""The families of Segment Anything, one module each, behind one small interface."""

@@ -65,6 +65,7 @@ def training_step(params: Params, searching: bool = False, augment: bool = False
     train = train.model_copy(update={"epochs": _ENDLESS, "augment": augment, **auto})
     spec = find_spec(params.model.name, params.model.image_size)
     sam = build_sam(params.model.name, spec.image_size)
+    sam.image_encoder.gradient_checkpointing = params.model.gradient_checkpointing
     images = train.batch_size * (_weight_steps(params) if searching else 1)
     is_whole = train.view == "whole"
     data = random_images(spec.image_size, images) if is_whole else whole_image(spec.image_size, images, train.scale)

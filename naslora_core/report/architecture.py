@@ -21,15 +21,20 @@ def layer_label(layer: Layer) -> str:
     """Return a short name: block, module unless it is attn.qkv, what the layer sees and, of a larger cell, the edge."""
     path, _, edge = layer.name.partition(":")
     block, module = place_of(path)
-    place = f"block {block}" if block.isdigit() else block
+    place = f"block {block}" if module else block
     parts = [place, module if module != "attn.qkv" else "", layer.window, edge.replace("_", "→")]
     return " · ".join(part for part in parts if part)
 
 
 def place_of(path: str) -> tuple[str, str]:
-    """Return the number of a layer's block and the module in it, ("3", "attn.qkv"); the path and "" elsewhere."""
-    block, found, module = path.rpartition("blocks.")[2].partition(".")
-    return (block, module) if found and block.isdigit() else (path, "")
+    """Return the number of a layer's block and the module in it, ("3", "attn.qkv"); the path and "" elsewhere.
+
+    Where blocks are counted anew in every stage, the number is that of both: ("1.0", "attn.qkv").
+    """
+    parts = path.split(".")
+    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
+    module = ".".join(parts[numbers[-1] + 1 :]) if numbers else ""
+    return (".".join(parts[place] for place in numbers), module) if module else (path, "")
 
 
 def architecture_in_words(layers: Sequence[Layer], space: Sequence[str]) -> str:

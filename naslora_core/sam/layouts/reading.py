@@ -1,0 +1,97 @@
+"""Read weight files and folders of weight files, without unpickling anything but tensors."""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from naslora_core.errors import CheckpointError, few, shorten
+from naslora_core.reading import read_object
+
+# What transformers looks for in a folder, in its order.
+_WHOLE, _SHARDED = ("model.safetensors", "pytorch_model.bin"), ".index.json"
+# Of what the weights-only unpickler says only the names of classes are passed on: it goes on to advise unsafe loading.
+_GLOBAL = re.compile(r"(?:GLOBAL|global|class|Unsupported operand) '?([A-Za-z_][\w.]*)")
+
+
+def weight_files(path: Path) -> tuple[Path, ...]:
+    """Return the files that hold the weights of a checkpoint: the file itself, or those of a Hugging Face folder.
+
+    Raises:
+        CheckpointError: if a folder holds none, or its index names others than are there.
+    """
+    if not path.is_dir():
+        return (path,)
+    for name in _WHOLE:
+        if (path / name).is_file():
+            return (path / name,)
+        if (path / f"{name}{_SHARDED}").is_file():
+            return _shards(path / f"{name}{_SHARDED}")
+    found = few(sorted(entry.name for entry in path.iterdir())) or "nothing"
+    raise CheckpointError(
+        f"{path} is a folder without {' or '.join(_WHOLE)}: it holds {found}; give the file that holds the weights, or "
+        "the folder that save_pretrained wrote"
+    )
+
+
+def read_checkpoint(path: Path) -> object:
+    """Return what the weight files of a checkpoint hold; tensors stay on the disk until they are used.
+
+    Raises:
+        CheckpointError: if a file is missing, damaged, or holds objects of other classes than tensors.
+    """
+    files = weight_files(path)
+    if len(files) == 1:
+        return _read_file(files[0])
+    merged: dict[object, object] = {}
+    for file in files:
+        content = _read_file(file)
+        if not isinstance(content, Mapping):
+            raise CheckpointError(f"{file} holds a {type(content).__name__}, expected tensors by name; save it again")
+        merged |= content
+    return merged
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    try:
+        listed = read_object(index)["weight_map"]
+        names = sorted({str(name) for name in listed.values()})
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError("weight_map has to name files of this folder")
+    except (ValueError, KeyError, AttributeError, OSError) as error:
+        raise CheckpointError(f"{index} cannot be read ({error}); fetch it again") from error
+    files = tuple(index.parent / name for name in names)
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise CheckpointError(f"{index} names {few(missing)}, which {index.parent} does not hold; fetch them again")
+    return files
+
+
+def _read_file(path: Path) -> object:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Only files in torch's format of since 1.6 can be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        names = sorted(set(_GLOBAL.findall(str(error))))
+        # A damaged file ends up here too, and names no class.
+        if not names:
+            raise CheckpointError(f"{path} cannot be read: it is damaged, or no file of weights; fetch it again") from (
+                error
+            )
+        raise CheckpointError(
+            f"{path} cannot be read: it holds more than tensors ({few(names)}), and reading such objects can run any "
+            "code; it is not opened. Where it was made, load the model with the program that made it and save its "
+            'weights alone: torch.save(model.state_dict(), "weights.pth")'
+        ) from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} cannot be read ({shorten(str(error))}); fetch it again") from error
+    # A damaged pickle can raise almost anything, and what torch says of it may run over lines.
+    except Exception as error:
+        reason = shorten((str(error) or type(error).__name__).splitlines()[0])
+        raise CheckpointError(f"{path} cannot be read ({reason}); fetch it again") from error

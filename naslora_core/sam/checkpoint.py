@@ -1,5 +1,6 @@
 """Read and write SAM weights: strictly, and without unpickling anything but tensors."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from naslora_core.config import ModelConfig
@@ -15,35 +16,73 @@ from naslora_core.errors import CheckpointError
 from naslora_core.files import atomic_file, file_sha256
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.families.model import Sam
+from naslora_core.sam.layouts.reading import read_checkpoint, weight_files
+from naslora_core.sam.layouts.recognise import FRESH_SEED, Recognised, recognise
+from naslora_core.sam.layouts.sam_size import stored_image_size
 from naslora_core.sam.resize import resize_positions
-from naslora_core.sam.specs import MODEL_SPECS, find_spec
+from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, find_spec
 
 
 def load_base(model: ModelConfig) -> Sam:
     """Build the configured SAM and load its pre-trained weights, resized to the configured image size.
 
+    The checkpoint may have any layout of `naslora_core.sam.layouts`; parts that it does not hold start from
+    `FRESH_SEED`, the same in every call.
+
     Returns:
         The model in evaluation mode, float32, on the CPU.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, renamed or made for another model.
+        CheckpointError: if the file is missing, damaged, renamed, of an unknown layout or made for another model.
         ConfigError: if the image size does not divide into patches.
     """
     native, spec = MODEL_SPECS[model.name], find_spec(model.name, model.image_size)
-    require_checkpoint(model)
-    _check_official_hash(model.checkpoint, spec.file_prefix)
-    sam = build_sam(model.name, spec.image_size)
+    found = read_base(model)
+    with torch.random.fork_rng(devices=[], enabled=bool(found.fresh)):
+        if found.fresh:
+            torch.manual_seed(FRESH_SEED)
+        sam = build_sam(model.name, spec.image_size)
     sam.image_encoder.gradient_checkpointing = model.gradient_checkpointing
-    load_strictly(sam, resize_positions(read_weights(model.checkpoint), native, spec), model.checkpoint)
+    fresh = {key: value for key, value in sam.state_dict().items() if key.partition(".")[0] in found.fresh}
+    weights = resize_positions(found.weights, native, spec) | fresh
+    if wrong := describe_mismatch(sam.state_dict(), weights):
+        raise CheckpointError(
+            f"{model.checkpoint} does not fit {model.name} at {spec.image_size} px: {wrong}. "
+            f"It was recognised as {found.layout}, {found.seen}.{_other_image_size(found, native, spec)}"
+        )
+    sam.load_state_dict(weights)
     return sam
 
 
+def read_base(model: ModelConfig) -> Recognised:
+    """Read and recognise the configured checkpoint.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, renamed, of an unknown layout or made for another model.
+    """
+    require_checkpoint(model)
+    _check_official_hash(model.checkpoint, MODEL_SPECS[model.name].file_prefix)
+    found = recognise(model.checkpoint)
+    if found.size != model.name:
+        remedy = "no model of that size is known here"
+        if found.size:
+            remedy = f"use it with --set model.name={found.size}, or give a checkpoint of {model.name}"
+        raise CheckpointError(
+            f"{model.checkpoint} holds {found.size or 'a model'} of family {found.family} ({found.seen}), and "
+            f"model.name is {model.name}; {remedy}"
+        )
+    return found
+
+
 def require_checkpoint(model: ModelConfig) -> None:
-    """Check that the configured checkpoint is there.
+    """Check that the configured checkpoint is there: a file, or a folder with weights.
 
     Raises:
         CheckpointError: if not; the message says which file the model expects.
     """
+    if model.checkpoint.is_dir():
+        weight_files(model.checkpoint)
+        return
     if model.checkpoint.is_file():
         return
     expected = "the file that ships with this project"
@@ -56,9 +95,20 @@ def require_checkpoint(model: ModelConfig) -> None:
 
 
 def checkpoint_sha256(path: Path) -> str:
-    """Return the SHA-256 of a weight file; a process reads the file for it once, and again after it has changed."""
+    """Return the SHA-256 of a checkpoint; a process reads a file for it once, and again after it has changed.
+
+    Of a folder it is that of its weight file, or of the SHA-256 of its shards, one a line in the order of their names.
+
+    Raises:
+        CheckpointError: if a folder holds no weights.
+    """
+    digests = [_sha256_of(file.resolve(), *_state_of(file)) for file in weight_files(path)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _state_of(path: Path) -> tuple[int, ...]:
     status = path.stat()
-    return _sha256_of(path.resolve(), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 # Size and times are arguments only to be part of the cache's key. A run has one base, a report a few.
@@ -73,16 +123,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file cannot be read.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = dict(torch.load(path, map_location="cpu", weights_only=True))
-        if strange := [key for key, value in weights.items() if not isinstance(key, str) or not torch.is_tensor(value)]:
-            raise ValueError(f"it holds something else than tensors by name: {strange[:3]}")
-        return weights
-    # A damaged pickle can raise almost anything.
-    except Exception as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error
+    content = read_checkpoint(path)
+    if isinstance(content, Mapping):
+        strange = [key for key, value in content.items() if not isinstance(key, str) or not torch.is_tensor(value)]
+        if not strange:
+            return dict(content)
+    found = strange[:3] if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    raise CheckpointError(
+        f"{path} cannot be read (it holds something else than tensors by name: {found}); fetch it again"
+    )
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -141,10 +190,17 @@ def _sort_metadata(path: Path) -> None:
         file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
 
 
+def _other_image_size(found: Recognised, native: ModelSpec, spec: ModelSpec) -> str:
+    stored = stored_image_size(found.weights)
+    if stored in (0, native.image_size, spec.image_size):
+        return ""
+    return f" It was saved for images of {stored} px: use it with --set model.image_size={stored}."
+
+
 def _check_official_hash(path: Path, file_prefix: str) -> None:
     # The authors' files carry the first six digits of their SHA-256 in their names: sam_vit_b_01ec64.pth.
     expected = path.stem.removeprefix(file_prefix)
-    if not file_prefix or not path.name.startswith(file_prefix) or len(expected) != 6:
+    if not file_prefix or not path.name.startswith(file_prefix) or len(expected) != 6 or path.is_dir():
         return
     found = checkpoint_sha256(path)
     if not found.startswith(expected):

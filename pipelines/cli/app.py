@@ -10,6 +10,7 @@ from naslora_core.errors import NasLoraError
 from naslora_core.telemetry import turn_telemetry_off
 from pipelines.cli.architecture import architecture
 from pipelines.cli.bench import bench
+from pipelines.cli.checkpoint import checkpoint
 from pipelines.cli.data.app import data_app
 from pipelines.cli.doctor import doctor
 from pipelines.cli.export import export_app
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command(epilog="Example: naslora run --domain leaf_lesions")(run)
+app.command(epilog="Example: naslora checkpoint models/sam_tiny.safetensors")(checkpoint)
 app.command(epilog="Example: naslora stage search-train --domain leaf_lesions --run lr3 --set train.lr=0.003")(stage)
 app.command(epilog="Example: naslora predict photos/*.jpg --domain leaf_lesions --out masks")(predict)
 app.command(epilog="Example: naslora serve --port 8080")(serve)

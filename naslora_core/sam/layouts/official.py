@@ -22,9 +22,17 @@ _LEFT_OUT = {
 }
 
 
+def absent_parts(weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Return which of SAM's parts beside the encoder have no weight at all, by upstream's keys.
+
+    A part of which one tensor is there is damaged, not absent: strict loading names what is missing.
+    """
+    return tuple(part for part in (PROMPTS, DECODER) if not any(key.startswith(f"{part}.") for key in weights))
+
+
 def _convert(weights: Mapping[str, Tensor]) -> Converted:
     kept, left_out = without(weights, _LEFT_OUT)
-    return Converted(kept, tuple(left_out), _fresh(kept))
+    return Converted(kept, tuple(left_out), absent_parts(kept))
 
 
 def _convert_bare(weights: Mapping[str, Tensor]) -> Converted:
@@ -32,11 +40,6 @@ def _convert_bare(weights: Mapping[str, Tensor]) -> Converted:
     left_out = (f"what is no part of the encoder: {len(others)} tensors",) if others else ()
     kept = {f"{ENCODER}.{key}": value for key, value in weights.items() if key not in others}
     return Converted(kept, left_out, (PROMPTS, DECODER))
-
-
-def _fresh(weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-    # A part of which one tensor is there is damaged, not absent: strict loading names what is missing.
-    return tuple(part for part in (PROMPTS, DECODER) if not any(key.startswith(f"{part}.") for key in weights))
 
 
 def _is_plain(keys: Set[str]) -> bool:

@@ -15,8 +15,8 @@ from naslora_core.reading import read_object
 
 # What transformers looks for in a folder, in its order.
 _WHOLE, _SHARDED = ("model.safetensors", "pytorch_model.bin"), ".index.json"
-# Of what the weights-only unpickler says only the names of classes are passed on: it goes on to advise unsafe loading.
-_GLOBAL = re.compile(r"(?:GLOBAL|global|class|Unsupported operand) '?([A-Za-z_][\w.]*)")
+# The one name that the weights-only unpickler's message gives; the rest of it advises to load unsafely.
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def weight_files(path: Path) -> tuple[Path, ...]:
@@ -78,12 +78,9 @@ def _read_file(path: Path) -> object:
         # Only files in torch's format of since 1.6 can be mapped.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        names = sorted(set(_GLOBAL.findall(str(error))))
         # A damaged file ends up here too, and names no class.
-        if not names:
-            raise CheckpointError(f"{path} cannot be read: it is damaged, or no file of weights; fetch it again") from (
-                error
-            )
+        if not (names := _refused_classes(path) or sorted(set(_REFUSED.findall(str(error))))):
+            raise CheckpointError(f"{path} cannot be read: it is damaged, or no weight file; fetch it again") from error
         raise CheckpointError(
             f"{path} cannot be read: it holds more than tensors ({few(names)}), and reading such objects can run any "
             "code; it is not opened. Where it was made, load the model with the program that made it and save its "
@@ -95,3 +92,11 @@ def _read_file(path: Path) -> object:
     except Exception as error:
         reason = shorten((str(error) or type(error).__name__).splitlines()[0])
         raise CheckpointError(f"{path} cannot be read ({reason}); fetch it again") from error
+
+
+def _refused_classes(path: Path) -> list[str]:
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    # Of older files, and of damaged ones, it knows nothing.
+    except Exception:
+        return []

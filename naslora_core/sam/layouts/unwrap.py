@@ -38,7 +38,9 @@ def unwrap(content: object) -> Unwrapped:
     Raises:
         ValueError: if no tensors by name are there; it says what is.
     """
-    inner, wrappers, left_out = content, [], []
+    inner: object = content
+    wrappers: list[str] = []
+    left_out: list[str] = []
     while isinstance(inner, Mapping) and (name := _wrapper_of(inner)) and len(wrappers) < _DEEPEST:
         if others := [str(key) for key in inner if key != name]:
             left_out.append(f"beside the weights: {few(others)}")
@@ -46,15 +48,10 @@ def unwrap(content: object) -> Unwrapped:
         wrappers.append(name)
     if not isinstance(inner, Mapping):
         raise ValueError(f"it holds a {type(inner).__name__}, expected tensors by name")
-    weights = {}
-    strange = []
-    for key, value in inner.items():
-        if isinstance(key, str) and torch.is_tensor(value):
-            weights[key] = value
-        else:
-            strange.append(key)
-    if strange or not weights:
+    strange = [key for key, value in inner.items() if not isinstance(key, str) or not torch.is_tensor(value)]
+    if strange or not inner:
         raise ValueError(f"it holds something else than tensors by name: {strange[:3] if strange else 'nothing'}")
+    weights: dict[str, Tensor] = dict(inner)
     for prefix, stripped in _stripped(weights):
         layout = next((name for name in LAYOUTS if LAYOUTS[name].matches(stripped.keys())), "")
         if layout:
@@ -68,9 +65,8 @@ def in_float32(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """Return weights with every floating point tensor in float32, and the precision they had: "float16"."""
     kinds = sorted({_name(value.dtype) for value in weights.values() if value.is_floating_point()})
     # A tensor that has the type already is not copied.
-    return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, " and ".join(
-        kinds
-    )
+    converted = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+    return converted, " and ".join(kinds)
 
 
 def _name(dtype: torch.dtype) -> str:

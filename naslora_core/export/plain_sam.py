@@ -28,6 +28,7 @@ class PlainSam:
         name: as in `sam_model_registry`, or sam_tiny.
         weights: its state dict.
         base_sha256: of the checkpoint it was adapted from.
+        image_size: side of its square input in pixels.
         head: of the merged model; its detail path is not among the weights.
         remarks: sentences for its user: how the training images became RGB, if they were no plain ones of 8 bits; what
             is left out of the model; how images are cut for it.
@@ -36,21 +37,21 @@ class PlainSam:
     name: str
     weights: dict[str, Tensor]
     base_sha256: str
+    image_size: int
     head: MaskHead = MaskHead()
     remarks: tuple[str, ...] = ()
-
-    @property
-    def image_size(self) -> int:
-        """Side of its input."""
-        return find_spec(self.name, "native").image_size
 
     def comments(self) -> str:
         """Return the remarks as comment lines of Python."""
         return "".join(as_comment(remark) for remark in self.remarks)
 
 
-def read_plain_sam(folder: Path) -> PlainSam:
+def read_plain_sam(folder: Path, any_image_size: bool = False) -> PlainSam:
     """Read what stage merge wrote to `folder`; a detail path, which SAM has not, is left out.
+
+    Args:
+        folder: of the merged model.
+        any_image_size: take a model of another image size, too, for formats that say its size.
 
     Raises:
         CheckpointError: if files are missing, damaged or of another version.
@@ -60,16 +61,17 @@ def read_plain_sam(folder: Path) -> PlainSam:
     notes = read_merged_notes(folder)
     name = notes.model
     with torch.device("meta"):
-        plain = build_sam(name)
+        plain = build_sam(name, notes.image_size)
     if notes.classes > 1:
         raise MergeError(
             f"{folder} tells {notes.classes} classes apart, and SAM has one mask a prompt; "
             "use naslora predict, or export the adapter"
         )
-    if notes.image_size != plain.image_encoder.img_size:
+    native = find_spec(name, "native").image_size
+    if notes.image_size != native and not any_image_size:
         raise MergeError(
             f"{folder} sees {notes.image_size} px, and {name} is loaded elsewhere with "
-            f"{plain.image_encoder.img_size} px; train with model.image_size native"
+            f"{native} px; train with model.image_size native, or use naslora export hf"
         )
     if folded := sorted({key.rpartition(".")[0] for key in weights.keys() - plain.state_dict().keys()}):
         raise MergeError(
@@ -83,7 +85,7 @@ def read_plain_sam(folder: Path) -> PlainSam:
         remarks.append(f"Left out: the detail path ({notes.detail}), which SAM does not have; {_cost(folder)}")
     if notes.scale is not None:
         remarks.append(f"The model was {describe_tiling(notes.image_size, notes.scale)}")
-    return PlainSam(name, weights, notes.origin["base"]["sha256"], notes.head, tuple(remarks))
+    return PlainSam(name, weights, notes.origin["base"]["sha256"], notes.image_size, notes.head, tuple(remarks))
 
 
 def _cost(folder: Path) -> str:

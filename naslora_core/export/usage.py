@@ -61,6 +61,29 @@ def logits_of(part):
     return whole[:, : part.shape[0], : part.shape[1]]
 
 """
+_OF_HF = """
+def logits_of(part):
+    square = np.full((window, window, 3), {padding}, np.uint8)
+    square[: part.shape[0], : part.shape[1]] = part
+    return masks_of(Image.fromarray(square), binarize=False)[:, : part.shape[0], : part.shape[1]]
+
+"""
+_HF = """\
+import torch
+from PIL import Image
+from transformers import SamModel, SamProcessor
+
+{load}
+processor = SamProcessor.from_pretrained({source})
+
+def masks_of(image, binarize=True):
+    inputs = processor(images=image, return_tensors="pt")
+    with torch.no_grad():
+        low_res_masks = sam(pixel_values=inputs["pixel_values"], multimask_output=False).pred_masks
+    sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
+    return processor.post_process_masks(low_res_masks, *sizes, binarize=binarize)[0][0].numpy()
+
+"""
 
 
 def tiling(image_size: int, scale: float) -> tuple[int, int]:
@@ -98,6 +121,21 @@ def sam_lines(head: MaskHead, size: int) -> str:
     assert head.scale is not None
     imports = "import numpy as np\nfrom PIL import Image\n"
     return f"{imports}{_OF_SAM.format(padding=PADDING_RGB)}{_tiles(head, size)}"
+
+
+def hf_lines(head: MaskHead, size: int, load: str, source: str) -> str:
+    """Return Python lines that segment "photo.jpg" with a `SamModel` of transformers.
+
+    Args:
+        head: of the model.
+        size: side of its input.
+        load: lines that define the model, `sam`.
+        source: where the processor is loaded from, as Python writes it.
+    """
+    lines = _HF.format(load=load, source=source)
+    if head.scale is None:
+        return f'{lines}mask = masks_of(Image.open("photo.jpg").convert("RGB"))[0]  # (H, W), bool'
+    return f"{lines}import numpy as np\n{_OF_HF.format(padding=PADDING_RGB)}{_tiles(head, size)}"
 
 
 def as_comment(text: str) -> str:

@@ -4,17 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 export_app = typer.Typer(
-    help="Write a result in the format of another project: segment-anything, Hugging Face PEFT, ONNX, torch.export.",
+    help="Write a result in the format of another project: segment-anything, Hugging Face, ONNX, torch.export.",
     no_args_is_help=True,
 )
 Domain = Annotated[str, typer.Option(help="Which domain's model.")]
 Opset = Annotated[int, typer.Option(min=18, help="Version of ONNX's operators.")]
 Run = Annotated[str | None, typer.Option(help="Take it from runs/RUN.", show_default="the pipeline's own")]
+Package = Annotated[
+    Literal["segment-anything", "transformers"], typer.Option("--for", help="Whose SAM the LoRA is put onto.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Take the place of an earlier export.")]
 
 
@@ -30,6 +33,7 @@ class Format:
         files: names of the files in the folder that is written, as "module:name"; "" if it is one file.
         stage: whose output is exported.
         has_opset: whether there is an --opset.
+        has_package: whether there is a --for.
         notice: printed before work that takes long.
     """
 
@@ -40,6 +44,7 @@ class Format:
     files: str = ""
     stage: str = "merge"
     has_opset: bool = False
+    has_package: bool = False
     notice: str = ""
 
 
@@ -52,13 +57,23 @@ FORMATS = {
         out; what that costs in validation Dice stands above the lines that are printed.
         """,
     ),
+    "hf": Format(
+        "naslora_core.export.hf_folder:export_hf_folder", "_hf", "leaves_hf",
+        """Write the merged model as a folder that Hugging Face transformers loads: SamModel.from_pretrained(FOLDER).
+
+        For models merged with exact or calibrated, of any image size; nothing is fetched when it is loaded. A detail
+        path is left out.
+        """,
+        files="naslora_core.export.hf_folder:FILES",
+    ),
     "peft": Format(
         "naslora_core.export.peft_folder:export_peft_folder", "_peft", "leaves_lora",
         """Write the merged model as a LoRA that Hugging Face PEFT puts onto the original SAM.
 
-        For models merged with exact or calibrated. The trained mask decoder goes with it.
+        For models merged with exact or calibrated. The trained mask decoder goes with it. --for transformers writes it
+        for SamModel in place of segment-anything's Sam.
         """,
-        files="naslora_core.export.peft_folder:FILES",
+        files="naslora_core.export.peft_folder:FILES", has_package=True,
     ),
     "adapter": Format(
         "naslora_core.export.adapter_folder:export_adapter_folder", "_adapter", "leaves_adapter",
@@ -96,6 +111,17 @@ def _command(form: Format) -> Callable[..., None]:
     ) -> None:
         _export(form, domain, out, run, force, opset)
 
+    def command_with_package(
+        domain: Domain,
+        out: Path | None = target,
+        package: Package = "segment-anything",
+        run: Run = None,
+        force: Force = False,
+    ) -> None:
+        _export(form, domain, out, run, force, package)
+
+    if form.has_package:
+        return command_with_package
     return command_with_opset if form.has_opset else command
 
 
@@ -104,7 +130,7 @@ for _name, _form in FORMATS.items():
     export_app.command(_name, help=_form.help, epilog=_example)(_command(_form))
 
 
-def _export(form: Format, domain: str, out: Path | None, run: str | None, force: bool, *options: int) -> None:
+def _export(form: Format, domain: str, out: Path | None, run: str | None, force: bool, *options: int | str) -> None:
     export = resolve_name(form.exporter)
     target = out or Path(f"{domain}{form.suffix}")
     source = _source(form.stage, domain, run)

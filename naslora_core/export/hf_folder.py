@@ -10,7 +10,7 @@ from naslora_core.export.usage import hf_lines
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.sam.checkpoint import save_weights
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
-from naslora_core.sam.specs import find_spec
+from naslora_core.sam.specs import ViTSpec, find_spec
 
 WEIGHTS_FILE, CONFIG_FILE, PROCESSOR_FILE, CARD_FILE = (
     "model.safetensors",
@@ -75,6 +75,7 @@ def describe_model(name: str, image_size: int) -> dict[str, object]:
         image_size: side of its square input in pixels.
     """
     spec = find_spec(name, image_size)
+    assert isinstance(spec, ViTSpec)
     return {
         "architectures": ["SamModel"],
         "model_type": "sam",

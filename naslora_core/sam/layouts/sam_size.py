@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from naslora_core.sam.layouts.layout import Size
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, ViTSpec
 
 _ENCODER = "image_encoder."
 _BLOCK = f"{_ENCODER}blocks."
@@ -24,6 +24,8 @@ def sam_size(weights: Mapping[str, Tensor]) -> Size:
         seen += f", {pixels} px"
 
     def fits(spec: ModelSpec) -> bool:
+        if not isinstance(spec, ViTSpec):
+            return False
         same = (spec.encoder_width, spec.encoder_depth, spec.embed_channels) == (width, depth, channels)
         if relative is None or not spec.use_rel_pos:
             return same and spec.use_rel_pos == (relative is not None)

@@ -3,7 +3,7 @@
 import torch
 
 from naslora_core.sam.families.model import Sam
-from naslora_core.sam.specs import ViTSpec, find_spec
+from naslora_core.sam.specs import TinyViTSpec, ViTSpec, find_spec
 
 __all__ = ["Sam", "build_sam", "normalise"]
 
@@ -25,6 +25,10 @@ def build_sam(name: str, image_size: int | None = None) -> Sam:
         from naslora_core.sam.families import vit
 
         return vit.build(spec).eval()
+    if isinstance(spec, TinyViTSpec):
+        from naslora_core.sam.families import mobile_sam
+
+        return mobile_sam.build(spec).eval()
     raise TypeError(f"no family builds a {type(spec).__name__}")
 
 

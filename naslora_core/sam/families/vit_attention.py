@@ -90,12 +90,18 @@ def widened(q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> T
     return fused(wide_q, wide_k, wide_v, 1 / scale)[..., :channels]
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
-    """Attend by one of torch's fused kernels, (B, heads, H*W, D) each; `scale` is 1 / sqrt(D) unless given."""
+def fused(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, bias: Tensor | None = None) -> Tensor:
+    """Attend by one of torch's fused kernels, (B, heads, H*W, D) each.
+
+    Args:
+        q, k, v: (B, heads, H*W, D).
+        scale: of the logits; 1 / sqrt(D) unless given.
+        bias: added to the logits, (heads, H*W, H*W).
+    """
     if not q.is_cuda:
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
     with sdpa_kernel(_SOUND_BACKENDS):
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
 
 
 def explicit(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:

@@ -29,6 +29,7 @@ HOMES = {
     "tzlocal": ("pipelines/flow/",),
     "great_expectations": ("naslora_core/quality/",),
     "segment_anything": ("naslora_core/sam/",),
+    "timm": ("naslora_core/sam/families/mobile_sam",),
     "dvc": ("stages/run_cache", "pipelines/dvc/"),
     "fastapi": ("pipelines/serve/",),
     "starlette": ("pipelines/serve/",),

@@ -102,7 +102,7 @@ class TinyViTEncoder(nn.Module):
 
 
 def _stage_sides(image_size: int, stages: int) -> tuple[int, ...]:
-    """Return the side of the grid at each stage: a quarter of the image's in pixels, then halves, the last as before."""
+    """Return the side of the grid at each stage: of four pixels a token, then halved, but for the last one."""
     halved = [image_size // 4 // 2**stage for stage in range(stages - 1)]
     return (*halved, halved[-1])
 

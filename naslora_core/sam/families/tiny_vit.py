@@ -72,8 +72,8 @@ class TinyViTEncoder(nn.Module):
 
     def grid_of(self, layer: str) -> TokenGrid:
         """Return what a layer sees: attention windows, all others the image."""
-        block, attends, _ = layer.partition(".attn.")
-        return TokenGrid(self._side_at(layer), int(self.get_submodule(block).window_size) if attends else 0)
+        attention: Any = self.get_submodule(layer.rpartition(".attn.")[0]).attn if ".attn." in layer else None
+        return TokenGrid(self._side_at(layer), 0 if attention is None else attention.side)
 
     def multiplications(self) -> float:
         """Return the multiplications of linear layers, convolutions and attention for one image."""

@@ -1,6 +1,6 @@
 """Layouts of checkpoints; to add one, register it in a family's file and import that file here."""
 
-from naslora_core.sam.layouts import hugging_face, official
+from naslora_core.sam.layouts import hugging_face, mobile_sam, official
 from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, without
 
-__all__ = ["LAYOUTS", "Converted", "Layout", "Size", "hugging_face", "official", "without"]
+__all__ = ["LAYOUTS", "Converted", "Layout", "Size", "hugging_face", "mobile_sam", "official", "without"]

@@ -16,7 +16,7 @@ _HQ_TOKEN = f"{DECODER}.hf_token.weight"
 _BARE = ("blocks.", "neck.", "patch_embed.", "pos_embed")
 # SAM-HQ adds these to the decoder (arXiv:2306.01567, section 3.2) and leaves all others as SAM has them.
 _HQ_PARTS = ("hf_token", "hf_mlp", "compress_vit_feat", "embedding_encoder", "embedding_maskfeature")
-_LEFT_OUT = {
+LEFT_OUT = {
     "pixel mean and deviation, which are SAM's constants": ("pixel_mean", "pixel_std"),
     "SAM-HQ's token and the layers for its mask": tuple(f"{DECODER}.{part}." for part in _HQ_PARTS),
 }
@@ -31,7 +31,7 @@ def absent_parts(weights: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 
 def _convert(weights: Mapping[str, Tensor]) -> Converted:
-    kept, left_out = without(weights, _LEFT_OUT)
+    kept, left_out = without(weights, LEFT_OUT)
     return Converted(kept, tuple(left_out), absent_parts(kept))
 
 

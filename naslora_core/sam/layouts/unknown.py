@@ -14,7 +14,6 @@ _SIGNS = (
     ("detector.", "SAM 3"),
     ("image_encoder.trunk.", "SAM 2, in the layout of Meta's files"),
     ("vision_encoder.backbone.", "SAM 2 or a later one, in the layout of Hugging Face"),
-    ("image_encoder.patch_embed.seq.", "MobileSAM, whose encoder is a TinyViT"),
     ("adaptmlp", "SAM with adapters of its own between the layers"),
     ("Adapter.", "SAM with adapters of its own between the layers, as SAM-Med2D and Medical SAM Adapter have"),
     ("text_model.", "a model of images and text, such as CLIP"),

@@ -13,11 +13,11 @@ from naslora_core.config import ModelConfig
 from naslora_core.sam.build import normalise
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
+from naslora_core.sam.specs import MODEL_SPECS, ViTSpec
 
-SMALL = ModelSpec(
+SMALL = ViTSpec(
     image_size=128,
-    patch_size=16,
+    multiple_of=16,
     encoder_width=32,
     encoder_depth=3,
     encoder_heads=2,

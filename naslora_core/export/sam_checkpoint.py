@@ -1,4 +1,4 @@
-"""Export a merged model as a checkpoint that segment-anything loads."""
+"""Export a merged model as a checkpoint that segment-anything loads, or MobileSAM's package."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import torch
 from naslora_core.export.plain_sam import read_plain_sam
 from naslora_core.export.usage import sam_lines
 from naslora_core.files import atomic_file
+from naslora_core.sam.families.mobile_sam_keys import to_official
 from naslora_core.sam.specs import MODEL_SPECS
 
 
@@ -14,7 +15,7 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     """Write a merged model as a .pth file that holds upstream's state dict alone, atomically.
 
     `sam_model_registry[name](checkpoint=output)` loads it, and `SamPredictor.predict(multimask_output=False)`
-    without prompts gives our masks. A detail path is left out, and a comment in the lines says what that costs.
+    without prompts gives our masks; of a MobileSAM that is the authors' package, `mobile_sam`. A detail path is left out, and a comment in the lines says what that costs.
 
     Args:
         merged: what stage merge wrote.
@@ -28,12 +29,14 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
         MergeError: if the model is not an ordinary SAM.
     """
     plain = read_plain_sam(merged)
+    package, name = ("mobile_sam", "vit_t") if plain.name == "mobile_sam" else ("segment_anything", plain.name)
+    weights = to_official(plain.weights) if plain.name == "mobile_sam" else plain.weights
     with atomic_file(output) as temporary, temporary.open("wb") as file:
-        torch.save(plain.weights, file)
+        torch.save(weights, file)
     if MODEL_SPECS[plain.name].file_prefix:
         load = (
-            "from segment_anything import SamPredictor, sam_model_registry\n"
-            f'predictor = SamPredictor(sam_model_registry["{plain.name}"](checkpoint="{output}"))'
+            f"from {package} import SamPredictor, sam_model_registry\n"
+            f'predictor = SamPredictor(sam_model_registry["{name}"](checkpoint="{output}"))'
         )
     else:
         load = (

@@ -15,6 +15,7 @@ from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import set_class_count
+from naslora_core.sam.layouts.recognise import recognise
 
 
 @pytest.fixture
@@ -100,3 +101,20 @@ def test_a_model_of_another_image_size_is_refused(save, model, tmp_path):
     small = model.model_copy(update={"image_size": 192})
     with pytest.raises(MergeError, match="sees 192 px.*256 px; train with model.image_size native"):
         export_sam_checkpoint(save(config=small), tmp_path / "out.pth")
+
+
+def test_an_exported_mobile_sam_has_the_authors_names_and_comes_back_bit_for_bit(tmp_path):
+    pytest.importorskip("timm", reason="timm comes with the extras dev and hf")
+    torch.manual_seed(3)
+    sam = build_sam("mobile_sam")
+    folder = tmp_path / "merged"
+    folder.mkdir()
+    save_merged(folder, Merged(sam), "mobile_sam", "exact", {"base": {"sha256": "0" * 64}})
+    lines = export_sam_checkpoint(folder, tmp_path / "leaves.pt")
+    assert lines.startswith("from mobile_sam import SamPredictor, sam_model_registry\n")
+    assert 'sam_model_registry["vit_t"]' in lines
+    assert len(torch.load(tmp_path / "leaves.pt", weights_only=True)) == 439
+    found = recognise(tmp_path / "leaves.pt")
+    assert (found.size, found.layout) == ("mobile_sam", "MobileSAM")
+    assert found.weights.keys() == sam.state_dict().keys()
+    assert all(torch.equal(found.weights[key], value) for key, value in sam.state_dict().items())

@@ -15,7 +15,8 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     """Write a merged model as a .pth file that holds upstream's state dict alone, atomically.
 
     `sam_model_registry[name](checkpoint=output)` loads it, and `SamPredictor.predict(multimask_output=False)`
-    without prompts gives our masks; of a MobileSAM that is the authors' package, `mobile_sam`. A detail path is left out, and a comment in the lines says what that costs.
+    without prompts gives our masks; of a MobileSAM those of its authors' package, `mobile_sam`. A detail path is left
+    out, and a comment in the lines says what that costs.
 
     Args:
         merged: what stage merge wrote.

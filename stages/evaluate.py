@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from naslora_core.adapted.saved import load_adapted
+from naslora_core.adapted.saved import describe_base, load_adapted, read_adapter_config, require_base
 from naslora_core.config import ModelConfig, Params
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.evaluation.breakdown import breakdowns
@@ -33,6 +33,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
     test_time.json says what other choices at test time would gain, on validation images. Without `pictures` there is
     neither that, nor gallery nor heat, for who wants many trainings' numbers.
     """
+    trained = paths.source("search_train", domain)
+    require_base(trained, read_adapter_config(trained), describe_base(params.model))
     dataset = read_dataset(paths.data(domain))
     pairs, card = dataset.of_split("test"), dataset.card
     inference = Inference(params.evaluate.flips, params.evaluate.overlap)
@@ -41,7 +43,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
     load_merged = partial(Predictor.merged, merged_folder, params.model.precision, inference=inference)
     loaders = {
         "base": partial(Predictor.base, params.model, inference),
-        "adapted": partial(Predictor.adapted, paths.source("search_train", domain), params.model, inference),
+        "adapted": partial(Predictor.adapted, trained, params.model, inference),
         "merged": load_merged,
     }
     traits = describe_images(pairs, card)
@@ -57,7 +59,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
         )
         write_json(
             folder / "summary.json",
-            {"dataset": about}
+            {"dataset": about, "evaluate": params.evaluate.model_dump(mode="json")}
             | summarise(tables, params.seed)
             | summarise_classes(tables, card.classes)
             | of_set
@@ -67,7 +69,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
             return
         write_gallery(folder, pairs, card, evaluations, params.evaluate.gallery_size)
         shown = choose_by_score(pairs, tables["merged"].set_index("name")["dice"])
-        segmenters = _segmenters(paths.source("search_train", domain), params.model)
+        segmenters = _segmenters(trained, params.model)
         write_heat(folder, shown, card, explain_models(segmenters, shown, card, progress))
         in_use = Usage(params.evaluate.flips, params.evaluate.overlap, threshold)
         merged, chosen = load_merged(), read_merged_notes(merged_folder).threshold
@@ -87,4 +89,4 @@ def _segmenters(adapter: Path, model: ModelConfig) -> dict[str, Callable[[], Pro
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, stage="evaluate")

@@ -46,10 +46,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     threshold = certificate.threshold.chosen if certificate.threshold else DEFAULT_THRESHOLD
     with atomic_directory(paths.output("merge", domain)) as folder:
         save_merged(folder, choice.merged, params.model.name, choice.mode, {"domain": domain, **origin}, threshold)
-        write_json(folder / "certificate.json", certificate.notes())
+        write_json(folder / "certificate.json", certificate.notes() | {"merge": params.merge.model_dump(mode="json")})
     seconds = seconds_per_image(choice, base, adapted, validation)
     write_json(paths.timing("merge", domain), {"seconds_per_image": seconds})
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, stage="merge")

@@ -33,4 +33,4 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, stage="preprocess")

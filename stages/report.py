@@ -45,4 +45,4 @@ def _folders(paths: StagePaths, domain: str) -> Folders:
 
 
 if __name__ == "__main__":
-    run_stage(main, needs_domain=False)
+    run_stage(main, needs_domain=False, stage="report")

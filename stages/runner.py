@@ -32,6 +32,7 @@ def run_stage(
     needs_domain: bool = True,
     arguments: Sequence[str] | None = None,
     switches: Collection[str] = (),
+    stage: str = "",
 ) -> None:
     """Run a stage as a program; exits with 1 and one line of explanation if it cannot do its work.
 
@@ -42,9 +43,11 @@ def run_stage(
         needs_domain: whether the stage works on one domain or on all of them.
         arguments: the command line; None is that of the process.
         switches: names in `OPTIONS` that this stage alone has; those that are given become `name=True`.
+        stage: its name, for what it inherits; "" is one without inputs of other stages.
     """
-    # Not at the top, where `naslora --help` would wait for it.
+    # Not at the top, where `naslora --help` would wait for them.
     from naslora_core.config import load_params
+    from stages.fit.require import require_fit
 
     turn_telemetry_off()
     options = _parse(arguments, needs_domain, switches)
@@ -59,6 +62,8 @@ def run_stage(
         params = load_params(paths.params, options.settings)
         if needs_domain:
             require_domain(paths, options.domain)
+        if stage:
+            require_fit(stage, options.domain, params, paths, options.settings)
         progress = ConsoleProgress()
         try:
             reason = main(options.domain, params, paths, progress, **chosen)

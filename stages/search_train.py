@@ -83,7 +83,9 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
         return None
     genotype = describe_genotype(sam, adapters)
     adapters = keep_found(sam, adapters)
-    about = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
+    about: dict[str, Any] = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
+    given = params.train.model_dump(mode="json", exclude={"tensorboard"})
+    about |= {"train": given, "class_names": training.classes}
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
         write_json(folder / "genotype.json", genotype)
@@ -132,4 +134,4 @@ def _provenance(domain: str, paths: StagePaths, prepared: Path, force: bool) -> 
 
 
 if __name__ == "__main__":
-    run_stage(main, switches=("force",))
+    run_stage(main, switches=("force",), stage="search_train")

@@ -39,7 +39,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         view = suggest_view(table, dataset.card, input_px)
         write_view(folder / VIEW_FILE, view)
         write_scale(folder / "scale", table, dataset, input_px, view)
-        write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json"))
+        judged = {"quality": params.quality.model_dump(mode="json")}
+        write_json(folder / "verdict.json", verdict.shortened().model_dump(mode="json") | judged)
         (folder / "verdict.md").write_text(verdict.markdown(), encoding="utf-8")
         write_offending(folder / "offending.csv", verdict)
         write_contact_sheet(folder / "offending.png", verdict, dataset)

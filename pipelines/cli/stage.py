@@ -1,7 +1,9 @@
 """`naslora stage`: run one stage with other settings as a trial, beside the pipeline."""
 
+import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from pipelines.cli.output import Json, print_result
 from stages.runner import OPTIONS
 
-_NOT_STAGES = {"__init__", "console", "curves", "paths", "provenance", "run_cache", "runner"}
+_NOT_STAGES = {"__init__", "console", "curves", "inputs_at_start", "paths", "provenance", "run_cache", "runner"}
 
 
 def stage_names() -> list[str]:
@@ -54,7 +56,7 @@ def stage(
         options += ["--set", setting]
     command = [sys.executable, "-m", f"stages.{module}", "--run", run, *options]
     _run(command, paths.root, as_json)
-    output, following = paths.output(module, domain), _next_step(module, domain, run)
+    output, following = paths.output(module, domain), _next_step(module, domain, run, settings or ())
     typer.echo(f"Outputs: {output}")
     typer.echo(f"Next: {following}")
     print_result({"stage": module, "domain": domain, "run": run, "output": output, "next": following})
@@ -85,7 +87,7 @@ def _run(command: list[str], root: Path, as_json: bool) -> None:
         raise PipelineError("".join(said).rpartition("error: ")[2].strip() or f"the stage ended with {done.returncode}")
 
 
-def _next_step(module: str, domain: str | None, run: str) -> str:
+def _next_step(module: str, domain: str | None, run: str, settings: Sequence[str]) -> str:
     following = {
         "validate": "preprocess",
         "preprocess": "search-train",
@@ -93,5 +95,7 @@ def _next_step(module: str, domain: str | None, run: str) -> str:
         "merge": "evaluate",
     }
     if module in following:
-        return f"naslora stage {following[module]} --domain {domain} --run {run}"
+        # With the same settings, which the next stage would else find contradicted by this one's output.
+        given = [part for setting in settings for part in ("--set", setting)]
+        return shlex.join(["naslora", "stage", following[module], "--domain", str(domain), "--run", run, *given])
     return "to keep these settings, write them into params.yaml and start naslora run"

@@ -135,6 +135,7 @@ def test_stages_meet_in_files_only(file):
     assert {".".join(name.split(".")[:2]) for name in others} <= {
         "stages.console",
         "stages.curves",
+        "stages.fit",
         "stages.inputs_at_start",
         "stages.paths",
         "stages.provenance",

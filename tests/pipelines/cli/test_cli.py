@@ -105,7 +105,7 @@ def test_an_ad_hoc_stage_writes_beside_the_pipeline(project):
     )
     assert result.returncode == 0, result.stderr
     assert (project.root / "runs" / "strict" / "validate" / "discs" / "verdict.json").is_file()
-    assert "Next: naslora stage preprocess --domain discs --run strict" in result.stdout
+    assert "Next: naslora stage preprocess --domain discs --run strict --set quality.min_pairs=2" in result.stdout
     assert project.snapshot("artifacts", "serving") == before
 
 

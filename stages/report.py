@@ -8,6 +8,7 @@ from naslora_core.files import atomic_directory, file_sha256
 from naslora_core.progress import Progress
 from naslora_core.report.page import write_report
 from naslora_core.report.sources import Folders, read_results
+from stages.fit.comparison import made_otherwise
 from stages.paths import StagePaths
 from stages.provenance import provenance
 from stages.runner import run_stage
@@ -17,7 +18,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     """Write index.html and the charts as PNG; `domain` is empty, the page covers all of `params.domains`."""
     results = [read_results(name, _folders(paths, name)) for name in params.domains]
     with atomic_directory(paths.output("report")) as folder:
-        write_report(folder, results, params, paths.run, progress, _service(paths, params), provenance(paths.root))
+        write_report(
+            folder, results, params, paths.run, progress, _service(paths, params), provenance(paths.root),
+            made_otherwise(params, paths),
+        )  # fmt: skip
 
 
 def _service(paths: StagePaths, params: Params) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from naslora_core.config import Params, TrainConfig
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE
 from naslora_core.data.dataset.view import VIEW_FILE, read_view
 from naslora_core.data.prepared.clearance import clearance, dataset_sha256
-from naslora_core.data.prepared.prepared import describe_reading, load_prepared
+from naslora_core.data.prepared.prepared import PreparedData, describe_reading, load_prepared
 from naslora_core.errors import DataError, PipelineError
 from naslora_core.files import atomic_directory, file_sha256, write_json
 from naslora_core.progress import Progress, silent
@@ -84,8 +84,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     genotype = describe_genotype(sam, adapters)
     adapters = keep_found(sam, adapters)
     about: dict[str, Any] = provenance | describe_determinism(sam.device, processes.count) | describe_reading(training)
-    given = params.train.model_dump(mode="json", exclude={"tensorboard"})
-    about |= {"train": given, "class_names": training.classes}
+    about |= {"train": _given(params.train, train, training), "class_names": training.classes}
     with atomic_directory(paths.output("search_train", domain)) as folder:
         save_adapted(folder, segmenter, adapters, params.model, params.adapter, params.search, params.seed, about)
         write_json(folder / "genotype.json", genotype)
@@ -108,6 +107,13 @@ def _decide(train: TrainConfig, view_file: Path) -> tuple[TrainConfig, Detail]:
     detail: Detail = train.detail if train.detail != "auto" else ("half" if suggested.needs_detail else "off")
     loss = train.loss if train.loss != "auto" else ("ce_dice_cl" if suggested.has_thin_objects else "ce_dice")
     return train.model_copy(update={"detail": detail, "loss": loss}), detail
+
+
+def _given(asked: TrainConfig, decided: TrainConfig, images: PreparedData) -> dict[str, Any]:
+    """Return the settings of a training as adapter.json holds them, with what "auto" stood for."""
+    view = "whole" if images.scale is None else "crops"
+    found = {"view": view, "detail": decided.detail, "loss": decided.loss}
+    return asked.model_dump(mode="json", exclude={"tensorboard"}) | found
 
 
 def _metrics(sam: Sam, record: TrainingRecord, base_parameters: int, warm: WarmStart | None) -> dict[str, Any]:

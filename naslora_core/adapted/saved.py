@@ -163,8 +163,8 @@ def require_base(folder: Path, config: AdapterNotes, base: Base) -> None:
     """
     if (trained_on := config.base.model_dump()) != base:
         raise CheckpointError(
-            f"{folder} was trained on {_in_words(trained_on)}, but model in params.yaml is {_in_words(base)}; "
-            "restore that base or train again"
+            f"{folder} was trained on {_in_words(trained_on)}, but model.name, image_size and checkpoint are those "
+            f"of {_in_words(base)}; restore that base or train again, by stage search-train"
         )
 
 

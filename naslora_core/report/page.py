@@ -30,6 +30,7 @@ def write_report(
     progress: Progress = silent,
     service: Mapping[str, Mapping[str, Any]] | None = None,
     made_with: Mapping[str, str] | None = None,
+    otherwise: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write `index.html`, and every chart as PNG beside it. The page needs no other file and no network.
 
@@ -43,6 +44,7 @@ def write_report(
             "version" and "dice" (mean, low, high), "difference" (the same), "decision" (promoted or kept), "reason".
             The page says nothing of domains that are not in it.
         made_with: versions and revision by name, as `stages.provenance` finds them.
+        otherwise: by setting and domain, the values of those results that were made with others than `params`.
     """
     domains = []
     for done, one in enumerate(results, start=1):
@@ -61,7 +63,7 @@ def write_report(
         headline_metrics=HEADLINE_METRICS,
         metrics=ordered_metrics(results[0].summary),
         bootstrap=results[0].summary,
-        params=_flatten(params.model_dump(mode="json")),
+        params=_flatten(params.model_dump(mode="json"), otherwise or {}),
         seed=params.seed,
         threshold=params.evaluate.threshold,
         model=params.model.name,
@@ -90,11 +92,16 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _flatten(settings: dict[str, Any]) -> dict[str, dict[str, str]]:
+def _flatten(settings: dict[str, Any], otherwise: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Return settings as text by section; those outside any section come first, as section "general"."""
-    general = {key: _text(value) for key, value in settings.items() if not isinstance(value, dict)}
+
+    def text(setting: str, value: Any) -> str:
+        others = (f"; {domain}: {_text(other)}" for domain, other in otherwise.get(setting, {}).items())
+        return _text(value) + "".join(others)
+
+    general = {key: text(key, value) for key, value in settings.items() if not isinstance(value, dict)}
     sections = {
-        section: {key: _text(value) for key, value in values.items()}
+        section: {key: text(f"{section}.{key}", value) for key, value in values.items()}
         for section, values in settings.items()
         if isinstance(values, dict)
     }

@@ -116,6 +116,9 @@ class Comparison:
             return find_spec(self.params.model.name, self.params.model.image_size).image_size
         if setting == VIEW and written == "auto":
             return self._suggested_view()
+        # Only a training can tell what these stand for.
+        if setting in ("train.detail", "train.loss") and written == "auto":
+            return None
         return self._classes() if setting == CLASSES else written
 
     def _suggested_view(self) -> Any:
@@ -130,3 +133,13 @@ class Comparison:
         # Data may be elsewhere by now; and whoever reads the card says what is wrong with it.
         except (OSError, ValueError, LookupError, TypeError):
             return None
+
+
+def made_otherwise(params: Params, paths: StagePaths) -> dict[str, dict[str, Any]]:
+    """Return, by setting and domain, the values with which results were made where they are not those of `params`."""
+    found: dict[str, dict[str, Any]] = {}
+    for domain in params.domains:
+        known = Comparison(domain, params, paths, ())
+        for one in (one for source in _INPUTS["report"] for one in known.differences(source)):
+            found.setdefault(one.setting, {})[domain] = one.recorded
+    return found

@@ -11,6 +11,7 @@ from naslora_core.config import load_params
 from naslora_core.files import write_json
 from naslora_core.progress import silent
 from stages import evaluate, merge, preprocess, search_train, validate
+from stages.fit.comparison import made_otherwise
 from stages.paths import StagePaths
 from stages.runner import run_stage
 from tests.stages.drawn import DOMAIN, draw_project
@@ -114,6 +115,8 @@ def test_a_setting_that_inherited_inputs_contradict_is_refused(capsys, stage, se
         ("merge", CHEAP),
         ("merge", ["model.image_size=256"]),
         ("report", CHEAP),
+        ("merge", ["train.view=auto", "train.detail=auto", "train.loss=auto"]),
+        ("merge", ["train.view=whole"]),
     ],
 )
 @pytest.mark.usefixtures("_here")
@@ -154,6 +157,7 @@ def test_a_trials_next_stage_need_not_repeat_what_only_an_earlier_one_works_with
 def test_auto_means_what_the_gate_suggests_when_the_view_is_compared(capsys, project):
     edit(project / "params.yaml", lambda content: content["train"].update(view="auto"))
     assert begins("search_train")
+    assert begins("merge")
     edit(project / "artifacts" / "validate" / DOMAIN / "view.json", lambda content: content.update(view="crops"))
     assert "train.view is auto, which is crops, but" in refusal(capsys, "search_train")
 
@@ -215,6 +219,15 @@ def test_files_that_cannot_be_read_are_left_to_the_stage(project, content):
             path.write_text(content)
     for stage in ("preprocess", "search_train", "merge", "evaluate", "report"):
         assert begins(stage)
+
+
+def test_the_report_knows_which_results_were_made_with_other_settings(project):
+    params = load_params(project / "params.yaml")
+    assert made_otherwise(params, StagePaths(project)) == {}
+    trained = project / "runs" / "trial" / "search_train" / DOMAIN
+    shutil.copytree(project / "artifacts" / "search_train" / DOMAIN, trained)
+    edit(trained / "adapter.json", lambda content: content["adapter"].update(rank=4))
+    assert made_otherwise(params, StagePaths(project, "trial")) == {"adapter.rank": {DOMAIN: 4}}
 
 
 def edit(path: Path, change) -> None:

@@ -190,6 +190,18 @@ SERVICE = {
 }
 
 
+def test_settings_with_which_only_one_domain_was_made_stand_beside_those_of_the_page(
+    write_stages: WriteStages, params: Params, tmp_path: Path
+):
+    results = read_results("leaf", write_stages(tmp_path, "leaf", "nas_lora"))
+    write_report(
+        tmp_path / "report", [results], params, otherwise={"adapter.method": {"leaf": "lora"}, "seed": {"leaf": 9}}
+    )
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert f"<td>{params.adapter.method}; leaf: lora</td>" in page
+    assert f"<td>{params.seed}; leaf: 9</td>" in page
+
+
 def test_the_model_in_service_stands_beside_its_candidate(write_stages: WriteStages, params: Params, tmp_path: Path):
     results = read_results("leaf", write_stages(tmp_path, "leaf", "lora"))
     write_report(tmp_path / "with", [results], params, service={"leaf": SERVICE}, made_with={"torch": "2.9.9"})

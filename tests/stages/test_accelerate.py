@@ -55,7 +55,8 @@ def test_two_processes_train_what_one_trains(project):
     params = load_params(project.params, settings)
     one, two = StagePaths(project.root, "one"), StagePaths(project.root, "two")
     for paths in (one, two):
-        preprocess.main(DOMAIN, params, paths, silent)
+        for stage in (validate, preprocess):
+            stage.main(DOMAIN, params, paths, silent)
     search_train.main(DOMAIN, params, one, silent)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]

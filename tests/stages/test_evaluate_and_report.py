@@ -88,6 +88,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
         return {model: {pair.name: np.zeros((6, 8), dtype=np.float32) for pair in pairs} for model in loaders}
 
     monkeypatch.setattr(evaluate, "explain_models", cold)
+    # Predictors that need no model have no base that an adapter could be of.
+    for name in ("read_adapter_config", "describe_base", "require_base"):
+        monkeypatch.setattr(evaluate, name, lambda *_: None)
     monkeypatch.setattr(evaluate.Predictor, "base", lambda model, inference: nothing)
     monkeypatch.setattr(evaluate.Predictor, "adapted", lambda folder, model, inference: bright)
     monkeypatch.setattr(evaluate.Predictor, "merged", lambda folder, precision, inference: Bright(inference))

@@ -19,7 +19,7 @@ def heatmap(
     out: Annotated[Path | None, typer.Option(help="PNG to write.", show_default="heatmap_DOMAIN.png")] = None,
 ) -> None:
     """Draw Grad-CAM of the base and of several trained models on the same test images, on one scale per image."""
-    from naslora_core.adapted.saved import load_adapted, read_adapter_config
+    from naslora_core.adapted.saved import describe_base, load_adapted, read_adapter_config, require_base
     from naslora_core.config import load_params
     from naslora_core.data.dataset.dataset import read_dataset
     from naslora_core.data.prepared.prepared import evenly_spaced
@@ -37,7 +37,8 @@ def heatmap(
     loaders = {"base": lambda: PromptFreeSegmenter(load_base(params.model))}
     for run in runs or [PIPELINE]:
         folder = StagePaths(paths.root, None if run == PIPELINE else run).output("search_train", domain)
-        title = f"{run}: {read_adapter_config(folder).method}"
+        require_base(folder, config := read_adapter_config(folder), describe_base(params.model))
+        title = f"{run}: {config.method}"
         loaders[title] = partial(lambda folder: load_adapted(folder, params.model)[0], folder)
     dataset = read_dataset(paths.data(domain))
     pairs = evenly_spaced(dataset.of_split("test"), images)

@@ -21,7 +21,7 @@ SWEEP = "naslora flows sweep --method lora --workers 2 --threads 1"
 def shipped(tmp_path: Path) -> Checkout:
     """A project in git, with data and a base model in DVC, that has not run."""
     root = tmp_path / "first"
-    for name in ("naslora_core", "stages"):
+    for name in ("architectures", "naslora_core", "stages"):
         shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(REPOSITORY / name, root / name)

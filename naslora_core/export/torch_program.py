@@ -14,7 +14,7 @@ from naslora_core.files import atomic_file
 
 ABOUT_FILE = "naslora.json"
 _OPEN = """import torch
-program = torch.export.load("{output}").module()
+program = torch.export.load({output}).module()
 """
 _LINES = """images = torch.zeros(1, 3, {size}, {size}, dtype=torch.uint8)  # RGB
 low_res_masks, probabilities = program(images)"""
@@ -59,9 +59,10 @@ def export_torch_program(merged: Path, output: Path) -> Exported:
 
 def _lines(source: Source, output: Path) -> str:
     size = source.graph.segmenter.image_size
+    opened = _OPEN.format(output=json.dumps(str(output), ensure_ascii=False))
     if source.head.scale is None:
-        return _OPEN.format(output=output) + _LINES.format(size=size)
-    return "import numpy as np\n" + _OPEN.format(output=output) + graph_lines(source.head, size, _CALL)
+        return opened + _LINES.format(size=size)
+    return "import numpy as np\n" + opened + graph_lines(source.head, size, _CALL)
 
 
 def _save(program: ExportedProgram, path: Path, extra_files: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ for top in starts(height):
         rows, columns = slice(top, top + window), slice(left, left + window)
         logits[:, rows, columns] += weight * logits_of(np.ascontiguousarray(image[rows, columns]))
         total[rows, columns] += weight
+
 logits /= total
 """
 _MASK = {

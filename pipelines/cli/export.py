@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Annotated, Literal
@@ -12,8 +13,26 @@ export_app = typer.Typer(
     help="Write a result in the format of another project: segment-anything, Hugging Face, ONNX, torch.export.",
     no_args_is_help=True,
 )
+
+
+class Quantise(str, Enum):
+    """In which numbers an ONNX file computes, instead of float32."""
+
+    fp16 = "fp16"
+    int8 = "int8"
+
+
 Domain = Annotated[str, typer.Option(help="Which domain's model.")]
-Opset = Annotated[int, typer.Option(min=18, help="Version of ONNX's operators.")]
+Opset = Annotated[int, typer.Option(help="Version of ONNX's operators.")]
+Kind = Annotated[
+    Quantise | None, typer.Option(help="A smaller file, and a certificate of its masks.", show_default="float32")
+]
+LeastIou = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, help="With --quantise: mean IoU its masks need.", show_default="0.98 for fp16, 0.95 for int8"
+    ),
+]
 Run = Annotated[str | None, typer.Option(help="Take it from runs/RUN.", show_default="the pipeline's own")]
 Package = Annotated[
     Literal["segment-anything", "transformers"], typer.Option("--for", help="Whose SAM the LoRA is put onto.")
@@ -32,7 +51,7 @@ class Format:
         help: of the command.
         files: names of the files in the folder that is written, as "module:name"; "" if it is one file.
         stage: whose output is exported.
-        has_opset: whether there is an --opset.
+        is_onnx: whether there are the options --opset, --quantise and --min-iou.
         has_package: whether there is a --for.
         notice: printed before work that takes long.
     """
@@ -43,7 +62,7 @@ class Format:
     help: str
     files: str = ""
     stage: str = "merge"
-    has_opset: bool = False
+    is_onnx: bool = False
     has_package: bool = False
     notice: str = ""
 
@@ -85,9 +104,10 @@ FORMATS = {
         """Write the merged model as one ONNX file: pixels in, logits and probabilities out, for any batch.
 
         For every way of merging and any number of classes. ONNX Runtime computes test images with the file before it is
-        put in place, and its logits have to be those of the model to 0.001.
+        put in place, and its logits have to be those of the model to 0.001. A file of --quantise is put in place if its
+        masks agree with those of float32 on the validation images.
         """,
-        has_opset=True, notice="converting, a minute or two …",
+        is_onnx=True, notice="converting, a minute or two …",
     ),
     "torch": Format(
         "naslora_core.export.torch_program:export_torch_program", ".pt2", "leaves.pt2",
@@ -106,10 +126,23 @@ def _command(form: Format) -> Callable[..., None]:
     def command(domain: Domain, out: Path | None = target, run: Run = None, force: Force = False) -> None:
         _export(form, domain, out, run, force)
 
-    def command_with_opset(
-        domain: Domain, out: Path | None = target, opset: Opset = 18, run: Run = None, force: Force = False
+    def onnx_command(
+        domain: Domain,
+        out: Path | None = target,
+        opset: Opset = 18,
+        quantise: Kind = None,
+        min_iou: LeastIou = None,
+        run: Run = None,
+        force: Force = False,
     ) -> None:
-        _export(form, domain, out, run, force, opset)
+        if quantise is not None:
+            _export_quantised(domain, out, run, force, opset, quantise.value, min_iou)
+        elif min_iou is not None:
+            raise typer.BadParameter(
+                "it says how much a quantised file may differ; add --quantise", param_hint="--min-iou"
+            )
+        else:
+            _export(form, domain, out, run, force, opset)
 
     def command_with_package(
         domain: Domain,
@@ -122,7 +155,7 @@ def _command(form: Format) -> Callable[..., None]:
 
     if form.has_package:
         return command_with_package
-    return command_with_opset if form.has_opset else command
+    return onnx_command if form.is_onnx else command
 
 
 for _name, _form in FORMATS.items():
@@ -145,7 +178,28 @@ def _export(form: Format, domain: str, out: Path | None, run: str | None, force:
         typer.echo(f"Checked: the file's logits are at most {lines.difference:.1g} away from the model's")
         lines = lines.lines
     typer.echo(f"Written: {target}")
-    typer.echo("Next: load it with\n\n" + "".join(f"  {line}\n" for line in lines.splitlines()))
+    _show(lines)
+
+
+def _export_quantised(
+    domain: str, out: Path | None, run: str | None, force: bool, opset: int, kind: str, least_iou: float | None
+) -> None:
+    from naslora_core.export.onnx_quantised import certificate_file, export_quantised
+
+    target = out or Path(f"{domain}.{kind}.onnx")
+    source, prepared = _source("merge", domain, run), _source("preprocess", domain, run)
+    for path in (target, certificate_file(target)):
+        _check_file(path, force)
+    typer.echo(FORMATS["onnx"].notice)
+    exported = export_quantised(source, target, prepared, kind, opset, least_iou)
+    typer.echo(f"Checked: {exported.certificate.summary()}")
+    typer.echo(f"Written: {target}, and its certificate {exported.certificate_file}")
+    _show(exported.lines)
+
+
+def _show(lines: str) -> None:
+    # Not indented, which Python would take for an error when they are pasted.
+    typer.echo(f"Next: load it with\n\n{lines}\n")
 
 
 def _source(stage: str, domain: str, run: str | None) -> Path:

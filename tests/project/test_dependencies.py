@@ -72,7 +72,7 @@ CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "training": ("adapted", "adapters", "cell", "data/prepared", "ops", "sam", "validation"),
     "merge": ("adapted", "adapters", "cell", "data/prepared", "geometry", "ops", "sam", "validation"),
     "predict": ("adapted", "geometry", "merge", "sam"),
-    "export": ("adapted", "data/dataset", "geometry", "merge", "sam"),
+    "export": ("adapted", "data/dataset", "data/prepared", "geometry", "merge", "sam"),
     "evaluation": ("data/dataset",),
     "pictures": ("data/dataset", "data/prepared", "evaluation", "geometry", "sam"),
     "report": ("adapted", "pictures", "quality"),

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -118,7 +119,36 @@ def test_a_graph_is_written_where_it_should_and_what_its_check_found_is_told(roo
     assert result.exit_code == 0, result.output
     assert calls == [(root / "runs/merged/merge/leaves", Path("leaves.graph"), *options.values())]
     assert "at most 1e-05 away from the model's" in result.output
-    assert "  import it" in result.output
+    # As it is pasted: Python takes indented lines for an error.
+    assert "\nimport it\n" in result.output
+
+
+def test_a_quantised_file_is_compared_on_the_domains_images_and_its_certificate_told(root, monkeypatch, capsys):
+    calls = []
+
+    def export_quantised(*arguments):
+        calls.append(arguments)
+        measured = SimpleNamespace(summary=lambda: "mask IoU 0.9987")
+        return SimpleNamespace(certificate=measured, certificate_file=Path("beside.json"), lines="import it")
+
+    monkeypatch.setattr("naslora_core.export.onnx_quantised.export_quantised", export_quantised)
+    arguments = ("onnx", "--domain", "leaves", "--run", "merged", "--quantise", "int8")
+    assert "stage 'preprocess' has not run for domain 'leaves'" in error_of(monkeypatch, capsys, *arguments)
+    (root / "artifacts/preprocess/leaves").mkdir(parents=True)
+    result = export(*arguments, "--min-iou", "0.9", "--opset", "19")
+    assert result.exit_code == 0, result.output
+    folders = (root / "runs/merged/merge/leaves", root / "artifacts/preprocess/leaves")
+    assert calls == [(folders[0], Path("leaves.int8.onnx"), folders[1], "int8", 19, 0.9)]
+    assert "Checked: mask IoU 0.9987\nWritten: leaves.int8.onnx, and its certificate beside.json" in result.output
+    (root / "leaves.int8.certificate.json").touch()
+    assert "leaves.int8.certificate.json exists" in error_of(monkeypatch, capsys, *arguments)
+    shutil.rmtree(root / "artifacts/preprocess")
+
+
+def test_a_least_iou_without_quantising_is_a_mistake(root):
+    result = export("onnx", "--domain", "leaves", "--run", "merged", "--min-iou", "0.9")
+    assert result.exit_code == 2
+    assert "add --quantise" in result.output
 
 
 @pytest.mark.parametrize(("kind", "target"), [("sam", "leaves.pth"), ("peft", "leaves_peft")])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from code import InteractiveConsole
 
 import numpy as np
 import onnx
@@ -19,7 +20,9 @@ from naslora_core.export import onnx_file, onnx_quantised
 from naslora_core.export.onnx_certificate import OnnxCertificate, compare, most_probable
 from naslora_core.export.onnx_file import export_onnx, supported_opsets
 from naslora_core.export.onnx_quantised import certificate_file, export_quantised
+from naslora_core.export.usage import graph_lines, sam_lines
 from naslora_core.merge.fold import fold
+from naslora_core.sam.head import MaskHead
 from tests.naslora_core.export.test_graph import SIZE, _small_sam, expected, save_small, stripes  # noqa: F401
 from tests.pipelines.conftest import write_domain
 
@@ -236,3 +239,24 @@ def test_printed_lines_run_as_they_are_pasted(interactive, written, tmp_path):
 
 def test_printed_lines_of_a_quantised_file_run_as_they_are_pasted(quantised, tmp_path):
     assert "Error" not in pasted(quantised[2].lines, tmp_path, interactive=False)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.6])
+def test_lines_for_tiles_are_read_whole_by_an_interactive_python(scale):
+    class Console(InteractiveConsole):
+        def __init__(self):
+            super().__init__()
+            self.statements, self.refused = 0, []
+
+        def runcode(self, code):
+            self.statements += 1
+
+        def showsyntaxerror(self, *_, **__):
+            self.refused.append(sys.exc_info()[1])
+
+    for lines in (graph_lines(MaskHead(2, "off", scale), SIZE, "logits"), sam_lines(MaskHead(1, "off", scale), SIZE)):
+        console = Console()
+        for line in [*lines.splitlines(), ""]:
+            console.push(line)
+        assert console.refused == []
+        assert console.statements > 10

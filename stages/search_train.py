@@ -54,7 +54,9 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     provenance = _provenance(domain, paths, prepared, force)
     training, validation = (load_prepared(prepared, split, params.train.scale) for split in ("train", "validation"))
     train, detail = _decide(params.train, paths.source("validate", domain) / VIEW_FILE)
-    sam = load_base(params.model)
+    processes = Processes()
+    progress = progress if processes.is_main else silent
+    sam = load_base(params.model, progress)
     set_head(sam, MaskHead(len(training.classes), detail, training.scale), params.seed)
     total = count_parameters(sam)
     search, warm = params.search, find_warm_start(paths.warm_start(domain))
@@ -64,8 +66,6 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     if warm:
         continue_from(sam, warm.folder, params.model)
         train, search = warm.shorten(train, search)
-    processes = Processes()
-    progress = progress if processes.is_main else silent
     segmenter = PromptFreeSegmenter(sam.to(device := processes.device or best_device()))
     progress(1, 1, f"{params.model.name} computes in {describe_precision(params.model.precision, device)}")
     phases = AlternatingPhases(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError
 from naslora_core.files import atomic_file, file_sha256
+from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.families.model import Sam
 from naslora_core.sam.layouts.reading import read_checkpoint, weight_files
@@ -23,11 +24,15 @@ from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, find_spec
 
 
-def load_base(model: ModelConfig) -> Sam:
+def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
     """Build the configured SAM and load its pre-trained weights, resized to the configured image size.
 
     The checkpoint may have any layout of `naslora_core.sam.layouts`; parts that it does not hold start from
     `FRESH_SEED`, the same in every call.
+
+    Args:
+        model: which SAM, and where its weights are.
+        progress: told in a line what was recognised.
 
     Returns:
         The model in evaluation mode, float32, on the CPU.
@@ -38,6 +43,7 @@ def load_base(model: ModelConfig) -> Sam:
     """
     native, spec = MODEL_SPECS[model.name], find_spec(model.name, model.image_size)
     found = read_base(model)
+    progress(1, 1, f"{model.checkpoint}: {found.in_a_line()}")
     with torch.random.fork_rng(devices=[], enabled=bool(found.fresh)):
         if found.fresh:
             torch.manual_seed(FRESH_SEED)

@@ -25,11 +25,9 @@ def checkpoint(
     width = max(len(name) for name, _ in rows)
     typer.echo("".join(f"{name:<{width}}  {value}\n" for name, value in rows))
     if found.size:
-        typer.echo("Next: train on it\n")
-        typer.echo(
-            "  naslora stage search-train --domain DOMAIN --run trial "
-            f"--set model.name={found.size} --set model.checkpoint={path}"
-        )
+        typer.echo(f"Next: set this in params.yaml, then naslora run\n\n  model:\n    name: {found.size}")
+        typer.echo(f"    checkpoint: {path}\n")
+        typer.echo(f"or, for a trial: --set model.name={found.size} --set model.checkpoint={path}")
     else:
         typer.echo(f"Next: nothing here can train on it: no model.name has {found.seen}; docs/models.md lists them")
     table = {

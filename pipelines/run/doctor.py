@@ -128,10 +128,12 @@ def _device() -> Finding:
 
 
 def _base_model(root: Path, params: Params) -> Finding:
-    file = root / params.model.checkpoint
-    if file.is_file():
-        return Finding("ok", "base model", f"{params.model.checkpoint}, {file.stat().st_size / 1e6:.1f} MB")
-    tracked = pointer(file).is_file()
+    place = root / params.model.checkpoint
+    if place.exists():
+        # A file, or a folder as transformers writes one.
+        size = sum(file.stat().st_size for file in (place, *place.rglob("*")) if file.is_file())
+        return Finding("ok", "base model", f"{params.model.checkpoint}, {size / 1e6:.1f} MB")
+    tracked = pointer(place).is_file()
     advice = f"dvc pull {params.model.checkpoint}.dvc" if tracked else "correct model.checkpoint in params.yaml"
     return Finding("missing", "base model", f"{params.model.checkpoint} is not there", advice)
 

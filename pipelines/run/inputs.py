@@ -91,7 +91,7 @@ def require_inputs(root: Path, params: Params, domains: Sequence[str]) -> None:
         raise DataError(f"not here yet: {', '.join(named)}; fetch with: dvc pull {pointers}{models}")
     for domain in domains:
         require_data(root, domain)
-    if not (root / params.model.checkpoint).is_file():
+    if not (root / params.model.checkpoint).exists():
         raise PipelineError(
             f"the base model {params.model.checkpoint} is not there; correct model.checkpoint in params.yaml"
         )

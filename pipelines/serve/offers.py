@@ -86,7 +86,7 @@ def find_offers(root: Path, model: ModelConfig) -> dict[str, Offer]:
         Offer(file.parent.name, f"{file.parent.name}, in service", "merged", file)
         for file in sorted((root / "serving").glob(f"[!.]*/{WEIGHTS_FILE}"))
     ]
-    if model.checkpoint.is_file():
+    if model.checkpoint.exists():
         found.append(Offer("base", f"{model.name}, not adapted", "base", model.checkpoint))
     found += _of_pattern(root, f"artifacts/search_train/[!.]*/{CONFIG_FILE}", "adapter", "before merging")
     found += _of_pattern(root, f"runs/*/merge/[!.]*/{WEIGHTS_FILE}", "merged", "run {run}")

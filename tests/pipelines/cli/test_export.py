@@ -93,6 +93,21 @@ def test_a_peft_folder_is_written_and_the_lines_that_load_it(root):
     assert (root / "leaves_lora" / "adapter_config.json").is_file()
 
 
+def test_a_folder_for_transformers_is_written_and_the_lines_that_load_it(root):
+    result = export("hf", "--domain", "leaves", "--run", "merged")
+    assert result.exit_code == 0, result.output
+    assert 'SamModel.from_pretrained("leaves_hf")' in result.output
+    assert json.loads((root / "leaves_hf" / "config.json").read_text())["model_type"] == "sam"
+
+
+def test_a_lora_is_written_for_the_sam_of_transformers(root):
+    result = export("peft", "--for", "transformers", "--domain", "leaves", "--run", "merged")
+    assert result.exit_code == 0, result.output
+    assert 'PeftModel.from_pretrained(SamModel.from_pretrained(base), "leaves_peft")' in result.output
+    assert "vision_encoder.layers" in (root / "leaves_peft" / "adapter_config.json").read_text()
+    assert export("peft", "--for", "keras", "--domain", "leaves", "--run", "merged").exit_code == 2
+
+
 def test_an_exported_adapter_loads_as_the_original_does(root):
     result = export("adapter", "--domain", "leaves")
     assert result.exit_code == 0, result.output
@@ -151,7 +166,7 @@ def test_a_least_iou_without_quantising_is_a_mistake(root):
     assert "add --quantise" in result.output
 
 
-@pytest.mark.parametrize(("kind", "target"), [("sam", "leaves.pth"), ("peft", "leaves_peft")])
+@pytest.mark.parametrize(("kind", "target"), [("sam", "leaves.pth"), ("hf", "leaves_hf"), ("peft", "leaves_peft")])
 def test_an_earlier_export_is_replaced_only_with_force(root, monkeypatch, capsys, kind, target):
     arguments = (kind, "--domain", "leaves", "--run", "merged")
     assert export(*arguments).exit_code == 0

@@ -1,13 +1,11 @@
 """Read weight files and folders of weight files, without unpickling anything but tensors."""
 
-import pickle
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from naslora_core.errors import CheckpointError, few, shorten
@@ -77,26 +75,30 @@ def _read_file(path: Path) -> object:
             return load_file(path)
         # Only files in torch's format of since 1.6 can be mapped.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        # A damaged file ends up here too, and names no class.
-        if not (names := _refused_classes(path) or sorted(set(_REFUSED.findall(str(error))))):
-            raise CheckpointError(f"{path} cannot be read: it is damaged, or no weight file; fetch it again") from error
-        raise CheckpointError(
-            f"{path} cannot be read: it holds more than tensors ({few(names)}), and reading such objects can run any "
-            "code; it is not opened. Where it was made, load the model with the program that made it and save its "
-            'weights alone: torch.save(model.state_dict(), "weights.pth")'
-        ) from error
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} cannot be read ({shorten(str(error))}); fetch it again") from error
-    # A damaged pickle can raise almost anything, and what torch says of it may run over lines.
+    # A damaged file can raise almost anything.
     except Exception as error:
-        reason = shorten((str(error) or type(error).__name__).splitlines()[0])
-        raise CheckpointError(f"{path} cannot be read ({reason}); fetch it again") from error
+        if path.suffix != ".safetensors" and (names := _refused_classes(path, str(error))):
+            raise CheckpointError(
+                f"{path} cannot be read: it holds more than tensors ({few(names)}), and reading such objects can run "
+                "any code; it is not opened. Where it was made, load the model with the program that made it and save "
+                'its weights alone: torch.save(model.state_dict(), "weights.pth")'
+            ) from error
+        raise CheckpointError(f"{path} cannot be read ({_reason(error)}); fetch it again") from error
 
 
-def _refused_classes(path: Path) -> list[str]:
-    try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    # Of older files, and of damaged ones, it knows nothing.
-    except Exception:
+def _reason(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    # The unpickler's text is about ways to load unsafely; what else torch says may run over lines.
+    return "it is damaged, or no weight file" if "weights_only" in text else shorten(text.splitlines()[0])
+
+
+def _refused_classes(path: Path, message: str) -> list[str]:
+    """Return the classes for which the weights-only unpickler refused a file; none if that was not the reason."""
+    if "weights_only" not in message:
         return []
+    try:
+        # Of older files, and of damaged ones, it knows nothing.
+        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:
+        names = []
+    return sorted(names or set(_REFUSED.findall(message)))

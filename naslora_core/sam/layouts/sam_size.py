@@ -17,6 +17,8 @@ def sam_size(weights: Mapping[str, Tensor]) -> Size:
     channels = _length(weights, f"{_ENCODER}neck.0.weight", 0)
     depth = len({key.removeprefix(_BLOCK).partition(".")[0] for key in weights if key.startswith(_BLOCK)})
     relative = weights.get(f"{_BLOCK}0.attn.rel_pos_h")
+    if relative is not None and relative.dim() != 2:
+        relative = None
     # Block 0 has windows in every model: a table of 2 * side - 1 rows, as wide as a head.
     window, head = (None, None) if relative is None else ((len(relative) + 1) // 2, relative.shape[-1])
     seen = f"{depth} blocks of width {width}"

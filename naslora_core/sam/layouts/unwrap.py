@@ -48,7 +48,7 @@ def unwrap(content: object) -> Unwrapped:
         wrappers.append(name)
     if not isinstance(inner, Mapping):
         raise ValueError(f"it holds a {type(inner).__name__}, expected tensors by name")
-    strange = [key for key, value in inner.items() if not isinstance(key, str) or not torch.is_tensor(value)]
+    strange = [key for key, value in inner.items() if not isinstance(key, str) or not _is_dense(value)]
     if strange or not inner:
         raise ValueError(f"it holds something else than tensors by name: {strange[:3] if strange else 'nothing'}")
     weights: dict[str, Tensor] = dict(inner)
@@ -67,6 +67,10 @@ def in_float32(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     # A tensor that has the type already is not copied.
     converted = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
     return converted, " and ".join(kinds)
+
+
+def _is_dense(value: object) -> bool:
+    return torch.is_tensor(value) and value.layout is torch.strided and not (value.is_quantized or value.is_meta)
 
 
 def _name(dtype: torch.dtype) -> str:

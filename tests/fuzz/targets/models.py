@@ -11,7 +11,8 @@ from naslora_core.errors import CheckpointError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.pretraining.config import PretrainConfig
 from naslora_core.pretraining.state import PretrainState
-from naslora_core.sam.checkpoint import describe_mismatch, read_metadata, read_weights
+from naslora_core.sam.checkpoint import checkpoint_sha256, describe_mismatch, read_metadata, read_weights
+from naslora_core.sam.layouts.recognise import recognise
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import as_json, project_settings, tensors
 
@@ -66,6 +67,36 @@ def _checkpoint() -> bytes:
 def checkpoint(folder: Path) -> None:
     for file in sorted(folder.iterdir()):
         describe_mismatch({"a": torch.ones(2, 3)}, read_weights(file))
+
+
+_BLOCK = "blocks__0__attn"
+_ENCODER = {
+    f"{_BLOCK}__qkv__weight": (6, 2), f"{_BLOCK}__rel_pos_h": (3, 2), "pos_embed": (1, 2, 2, 2),
+    "neck__0__weight": (2, 2, 1, 1), "patch_embed__proj__weight": (2, 3, 4, 4),
+}  # fmt: skip
+
+
+def _wrapped() -> bytes:
+    buffer = io.BytesIO()
+    weights = {f"model.{key.replace('__', '.')}": torch.ones(shape) for key, shape in _ENCODER.items()}
+    torch.save({"state_dict": weights, "epoch": 3}, buffer)
+    return buffer.getvalue()
+
+
+def _folder() -> dict[str, bytes]:
+    index = as_json({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})
+    return {
+        "a/model.safetensors.index.json": index,
+        "a/model-1.safetensors": tensors(**_ENCODER),
+        "a/model-2.safetensors": tensors(neck__1__weight=(2,)),
+    }
+
+
+@target("layouts", lambda: [{"a.ckpt": _wrapped()}, {"a.safetensors": tensors(**_ENCODER)}, _folder()])
+def layouts(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        recognise(path).as_rows()
+        checkpoint_sha256(path)
 
 
 @target("start", lambda: [{"start.json": as_json({"format": 1, "version": 3, "epochs": 6})}], weight=0.2)

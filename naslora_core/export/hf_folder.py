@@ -5,6 +5,7 @@ Written by hand after the format of transformers 5, so that exporting does not n
 
 from pathlib import Path
 
+from naslora_core.errors import MergeError
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.usage import hf_lines
 from naslora_core.files import atomic_directory, write_json
@@ -56,6 +57,7 @@ def export_hf_folder(merged: Path, output: Path) -> str:
         MergeError: if the model is not an ordinary SAM; of another image size it may be.
     """
     plain = read_plain_sam(merged, any_image_size=True)
+    require_sam_model(merged, plain)
     load = f'sam = SamModel.from_pretrained("{output}").eval()'
     load = plain.comments() + hf_lines(plain.head, plain.image_size, load, f'"{output}"')
     with atomic_directory(output) as folder:
@@ -67,11 +69,24 @@ def export_hf_folder(merged: Path, output: Path) -> str:
     return load
 
 
+def require_sam_model(merged: Path, plain: PlainSam) -> None:
+    """Check that a merged model has the encoder of transformers' `SamModel`.
+
+    Raises:
+        MergeError: if it is of another family.
+    """
+    if not isinstance(find_spec(plain.name), ViTSpec):
+        raise MergeError(
+            f"{merged} is a {plain.name}, and SamModel of transformers has the encoder of vit_b, vit_l and vit_h; "
+            "use naslora export sam, onnx or torch"
+        )
+
+
 def describe_model(name: str, image_size: int) -> dict[str, object]:
     """Return the `SamConfig` of a model as transformers writes it into config.json.
 
     Args:
-        name: a key of `MODEL_SPECS`.
+        name: a key of `MODEL_SPECS`, of a SAM with a plain vision transformer.
         image_size: side of its square input in pixels.
     """
     spec = find_spec(name, image_size)

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from naslora_core.errors import MergeError
-from naslora_core.export.hf_folder import PROCESSOR_FILE, describe_processor
+from naslora_core.export.hf_folder import PROCESSOR_FILE, describe_processor, require_sam_model
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.usage import hf_lines, sam_lines
 from naslora_core.files import atomic_directory, write_json
@@ -74,6 +74,8 @@ def export_peft_folder(merged: Path, output: Path, package: Package = "segment-a
         MergeError: if the model is not an ordinary SAM, or has no LoRA.
     """
     plain = read_plain_sam(merged)
+    if package == "transformers":
+        require_sam_model(merged, plain)
     lora = read_weights(merged / LORA_FILE)
     if not lora:
         raise MergeError(

@@ -166,3 +166,14 @@ def build_base(folder):
     export_hf_folder(merged, folder.with_name("written"))
     theirs(folder.with_name("written")).save_pretrained(folder)
     return folder
+
+
+def test_a_family_that_their_sam_is_not_is_refused(tmp_path):
+    pytest.importorskip("timm", reason="timm comes with the extras dev and hf")
+    (tmp_path / "merged").mkdir()
+    sam = build_sam("mobile_sam_mini")
+    save_merged(tmp_path / "merged", Merged(sam, {}), "mobile_sam_mini", "exact", {"base": {"sha256": "0" * 64}})
+    for export in (export_hf_folder, lambda *paths: export_peft_folder(*paths, "transformers")):
+        with pytest.raises(MergeError, match="is a mobile_sam_mini, and SamModel of transformers has the encoder of"):
+            export(tmp_path / "merged", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -76,7 +76,7 @@ def test_embeddings_and_masks_are_those_of_the_authors_package(sam):
     with warnings.catch_warnings():
         # It imports timm by names that timm warns of.
         warnings.simplefilter("ignore")
-        package = pytest.importorskip("mobile_sam", reason="mobilesam-mirror is installed for this comparison alone")
+        package = pytest.importorskip("mobile_sam", reason="mobilesam-mirror comes with the extra dev")
         from mobile_sam.modeling import MaskDecoder, PromptEncoder, Sam, TinyViT, TwoWayTransformer
     size, channels = sam.image_encoder.img_size, SPEC.embed_channels
     encoder = TinyViT(

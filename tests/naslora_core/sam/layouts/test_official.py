@@ -83,7 +83,7 @@ def test_an_encoder_alone_gets_a_decoder_that_is_the_same_in_every_load(prefix, 
 
 def test_sam_hq_gives_sams_masks_and_names_what_is_left_out(official, images, load, tmp_path):
     package = "segment_anything_hq"
-    hq = pytest.importorskip(f"{package}.modeling", reason=f"{package} is in no extra; pip install segment-anything-hq")
+    hq = pytest.importorskip(f"{package}.modeling", reason=f"{package} comes with the extra dev")
     transformer = hq.transformer.TwoWayTransformer(depth=2, embedding_dim=16, mlp_dim=24, num_heads=2)
     decoder = move(
         hq.mask_decoder_hq.MaskDecoderHQ(

@@ -3,7 +3,7 @@
 import torch
 
 from naslora_core.sam.families.model import Sam
-from naslora_core.sam.specs import TinyViTSpec, ViTSpec, find_spec
+from naslora_core.sam.specs import Sam2Spec, Sam3Spec, TinyViTSpec, ViTSpec, find_spec
 
 __all__ = ["Sam", "build_sam", "normalise"]
 
@@ -29,6 +29,14 @@ def build_sam(name: str, image_size: int | None = None) -> Sam:
         from naslora_core.sam.families import mobile_sam
 
         return mobile_sam.build(spec).eval()
+    if isinstance(spec, Sam2Spec):
+        from naslora_core.sam.families import sam2
+
+        return sam2.build(spec).eval()
+    if isinstance(spec, Sam3Spec):
+        from naslora_core.sam.families import sam3
+
+        return sam3.build(spec).eval()
     raise TypeError(f"no family builds a {type(spec).__name__}")
 
 

@@ -71,11 +71,14 @@ def predicted_classes(logits: Tensor) -> Tensor:
 def freeze_all_but_decoder(sam: Sam) -> None:
     """Freeze everything but the mask decoder (arXiv:2512.03499).
 
-    The head that predicts the quality of several masks has no part in prompt-free use and stays frozen.
+    The heads that predict the quality of several masks, and of SAM 2 whether an object is there, have no part in
+    prompt-free use and stay frozen.
     """
     sam.requires_grad_(False)
     sam.mask_decoder.requires_grad_(True)
-    sam.mask_decoder.iou_prediction_head.requires_grad_(False)
+    for head in ("iou_prediction_head", "pred_obj_score_head"):
+        if (unused := getattr(sam.mask_decoder, head, None)) is not None:
+            unused.requires_grad_(False)
 
 
 def count_parameters(module: nn.Module, trainable_only: bool = False) -> int:

@@ -96,6 +96,78 @@ def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...]
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(ModelSpec):
+    """What SAM 2 and SAM 3 have in common: the mask decoder of SAM 2 (arXiv:2408.00714, Appendix C)."""
+
+    decoder_heads: int = 8
+    decoder_mlp_dim: int = 2048
+    iou_head_hidden_dim: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam2Spec(TrackerSpec):
+    """Dimensions of one SAM 2 or SAM 2.1, which differ in what follows objects through videos alone.
+
+    Attributes:
+        encoder_width: channels of Hiera's first stage (arXiv:2306.00989); every stage doubles them.
+        encoder_heads: of the first stage's attention; every stage doubles them.
+        blocks: of every stage. Tokens are 4 pixels wide in the first and twice as wide in every next one.
+        window_sizes: side of the windows of every stage, in tokens. A stage's first block sees its predecessor's.
+        global_attn_indexes: blocks that attend to the whole image grid instead, counted over all stages.
+        background_size: side of the position embedding that is stretched over the image (arXiv:2311.05613).
+    """
+
+    encoder_width: int
+    encoder_heads: int
+    blocks: tuple[int, ...]
+    window_sizes: tuple[int, ...]
+    global_attn_indexes: tuple[int, ...]
+    background_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sam3Spec(TrackerSpec):
+    """Dimensions of SAM 3's perception encoder (arXiv:2511.16719), used as its tracker uses it for an image.
+
+    Attributes:
+        window_size: side of the attention window of most blocks, in patches.
+        global_attn_indexes: blocks that attend to the whole image grid instead.
+        positions_size: side of the position embedding in patches; the image is tiled with it.
+    """
+
+    patch_size: int
+    encoder_width: int
+    encoder_depth: int
+    encoder_heads: int
+    encoder_mlp_dim: int
+    window_size: int
+    global_attn_indexes: tuple[int, ...]
+    positions_size: int
+
+
+def _sam2(
+    width: int,
+    heads: int,
+    blocks: tuple[int, ...],
+    global_blocks: tuple[int, ...],
+    window_sizes: tuple[int, ...] = (8, 4, 14, 7),
+    background_size: int = 7,
+) -> Sam2Spec:
+    return Sam2Spec(
+        image_size=1024,
+        # The last stage's tokens, and the first stage's windows, of 8 tokens, are 32 pixels wide.
+        multiple_of=32,
+        embed_channels=256,
+        encoder_width=width,
+        encoder_heads=heads,
+        blocks=blocks,
+        window_sizes=window_sizes,
+        global_attn_indexes=global_blocks,
+        background_size=background_size,
+    )
+
+
 MODEL_SPECS: dict[str, ModelSpec] = {
     "sam_tiny": ViTSpec(
         image_size=256,
@@ -140,6 +212,55 @@ MODEL_SPECS: dict[str, ModelSpec] = {
         decoder_heads=2,
         decoder_mlp_dim=32,
         iou_head_hidden_dim=32,
+    ),
+    "sam2_hiera_tiny": _sam2(96, 1, (1, 2, 7, 2), (5, 7, 9)),
+    "sam2_hiera_small": _sam2(96, 1, (1, 2, 11, 2), (7, 10, 13)),
+    "sam2_hiera_base_plus": _sam2(112, 2, (2, 3, 16, 3), (12, 16, 20), background_size=14),
+    "sam2_hiera_large": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), window_sizes=(8, 4, 16, 8)),
+    "sam3": Sam3Spec(
+        image_size=1008,
+        # Two patches: a detail path halves the image twice.
+        multiple_of=28,
+        embed_channels=256,
+        patch_size=14,
+        encoder_width=1024,
+        encoder_depth=32,
+        encoder_heads=16,
+        encoder_mlp_dim=4736,
+        window_size=24,
+        global_attn_indexes=(7, 15, 23, 31),
+        positions_size=24,
+    ),
+    # Miniatures, for tests and trials: nobody has trained them.
+    "sam2_mini": Sam2Spec(
+        image_size=128,
+        multiple_of=32,
+        embed_channels=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_head_hidden_dim=32,
+        encoder_width=16,
+        encoder_heads=1,
+        blocks=(1, 2, 3, 1),
+        window_sizes=(8, 4, 6, 3),
+        global_attn_indexes=(4,),
+        background_size=7,
+    ),
+    "sam3_mini": Sam3Spec(
+        image_size=112,
+        multiple_of=28,
+        embed_channels=32,
+        decoder_heads=4,
+        decoder_mlp_dim=64,
+        iou_head_hidden_dim=32,
+        patch_size=14,
+        encoder_width=32,
+        encoder_depth=4,
+        encoder_heads=2,
+        encoder_mlp_dim=96,
+        window_size=3,
+        global_attn_indexes=(1, 3),
+        positions_size=3,
     ),
 }
 

@@ -36,7 +36,21 @@ class ModelConfig(Section):
         gradient_checkpointing: train with less memory and more time.
     """
 
-    name: Literal["sam_tiny", "vit_b", "vit_l", "vit_h", "mobile_sam", "mobile_sam_mini"]
+    name: Literal[
+        "sam_tiny",
+        "vit_b",
+        "vit_l",
+        "vit_h",
+        "mobile_sam",
+        "mobile_sam_mini",
+        "sam2_hiera_tiny",
+        "sam2_hiera_small",
+        "sam2_hiera_base_plus",
+        "sam2_hiera_large",
+        "sam2_mini",
+        "sam3",
+        "sam3_mini",
+    ]
     checkpoint: Path
     image_size: Literal["native"] | Annotated[int, Field(ge=1, le=LARGEST_IMAGE_PX)]
     precision: Literal["auto", "fp32", "bf16"]

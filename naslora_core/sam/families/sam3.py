@@ -99,6 +99,8 @@ def hf_config(spec: Sam3Spec) -> Any:
             "window_size": spec.window_size,
             "global_attn_indexes": list(spec.global_attn_indexes),
             "pretrain_image_size": spec.positions_size * spec.patch_size,
+            # The authors'; transformers' default is a tenth of it.
+            "layer_norm_eps": 1e-5,
         },
         fpn_hidden_size=spec.embed_channels,
         # The authors' code has a level of half the side too, for the detector alone, and drops it before the tracker.

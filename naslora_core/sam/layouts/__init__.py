@@ -4,6 +4,14 @@ from naslora_core.sam.layouts import hugging_face, mobile_sam, official, sam2, s
 from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, without
 
 __all__ = [
-    *("LAYOUTS", "Converted", "Layout", "Size", "without"),
-    *("hugging_face", "mobile_sam", "official", "sam2", "sam3"),
+    "LAYOUTS",
+    "Converted",
+    "Layout",
+    "Size",
+    "hugging_face",
+    "mobile_sam",
+    "official",
+    "sam2",
+    "sam3",
+    "without",
 ]

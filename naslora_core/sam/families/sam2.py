@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from naslora_core.geometry.token_grid import TokenGrid
-from naslora_core.sam.families.multiplications import count_multiplications
 from naslora_core.sam.families.tracker import (
     NoPositions,
     TrackerSam,
     build_model,
+    count_multiplications,
     require_transformers,
     tracker_configs,
 )

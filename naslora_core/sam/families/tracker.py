@@ -5,6 +5,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
 from naslora_core.errors import ConfigError
 from naslora_core.sam.families.model import Features, Sam
@@ -143,6 +145,21 @@ def tracker_configs(spec: Any, patch_size: int) -> dict[str, dict[str, Any]]:
             "iou_head_hidden_dim": spec.iou_head_hidden_dim,
         },
     }
+
+
+def count_multiplications(encoder: nn.Module, image_size: int) -> float:
+    """Return the multiplications of linear layers, convolutions and attention for one image, without running it.
+
+    Args:
+        encoder: of images (1, 3, S, S).
+        image_size: S, in pixels.
+    """
+    shapes = {name: value.to("meta") for name, value in [*encoder.named_parameters(), *encoder.named_buffers()]}
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        functional_call(encoder, shapes, (torch.empty(1, 3, image_size, image_size, device="meta"),))
+    # A multiplication and an addition count as two operations.
+    return counter.get_total_flops() / 2
 
 
 def require_transformers(model: str) -> None:

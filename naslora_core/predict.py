@@ -138,7 +138,7 @@ class Predictor:
     def _squares(self, images: Sequence[np.ndarray], shapes: Sequence[tuple[int, int]]) -> Tensor:
         # As upstream: what lies beyond an image is zero to the encoder, so it has the mean colour before that.
         size = self.image_size
-        squares = self._segmenter.sam.pixel_mean.repeat(len(images), 1, size, size)
+        squares = self._segmenter.sam.padding().repeat(len(images), 1, size, size)
         for square, image, (height, width) in zip(squares, images, shapes, strict=True):
             pixels = np.ascontiguousarray(resize(image, (height, width), Image.Resampling.BILINEAR))
             square[:, :height, :width] = torch.tensor(pixels).permute(2, 0, 1)

@@ -1,17 +1,18 @@
-"""Export a merged model as a folder that Hugging Face transformers loads as a `SamModel`, without a network.
+"""Export a merged model as a folder that Hugging Face transformers loads, without a network.
 
-Written by hand after the format of transformers 5, so that exporting does not need it.
+A `SamModel` is written by hand after the format of transformers 5, so that exporting does not need it.
 """
 
 from pathlib import Path
 
 from naslora_core.errors import MergeError
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
+from naslora_core.export.tracker_folder import NAMES, describe_tracker, tracker_lines
 from naslora_core.export.usage import hf_lines
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.sam.checkpoint import save_weights
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
-from naslora_core.sam.specs import ViTSpec, find_spec
+from naslora_core.sam.specs import TrackerSpec, ViTSpec, find_spec
 
 WEIGHTS_FILE, CONFIG_FILE, PROCESSOR_FILE, CARD_FILE = (
     "model.safetensors",
@@ -29,7 +30,8 @@ tags: [segment-anything, mask-generation]
 
 # Segment Anything, adapted with naslora
 
-{name} at {size} px, adapted and merged: an ordinary SAM. It was made from the checkpoint with the SHA-256 {sha256}.
+{name} at {size} px, adapted and merged: an ordinary model of its family. It was made from the checkpoint with the
+SHA-256 {sha256}.
 
 ```python
 {load}
@@ -42,6 +44,7 @@ Without prompts and with `multimask_output=False` it gives the masks it was trai
 def export_hf_folder(merged: Path, output: Path) -> str:
     """Write a merged model as a folder for `SamModel.from_pretrained` and `SamProcessor.from_pretrained`, atomically.
 
+    Of a SAM 2 it is for `Sam2Model`, of a SAM 3 for `Sam3TrackerModel`, without a processor: theirs squash images.
     Tensors are those of the model, bit for bit, by transformers' names. A detail path is left out, and a comment in the
     lines says what that costs.
 
@@ -57,6 +60,15 @@ def export_hf_folder(merged: Path, output: Path) -> str:
         MergeError: if the model is not an ordinary SAM; of another image size it may be.
     """
     plain = read_plain_sam(merged, any_image_size=True)
+    spec = find_spec(plain.name, plain.image_size)
+    if isinstance(spec, TrackerSpec):
+        load = plain.comments() + tracker_lines(spec, plain.head, output)
+        with atomic_directory(output) as folder:
+            weights = {NAMES[type(spec)].rename(key): value for key, value in plain.weights.items()}
+            save_weights(folder / WEIGHTS_FILE, weights, {"format": "pt"})
+            write_json(folder / CONFIG_FILE, describe_tracker(spec))
+            (folder / CARD_FILE).write_text(_card(plain, load), encoding="utf-8")
+        return load
     require_sam_model(merged, plain)
     load = f'sam = SamModel.from_pretrained("{output}").eval()'
     load = plain.comments() + hf_lines(plain.head, plain.image_size, load, f'"{output}"')

@@ -133,7 +133,11 @@ def hf_lines(head: MaskHead, size: int, load: str, source: str) -> str:
         load: lines that define the model, `sam`.
         source: where the processor is loaded from, as Python writes it.
     """
-    lines = _HF.format(load=load, source=source)
+    return masks_lines(_HF.format(load=load, source=source), head, size)
+
+
+def masks_lines(lines: str, head: MaskHead, size: int) -> str:
+    """Return Python lines that segment "photo.jpg", whole or in parts, after lines that define `masks_of(image)`."""
     if head.scale is None:
         return f'{lines}mask = masks_of(Image.open("photo.jpg").convert("RGB"))[0]  # (H, W), bool'
     return f"{lines}import numpy as np\n{_OF_HF.format(padding=PADDING_RGB)}{_tiles(head, size)}"

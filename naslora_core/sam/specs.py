@@ -98,8 +98,15 @@ def _official(width: int, depth: int, heads: int, global_blocks: tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerSpec(ModelSpec):
-    """What SAM 2 and SAM 3 have in common: the mask decoder of SAM 2 (arXiv:2408.00714, Appendix C)."""
+    """What SAM 2 and SAM 3 have in common: the mask decoder of SAM 2 (arXiv:2408.00714, Appendix C).
 
+    Attributes:
+        pixel_mean: of RGB in 0..1, subtracted from images.
+        pixel_std: of RGB in 0..1, by which they are divided then.
+    """
+
+    pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     decoder_heads: int = 8
     decoder_mlp_dim: int = 2048
     iou_head_hidden_dim: int = 256
@@ -136,6 +143,8 @@ class Sam3Spec(TrackerSpec):
         positions_size: side of the position embedding in patches; the image is tiled with it.
     """
 
+    pixel_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    pixel_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     patch_size: int
     encoder_width: int
     encoder_depth: int

@@ -62,6 +62,10 @@ class Sam(nn.Module):
         """Where the model is."""
         return self.pixel_mean.device
 
+    def padding(self) -> Tensor:
+        """Return the colour of the square beyond an image, RGB in 0..255, (3, 1, 1): zero to the encoder."""
+        return self.pixel_mean
+
     def encode(self, images: Tensor) -> Features:
         """Return the features of normalised images (B, 3, S, S)."""
         raise TypeError(f"{type(self).__name__} must define encode()")

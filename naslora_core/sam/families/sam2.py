@@ -91,7 +91,7 @@ def build(spec: Sam2Spec) -> Sam2:
     require_transformers("Sam2Model")
     model = build_model("Sam2Model", hf_config(spec))
     encoder = HieraEncoder(model.vision_encoder, spec.image_size)
-    return Sam2(encoder, model, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return Sam2(encoder, model, spec.pixel_mean, spec.pixel_std)
 
 
 def hf_config(spec: Sam2Spec) -> Any:

@@ -15,12 +15,17 @@ from naslora_core.sam.families.tracker import (
     tracker_configs,
 )
 from naslora_core.sam.specs import Sam3Spec
+from naslora_core.sam.square import PADDING_RGB
 
 
 class Sam3(TrackerSam):
     """SAM 3's tracker on a single image (arXiv:2511.16719), without its detector of concepts."""
 
     family = "sam3"
+
+    def padding(self) -> Tensor:
+        """Return the colour beyond an image that training images have; it is not zero to this encoder."""
+        return self.pixel_mean.new_tensor(PADDING_RGB).view(3, 1, 1)
 
 
 class PerceptionEncoder(nn.Module):
@@ -79,7 +84,7 @@ def build(spec: Sam3Spec) -> Sam3:
     require_transformers("Sam3TrackerModel")
     model = build_model("Sam3TrackerModel", hf_config(spec))
     encoder = PerceptionEncoder(model.vision_encoder, spec.image_size, spec.patch_size)
-    return Sam3(encoder, model, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    return Sam3(encoder, model, spec.pixel_mean, spec.pixel_std)
 
 
 def hf_config(spec: Sam3Spec) -> Any:

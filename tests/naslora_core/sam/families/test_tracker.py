@@ -7,12 +7,14 @@ import torch
 from torch import nn
 
 from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapters.budget.architecture import LayerChoice, sections_of
 from naslora_core.config import MergeConfig
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import ConfigError
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import choose
 from naslora_core.merge.context import MergeContext
+from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam, normalise
@@ -207,6 +209,23 @@ def test_a_trained_model_merges_in_all_modes_and_predicts(name, sam, little, ada
         torch.testing.assert_close(again, PromptFreeSegmenter(choice.merged.sam)(images_for(sam)))
         probabilities = Predictor.merged(folder, "fp32", "cpu")(list(little.images))
         assert [one.shape[-2:] for one in probabilities] == [little.images.shape[1:3]] * len(little.images)
+
+
+def test_operations_on_the_whole_image_fold_where_layers_see_windows(name, sam, adapter, search, tmp_path):
+    encoder = sam.image_encoder
+    layers = [layer for layer, _ in encoder.named_modules() if layer.endswith(encoder.default_targets)]
+    choices = {
+        layer: LayerChoice(operation="image_conv_3x3", ranks=dict.fromkeys(sections_of(layer), 2)) for layer in layers
+    }
+    adapters = add_adapters(sam, adapter, search, 0, choices)
+    base = PromptFreeSegmenter(sam)(images_for(sam))
+    moved(nn.ModuleList(adapters.values()))
+    adapted = PromptFreeSegmenter(sam.eval())(images_for(sam))
+    assert (adapted - base).std() > 0.1 * base.std()
+    folded = fold(sam)
+    save_merged(tmp_path, folded, name, "fold", {})
+    for model in (folded.sam, load_merged(tmp_path)):
+        torch.testing.assert_close(PromptFreeSegmenter(model)(images_for(sam)), adapted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_model_that_transformers_does_not_know_names_the_extra():

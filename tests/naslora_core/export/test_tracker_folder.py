@@ -8,12 +8,14 @@ from PIL import Image
 from naslora_core.errors import MergeError
 from naslora_core.export.hf_folder import export_hf_folder
 from naslora_core.export.peft_folder import export_peft_folder
+from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 from naslora_core.merge.layers import Merged
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.layouts.recognise import recognise
+from naslora_core.sam.specs import MODEL_SPECS
 from tests.naslora_core.export.test_parts import photo, run  # noqa: F401
 
 pytest.importorskip("transformers", reason="transformers comes with the extras dev and hf")
@@ -63,3 +65,25 @@ def test_no_lora_for_peft_is_written(name, tmp_path):
     source = merged(name, tmp_path / "merged", MaskHead())
     with pytest.raises(MergeError, match=f"is a {name}, and a LoRA for PEFT .* use naslora export hf"):
         export_peft_folder(source, tmp_path / "lora", "transformers")
+
+
+def test_the_authors_names_return_as_they_went(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODEL_SPECS, "sam2_hiera_tiny", MODEL_SPECS["sam2_mini"])
+    monkeypatch.delitem(MODEL_SPECS, "sam2_mini")
+    source = merged("sam2_hiera_tiny", tmp_path / "merged", MaskHead())
+    lines = export_sam_checkpoint(source, tmp_path / "leaves.pt")
+    compile(lines, "lines", "exec")
+    assert "sam2.1_hiera_t.yaml" in lines
+    found = recognise(tmp_path / "leaves.pt")
+    # The authors have one encoding of positions for images and prompts, which the copy for prompts has to give way to.
+    ours = load_merged(source).state_dict()
+    assert (found.layout, found.size) == ("facebookresearch/sam2", "sam2_hiera_tiny")
+    assert {key for key, value in found.weights.items() if not torch.equal(value, ours[key])} <= {
+        "prompt_encoder.shared_embedding.positional_embedding"
+    }
+
+
+def test_a_size_that_the_authors_do_not_have_is_refused(name, tmp_path):
+    source = merged(name, tmp_path / "merged", MaskHead())
+    with pytest.raises(MergeError, match=f"is a {name}, of which the authors' package has no size; use naslora export"):
+        export_sam_checkpoint(source, tmp_path / "leaves.pt")

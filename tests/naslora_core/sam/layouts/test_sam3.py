@@ -11,6 +11,7 @@ from naslora_core.errors import CheckpointError
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.families import sam3
+from naslora_core.sam.layouts import LAYOUTS
 from naslora_core.sam.layouts.recognise import recognise
 from naslora_core.sam.layouts.sam3 import sam3_size, to_hugging_face
 from naslora_core.sam.specs import MODEL_SPECS
@@ -182,3 +183,15 @@ def test_the_authors_own_encoder_and_decoder_give_the_same(authors, images, tmp_
     torch.testing.assert_close(features[0], embeddings, rtol=0, atol=1e-4)
     for own, wanted in zip(ours.predict_masks(features), (masks, quality), strict=True):
         torch.testing.assert_close(own, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["Sam3VideoModel", "Sam3TrackerVideoModel"])
+def test_models_of_videos_at_full_size_leave_what_an_image_needs(model):
+    with torch.device("meta"):
+        config = getattr(transformers, model.replace("Model", "Config"))()
+        weights = getattr(transformers, model)(config).state_dict()
+        ours = build_sam("sam3").state_dict()
+    (layout,) = (LAYOUTS[name] for name in LAYOUTS if LAYOUTS[name].matches(weights.keys()))
+    converted = layout.convert(weights)
+    assert {key: value.shape for key, value in converted.weights.items()} == {k: v.shape for k, v in ours.items()}
+    assert "the memory of videos: 160 tensors" in converted.left_out

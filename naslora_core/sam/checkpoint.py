@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,16 +13,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from naslora_core.config import ModelConfig
-from naslora_core.errors import CheckpointError
+from naslora_core.errors import CheckpointError, few
 from naslora_core.files import atomic_file, file_sha256
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.families.model import Sam
-from naslora_core.sam.layouts.reading import read_checkpoint, weight_files
+from naslora_core.sam.layouts.folder import weight_files
+from naslora_core.sam.layouts.reading import read_checkpoint
 from naslora_core.sam.layouts.recognise import FRESH_SEED, Recognised, recognise
 from naslora_core.sam.layouts.sam_size import stored_image_size
 from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, find_spec
+
+_SIX_DIGITS = re.compile("[0-9a-f]{6}")
 
 
 def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
@@ -56,6 +60,8 @@ def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
             f"{model.checkpoint} does not fit {model.name} at {spec.image_size} px: {wrong}. "
             f"It was recognised as {found.layout}, {found.seen}.{_other_image_size(found, native, spec)}"
         )
+    if wrong := _describe_values(sam.state_dict(), weights):
+        raise CheckpointError(f"{model.checkpoint} cannot be used: {wrong}")
     sam.load_state_dict(weights)
     return sam
 
@@ -91,13 +97,12 @@ def require_checkpoint(model: ModelConfig) -> None:
         return
     if model.checkpoint.is_file():
         return
-    expected = "the file that ships with this project"
-    if prefix := MODEL_SPECS[model.name].file_prefix:
-        expected = f"{prefix}*.pth from github.com/facebookresearch/segment-anything"
-    raise CheckpointError(
-        f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}. "
-        "For sam_tiny run 'dvc pull models/sam_tiny.safetensors.dvc'."
-    )
+    expected = "weights of that model in a layout of docs/models.md"
+    if model.name == "sam_tiny":
+        expected = "the file that ships with this project: run 'dvc pull models/sam_tiny.safetensors.dvc'"
+    elif prefix := MODEL_SPECS[model.name].file_prefix:
+        expected = f"{prefix}* of its authors, or other {expected}"
+    raise CheckpointError(f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}")
 
 
 def checkpoint_sha256(path: Path) -> str:
@@ -178,6 +183,27 @@ def describe_mismatch(expected: Mapping[str, Tensor], weights: Mapping[str, Tens
     )
 
 
+def _describe_values(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
+    """Describe what makes values unusable where keys and shapes are right; "" if nothing does."""
+    floating = {key: value for key, value in weights.items() if expected[key].is_floating_point()}
+    # torch would take whole and complex numbers as if they were the values meant.
+    if other := [key for key, value in floating.items() if not value.is_floating_point()]:
+        kind = str(floating[other[0]].dtype).removeprefix("torch.")
+        return f"{len(other)} of its tensors hold {kind} ({few(other, 3)}); give the model before it was quantised"
+    # Of the least and the largest value, which are not finite if any is not, nothing as large as the tensor is made.
+    broken = [key for key, value in floating.items() if value.numel() and not _extremes(value).isfinite().all()]
+    if broken:
+        return (
+            f"{len(broken)} of its tensors hold values that are not finite ({few(sorted(broken), 3)}), as after a "
+            "training that diverged; give an earlier checkpoint of it"
+        )
+    return ""
+
+
+def _extremes(value: Tensor) -> Tensor:
+    return torch.stack(torch.aminmax(value))
+
+
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata as one safetensors file, atomically and reproducible to the byte."""
     contiguous = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
@@ -206,7 +232,8 @@ def _other_image_size(found: Recognised, native: ModelSpec, spec: ModelSpec) -> 
 def _check_official_hash(path: Path, file_prefix: str) -> None:
     # The authors' files carry the first six digits of their SHA-256 in their names: sam_vit_b_01ec64.pth.
     expected = path.stem.removeprefix(file_prefix)
-    if not file_prefix or not path.name.startswith(file_prefix) or len(expected) != 6 or path.is_dir():
+    # Others call theirs sam_vit_b_medsam.pth.
+    if not (file_prefix and path.name.startswith(file_prefix) and _SIX_DIGITS.fullmatch(expected)) or path.is_dir():
         return
     found = checkpoint_sha256(path)
     if not found.startswith(expected):

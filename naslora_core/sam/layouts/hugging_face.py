@@ -91,7 +91,7 @@ def _convert(weights: Mapping[str, Tensor]) -> Converted:
     if _SAME_POSITIONS in kept:
         same = kept.pop(_SAME_POSITIONS)
         if not torch.equal(kept.setdefault(_POSITIONS, same), same):
-            raise ValueError(f"{_POSITIONS} and {_SAME_POSITIONS} differ, and SAM has one of them")
+            raise ValueError(f"{_POSITIONS} and {_SAME_POSITIONS} differ, and SAM has one of them; save it again")
     renamed = {from_hugging_face(key): value for key, value in kept.items()}
     return Converted(renamed, tuple(left_out), absent_parts(renamed))
 

@@ -6,35 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from naslora_core.errors import CheckpointError, few, shorten
-from naslora_core.reading import read_object
+from naslora_core.errors import CheckpointError, few, is_out_of_memory, shorten
+from naslora_core.sam.layouts.file_kind import is_safetensors, require_weights
+from naslora_core.sam.layouts.folder import weight_files
 
-# What transformers looks for in a folder, in its order.
-_WHOLE, _SHARDED = ("model.safetensors", "pytorch_model.bin"), ".index.json"
 # The one name that the weights-only unpickler's message gives; the rest of it advises to load unsafely.
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
-
-
-def weight_files(path: Path) -> tuple[Path, ...]:
-    """Return the files that hold the weights of a checkpoint: the file itself, or those of a Hugging Face folder.
-
-    Raises:
-        CheckpointError: if a folder holds none, or its index names others than are there.
-    """
-    if not path.is_dir():
-        return (path,)
-    for name in _WHOLE:
-        if (path / name).is_file():
-            return (path / name,)
-        if (path / f"{name}{_SHARDED}").is_file():
-            return _shards(path / f"{name}{_SHARDED}")
-    found = few(sorted(entry.name for entry in path.iterdir())) or "nothing"
-    raise CheckpointError(
-        f"{path} is a folder without {' or '.join(_WHOLE)}: it holds {found}; give the file that holds the weights, or "
-        "the folder that save_pretrained wrote"
-    )
 
 
 def read_checkpoint(path: Path) -> object:
@@ -51,33 +31,33 @@ def read_checkpoint(path: Path) -> object:
         content = _read_file(file)
         if not isinstance(content, Mapping):
             raise CheckpointError(f"{file} holds a {type(content).__name__}, expected tensors by name; save it again")
+        if twice := sorted(str(key) for key in merged.keys() & content.keys()):
+            raise CheckpointError(f"{file} holds {few(twice, 3)}, as another shard does; fetch the shards again")
         merged |= content
     return merged
 
 
-def _shards(index: Path) -> tuple[Path, ...]:
-    try:
-        listed = read_object(index)["weight_map"]
-        names = sorted({str(name) for name in listed.values()})
-        if not names or any(Path(name).name != name for name in names):
-            raise ValueError("weight_map has to name files of this folder")
-    except (ValueError, KeyError, AttributeError, OSError) as error:
-        raise CheckpointError(f"{index} cannot be read ({error}); fetch it again") from error
-    files = tuple(index.parent / name for name in names)
-    if missing := [file.name for file in files if not file.is_file()]:
-        raise CheckpointError(f"{index} names {few(missing)}, which {index.parent} does not hold; fetch them again")
-    return files
-
-
 def _read_file(path: Path) -> object:
     try:
-        if path.suffix == ".safetensors":
+        if safe := is_safetensors(path):
             return load_file(path)
-        # Only files in torch's format of since 1.6 can be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        require_weights(path)
+        # Files in torch's format of since 1.6 can be mapped, by their name; and torch goes by the suffix of that.
+        if zipfile.is_zipfile(path) and path.suffix != ".safetensors":
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); fetch it again") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); look at its permissions and its disk") from error
     # A damaged file can raise almost anything.
     except Exception as error:
-        if path.suffix != ".safetensors" and (names := _refused_classes(path, str(error))):
+        if is_out_of_memory(error):
+            raise
+        if not safe and (names := _refused_classes(path, str(error))):
             raise CheckpointError(
                 f"{path} cannot be read: it holds more than tensors ({few(names)}), and reading such objects can run "
                 "any code; it is not opened. Where it was made, load the model with the program that made it and save "
@@ -87,9 +67,10 @@ def _read_file(path: Path) -> object:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    # The unpickler's text is about ways to load unsafely; what else torch says may run over lines.
-    return "it is damaged, or no weight file" if "weights_only" in text else shorten(text.splitlines()[0])
+    # The unpickler's text is about ways to load unsafely, that of torch's readers about their code.
+    if isinstance(error, SafetensorError):
+        return shorten(str(error).splitlines()[0])
+    return "it is damaged, or no weight file"
 
 
 def _refused_classes(path: Path, message: str) -> list[str]:

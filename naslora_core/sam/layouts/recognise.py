@@ -5,11 +5,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from naslora_core.errors import CheckpointError
-from naslora_core.sam.layouts import LAYOUTS
-from naslora_core.sam.layouts.reading import read_checkpoint, weight_files
+from naslora_core.errors import CheckpointError, shorten
+from naslora_core.sam.layouts import LAYOUTS, Converted, Layout, Size
+from naslora_core.sam.layouts.folder import require_same_config, weight_files
+from naslora_core.sam.layouts.reading import read_checkpoint
 from naslora_core.sam.layouts.unknown import describe_unknown
-from naslora_core.sam.layouts.unwrap import in_float32, unwrap
+from naslora_core.sam.layouts.unwrap import Unwrapped, in_float32, unwrap
+from naslora_core.sam.specs import MODEL_SPECS
 
 # A seed of the parts that a file does not hold: a base has to be the same whenever it is built.
 FRESH_SEED = 0
@@ -75,7 +77,8 @@ def recognise(path: Path) -> Recognised:
     Raises:
         CheckpointError: if it cannot be read safely, or has no known layout; the message says what was found.
     """
-    if not path.exists():
+    # A named pipe, too, would be waited for without end.
+    if not (path.is_file() or path.is_dir()):
         raise CheckpointError(f"{path} not found; give the path of a weight file or of a folder of Hugging Face")
     content = read_checkpoint(path)
     try:
@@ -83,12 +86,13 @@ def recognise(path: Path) -> Recognised:
         if not found.layout:
             raise CheckpointError(f"{path} has no known layout: its {describe_unknown(found.weights)}")
         layout = LAYOUTS[found.layout]
-        converted = layout.convert(found.weights)
+        converted, size = _convert(layout, found)
+        weights, precision = in_float32(converted.weights)
     except ValueError as error:
         files = ", ".join(file.name for file in weight_files(path)) if path.is_dir() else path.name
-        raise CheckpointError(f"{path} cannot be read as a checkpoint ({files}): {error}; save it again") from error
-    size = layout.size(converted.weights)
-    weights, precision = in_float32(converted.weights)
+        raise CheckpointError(f"{path} cannot be read as a checkpoint ({files}): {error}") from error
+    if size.name:
+        require_same_config(path, layout.family, size.name, MODEL_SPECS[size.name])
     return Recognised(
         family=layout.family,
         size=size.name,
@@ -101,3 +105,15 @@ def recognise(path: Path) -> Recognised:
         fresh=converted.fresh,
         precision=precision,
     )
+
+
+def _convert(layout: Layout, found: Unwrapped) -> tuple[Converted, Size]:
+    try:
+        converted = layout.convert(found.weights)
+        return converted, layout.size(converted.weights)
+    # Whatever a layout does with a tensor needs it to have its dimensions; torch raises these where it has not.
+    except (RuntimeError, IndexError, TypeError) as error:
+        reason = shorten((str(error) or type(error).__name__).splitlines()[0])
+        raise ValueError(
+            f"its names are those of {found.layout}, its tensors have other shapes ({reason}); save it again"
+        ) from error

@@ -10,6 +10,7 @@ from naslora_core.sam.layouts.layout import LAYOUTS
 # A part of a name that tells a family, and what that is, in words; the first that fits is said.
 _SIGNS = (
     ("lora_A.", "a LoRA or another adapter of PEFT; merge it into its model there (merge_and_unload) and save that"),
+    ("lora_A", "an adapter without its base; give the base that it was trained on, or merge both"),
     (".base_layer.", "a model with adapters of PEFT in it; merge them there (merge_and_unload) and save that"),
     ("detector.", "SAM 3"),
     ("image_encoder.trunk.", "SAM 2, in the layout of Meta's files"),
@@ -20,6 +21,7 @@ _SIGNS = (
     ("cls_token", "a vision transformer without SAM's neck and decoder, such as DINO or MAE"),
     ("decode_head.", "a model of MMSegmentation"),
     ("segmentation_head.", "a model of segmentation-models-pytorch"),
+    ("mask_decoder.", "a mask decoder without its image encoder"),
     ("layer1.0.conv1.", "a ResNet, or a model on top of one"),
 )
 
@@ -31,6 +33,6 @@ def describe_unknown(weights: Mapping[str, Tensor]) -> str:
     names = few(sorted(weights), 3)
     return (
         f"{len(weights)} tensors of {millions:.1f} M values ({names}) look like {family}. Supported are "
-        f"{'; '.join(LAYOUTS)}, also inside state_dict, model, model_state or model_state_dict, with prefixes module., "
-        "model., sam. or net., and in half precision"
+        f"{'; '.join(LAYOUTS)}, also in dictionaries such as state_dict and model, after prefixes such as module., and "
+        "in half precision"
     )

@@ -85,7 +85,7 @@ def test_the_same_weights_and_notes_make_the_same_file(tmp_path):
 
 
 def test_a_missing_base_says_what_is_expected(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\*.pth"):
+    with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\* of its authors, or"):
         load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", image_size="native", precision="fp32"))
 
 

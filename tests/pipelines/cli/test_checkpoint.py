@@ -1,6 +1,7 @@
 """`naslora checkpoint`: what a file is, and the settings that train on it."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,20 @@ def test_what_is_no_checkpoint_is_one_message(tmp_path: Path, monkeypatch, capsy
     with pytest.raises(SystemExit, match="1"):
         cli.main()
     assert "none.pth not found; give the path of a weight file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["--help"], ["checkpoint", "--help"], ["export", "hf", "--help"]])
+def test_help_is_shown_without_loading_what_computes(command: list[str]) -> None:
+    script = """
+import sys
+from pipelines.cli.app import app
+try:
+    app(sys.argv[1:])
+except SystemExit as end:
+    assert not end.code
+heavy = {"torch", "transformers", "timm", "safetensors", "numpy", "segment_anything", "onnx"} & set(sys.modules)
+sys.exit(str(sorted(heavy)) if heavy else 0)
+"""
+    found = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "Usage" in found.stdout

@@ -8,6 +8,12 @@ from naslora_core.errors import CheckpointError
 from naslora_core.export.usage import as_comment, describe_tiling
 from naslora_core.files import atomic_directory
 
+_IMPORTS = """\
+from pathlib import Path
+from naslora_core.adapted.saved import load_adapted
+from naslora_core.config import load_params
+params = load_params(Path("params.yaml"))  # of the project, from whose folder this runs
+"""
 # It cuts images and blends by itself.
 _PREDICTOR = """
 from naslora_core.predict import Predictor
@@ -22,7 +28,7 @@ def export_adapter_folder(trained: Path, output: Path) -> str:
         output: the folder; replaced if it exists.
 
     Returns:
-        The lines of Python that load it onto the model of params.yaml, `params.model`.
+        The lines of Python that load it onto the model of params.yaml, run from the folder of that file.
 
     Raises:
         CheckpointError: if files are missing or of another version.
@@ -34,8 +40,6 @@ def export_adapter_folder(trained: Path, output: Path) -> str:
         for name in FILES:
             shutil.copyfile(trained / name, folder / name)
     remark = "" if notes.scale is None else as_comment(f"It was {describe_tiling(notes.base.image_size, notes.scale)}")
-    return (
-        f"{remark}from naslora_core.adapted.saved import load_adapted\n"
-        f'segmenter, adapters = load_adapted(Path("{output}"), params.model)'
-        + ("" if notes.scale is None else _PREDICTOR)
+    return f'{remark}{_IMPORTS}segmenter, adapters = load_adapted(Path("{output}"), params.model)' + (
+        "" if notes.scale is None else _PREDICTOR
     )

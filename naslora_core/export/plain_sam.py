@@ -14,7 +14,7 @@ from naslora_core.merge.training_images import stored_reading
 from naslora_core.reading import read_object
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.head import MaskHead
-from naslora_core.sam.specs import find_spec
+from naslora_core.sam.specs import TinyViTSpec, find_spec
 
 CERTIFICATE_FILE = "certificate.json"
 _DETAIL = "mask_decoder.detail."
@@ -71,7 +71,7 @@ def read_plain_sam(folder: Path, any_image_size: bool = False) -> PlainSam:
     if notes.image_size != native and not any_image_size:
         raise MergeError(
             f"{folder} sees {notes.image_size} px, and {name} is loaded elsewhere with "
-            f"{native} px; train with model.image_size native, or use naslora export hf"
+            f"{native} px; train with model.image_size native, or use naslora export {_of_any_size(name)}"
         )
     if folded := sorted({key.rpartition(".")[0] for key in weights.keys() - plain.state_dict().keys()}):
         raise MergeError(
@@ -86,6 +86,11 @@ def read_plain_sam(folder: Path, any_image_size: bool = False) -> PlainSam:
     if notes.scale is not None:
         remarks.append(f"The model was {describe_tiling(notes.image_size, notes.scale)}")
     return PlainSam(name, weights, notes.origin["base"]["sha256"], notes.image_size, notes.head, tuple(remarks))
+
+
+def _of_any_size(name: str) -> str:
+    """Return the formats that say their image size; transformers has no MobileSAM."""
+    return "onnx or torch" if isinstance(find_spec(name), TinyViTSpec) else "hf"
 
 
 def _cost(folder: Path) -> str:

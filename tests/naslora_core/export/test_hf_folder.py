@@ -177,3 +177,11 @@ def test_a_family_that_their_sam_is_not_is_refused(tmp_path):
         with pytest.raises(MergeError, match="is a mobile_sam_mini, and SamModel of transformers has the encoder of"):
             export(tmp_path / "merged", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mobile_sam_of_another_image_size_is_sent_to_formats_that_take_it(tmp_path):
+    pytest.importorskip("timm", reason="timm comes with the extras dev and hf")
+    sam = build_sam("mobile_sam_mini", 64)
+    save_merged(tmp_path, Merged(sam, {}), "mobile_sam_mini", "exact", {"base": {"sha256": "0" * 64}})
+    with pytest.raises(MergeError, match="sees 64 px, .* 128 px; .* or use naslora export onnx or torch"):
+        export_sam_checkpoint(tmp_path, tmp_path / "out.pth")

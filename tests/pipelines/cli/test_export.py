@@ -116,6 +116,12 @@ def test_an_exported_adapter_loads_as_the_original_does(root):
     ours, theirs = (load_adapted(root / at, model)[0].state_dict() for at in ("leaves_adapter", FOLDER))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert {path.name for path in (root / "leaves_adapter").iterdir()} == set(FILES)
+    # As pasted into a fresh interpreter, in the project's folder.
+    pasted: dict[str, object] = {}
+    exec(result.output.partition("load it with\n\n")[2], pasted)
+    segmenter = pasted["segmenter"]
+    assert isinstance(segmenter, PromptFreeSegmenter)
+    assert all(torch.equal(value, theirs[key]) for key, value in segmenter.state_dict().items())
 
 
 @pytest.mark.parametrize(

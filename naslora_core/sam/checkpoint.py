@@ -58,7 +58,8 @@ def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
     if wrong := describe_mismatch(sam.state_dict(), weights):
         raise CheckpointError(
             f"{model.checkpoint} does not fit {model.name} at {spec.image_size} px: {wrong}. "
-            f"It was recognised as {found.layout}, {found.seen}.{_other_image_size(found, native, spec)}"
+            f"It was recognised as {found.layout}, {found.seen}."
+            f"{_other_image_size(found, native, spec)}{_own_additions(weights)}"
         )
     if wrong := _describe_values(sam.state_dict(), weights):
         raise CheckpointError(f"{model.checkpoint} cannot be used: {wrong}")
@@ -227,6 +228,15 @@ def _other_image_size(found: Recognised, native: ModelSpec, spec: ModelSpec) -> 
     if stored in (0, native.image_size, spec.image_size):
         return ""
     return f" It was saved for images of {stored} px: use it with --set model.image_size={stored}."
+
+
+def _own_additions(weights: Mapping[str, Tensor]) -> str:
+    if any(key.startswith("mask_decoder.detail.") or ".fold_" in key for key in weights):
+        return (
+            " It is a model that naslora merged, with a detail path or folded layers that no base has: give the base "
+            "that it was trained on, or what naslora export sam or hf writes of it, without the detail path."
+        )
+    return ""
 
 
 def _check_official_hash(path: Path, file_prefix: str) -> None:

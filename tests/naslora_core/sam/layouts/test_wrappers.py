@@ -97,3 +97,10 @@ def test_names_of_a_family_with_tensors_of_any_shape_are_no_crash(name, shape, l
     torch.save({key: torch.ones(shape) for key in keys}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=r"other shapes|no model of that size|keys missing"):
         load(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("added", ["mask_decoder.detail.coarse.0.bias", "image_encoder.blocks.0.attn.qkv.fold_A"])
+def test_a_merged_model_with_more_than_a_base_has_says_what_to_give(added, official, load, tmp_path):
+    torch.save(official.state_dict() | {added: torch.ones(2)}, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match="It is a model that naslora merged.*naslora export sam or hf writes"):
+        load(tmp_path / "model.pth")

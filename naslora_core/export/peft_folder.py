@@ -162,4 +162,4 @@ def _about_base(plain: PlainSam, package: Package) -> str:
         )
     registry = f'segment_anything.sam_model_registry["{plain.name}"](checkpoint=...)'
     own = "naslora_core.sam.checkpoint.load_base(params.model)"
-    return f"Here `sam` is that model, from `{registry if MODEL_SPECS[plain.name].file_prefix else own}`."
+    return f"Here `sam` is that model, from `{registry if MODEL_SPECS[plain.name].source else own}`."

@@ -40,7 +40,7 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     weights = to_official(plain.weights) if plain.name == "mobile_sam" else plain.weights
     with atomic_file(output) as temporary, temporary.open("wb") as file:
         torch.save(weights, file)
-    if MODEL_SPECS[plain.name].file_prefix:
+    if MODEL_SPECS[plain.name].source:
         load = (
             f"from {package} import SamPredictor, sam_model_registry\n"
             f'predictor = SamPredictor(sam_model_registry["{name}"](checkpoint="{output}"))'

@@ -74,7 +74,7 @@ def read_base(model: ModelConfig) -> Recognised:
         CheckpointError: if it is missing, damaged, renamed, of an unknown layout or made for another model.
     """
     require_checkpoint(model)
-    _check_official_hash(model.checkpoint, MODEL_SPECS[model.name].file_prefix)
+    _check_official_hash(model.checkpoint, MODEL_SPECS[model.name].files)
     found = recognise(model.checkpoint)
     if found.size != model.name:
         remedy = "no model of that size is known here"
@@ -98,12 +98,19 @@ def require_checkpoint(model: ModelConfig) -> None:
         return
     if model.checkpoint.is_file():
         return
-    expected = "weights of that model in a layout of docs/models.md"
-    if model.name == "sam_tiny":
-        expected = "the file that ships with this project: run 'dvc pull models/sam_tiny.safetensors.dvc'"
-    elif prefix := MODEL_SPECS[model.name].file_prefix:
-        expected = f"{prefix}* of its authors, or other {expected}"
-    raise CheckpointError(f"model.checkpoint {model.checkpoint} not found; {model.name} expects {expected}")
+    raise CheckpointError(f"model.checkpoint {model.checkpoint} not found; {_expected(model.name)}")
+
+
+def _expected(name: str) -> str:
+    spec = MODEL_SPECS[name]
+    if not spec.files:
+        return (
+            f"nobody has trained {name}, a miniature for tests and trials; give weights of your own, or set model.name "
+            "to a model that has some: docs/models.md"
+        )
+    if not spec.source:
+        return f"{name} expects {spec.files}, which comes with this project: run 'dvc pull {spec.files}.dvc'"
+    return f"{name} expects {spec.files} from {spec.source}; docs/models.md lists what else can be loaded"
 
 
 def checkpoint_sha256(path: Path) -> str:
@@ -239,14 +246,14 @@ def _own_additions(weights: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def _check_official_hash(path: Path, file_prefix: str) -> None:
-    # The authors' files carry the first six digits of their SHA-256 in their names: sam_vit_b_01ec64.pth.
-    expected = path.stem.removeprefix(file_prefix)
-    # Others call theirs sam_vit_b_medsam.pth.
-    if not (file_prefix and path.name.startswith(file_prefix) and _SIX_DIGITS.fullmatch(expected)) or path.is_dir():
+def _check_official_hash(path: Path, files: str) -> None:
+    # Some authors' files carry the first six digits of their SHA-256 in their names: sam_vit_b_01ec64.pth.
+    beginning, starred, _ = files.partition("*")
+    named = re.fullmatch(rf"{re.escape(beginning)}([0-9a-f]{{6}})", path.stem)
+    if not starred or not named or path.is_dir():
         return
     found = checkpoint_sha256(path)
-    if not found.startswith(expected):
+    if not found.startswith(named[1]):
         raise CheckpointError(
-            f"{path} is damaged: its SHA-256 begins with {found[:6]}, its name says {expected}; fetch it again"
+            f"{path} is damaged: its SHA-256 begins with {found[:6]}, its name says {named[1]}; fetch it again"
         )

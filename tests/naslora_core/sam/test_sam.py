@@ -16,6 +16,7 @@ from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import checkpoint_sha256, load_base, read_metadata, read_weights, save_weights
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.specs import MODEL_SPECS
 
 
 def test_vit_b_has_exactly_upstreams_parameters():
@@ -84,15 +85,41 @@ def test_the_same_weights_and_notes_make_the_same_file(tmp_path):
     torch.testing.assert_close(read_weights(path), weights)
 
 
-def test_a_missing_base_says_what_is_expected(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nothing.pth not found; vit_b expects sam_vit_b_\* of its authors, or"):
-        load_base(ModelConfig(name="vit_b", checkpoint=tmp_path / "nothing.pth", image_size="native", precision="fp32"))
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vit_b", r"vit_b expects sam_vit_b_\*.pth from github.com/facebookresearch/segment-anything; docs/models.md"),
+        ("mobile_sam", "expects mobile_sam.pt from github.com/ChaoningZhang/MobileSAM"),
+        (
+            "sam2_hiera_base_plus",
+            "sam2.1_hiera_base_plus.pt in it, from huggingface.co/facebook/sam2.1-hiera-base-plus",
+        ),
+        ("sam_tiny", "run 'dvc pull models/sam_tiny.safetensors.dvc'"),
+        ("sam3_mini", "nobody has trained sam3_mini"),
+    ],
+)
+def test_a_missing_base_says_what_is_expected_and_where_it_is(tmp_path, name, expected):
+    with pytest.raises(CheckpointError, match=rf"nothing.pth not found; .*{expected}"):
+        load_base(ModelConfig(name=name, checkpoint=tmp_path / "nothing.pth", image_size="native", precision="fp32"))
+
+
+def test_every_published_model_says_where_and_under_which_name():
+    published = {name for name, spec in MODEL_SPECS.items() if spec.source}
+    assert published == {name for name in MODEL_SPECS if name != "sam_tiny" and not name.endswith("_mini")}
+    assert {name for name, spec in MODEL_SPECS.items() if spec.files} == published | {"sam_tiny"}
 
 
 def test_an_official_file_with_wrong_content_is_recognised(tmp_path):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save({}, path)
     with pytest.raises(CheckpointError, match="its name says 01ec64"):
+        load_base(ModelConfig(name="vit_b", checkpoint=path, image_size="native", precision="fp32"))
+
+
+def test_a_name_of_six_letters_is_no_hash(tmp_path):
+    path = tmp_path / "sam_vit_b_leaves.pth"
+    torch.save({"weight": torch.zeros(2)}, path)
+    with pytest.raises(CheckpointError, match="look like no family known here"):
         load_base(ModelConfig(name="vit_b", checkpoint=path, image_size="native", precision="fp32"))
 
 

@@ -28,7 +28,7 @@ SMALL = ViTSpec(
     decoder_heads=2,
     decoder_mlp_dim=24,
     iou_head_hidden_dim=16,
-    file_prefix="sam_vit_b_",
+    files="sam_vit_b_*.pth",
 )
 
 

@@ -22,15 +22,9 @@ def build(spec: TinyViTSpec) -> MobileSam:
 
     Source: arXiv:2306.14289; the encoder's modules are timm's, all others segment-anything's.
     """
-    parts = prompted_parts(
-        spec.embed_channels,
-        spec.grid_size,
-        spec.image_size,
-        spec.decoder_heads,
-        spec.decoder_mlp_dim,
-        spec.iou_head_hidden_dim,
+    return MobileSam(
+        TinyViTEncoder(_network(spec), spec.image_size, spec.embed_channels), **prompted_parts(spec, spec.grid_size)
     )
-    return MobileSam(TinyViTEncoder(_network(spec), spec.image_size, spec.embed_channels), **parts)
 
 
 def _network(spec: TinyViTSpec) -> Any:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.families.model import Features, Sam
+from naslora_core.sam.specs import ModelSpec
 
 
 class PromptedSam(UpstreamSam, Sam):
@@ -41,31 +42,30 @@ class PromptedSam(UpstreamSam, Sam):
         return layer
 
 
-def prompted_parts(
-    embed_channels: int, grid_size: int, image_size: int, heads: int, mlp_dim: int, iou_head_hidden_dim: int
-) -> dict[str, Any]:
+def prompted_parts(spec: ModelSpec, grid_size: int) -> dict[str, Any]:
     """Return a fresh prompt encoder and mask decoder by the names of a model's arguments.
 
     Args:
-        embed_channels: of the image embeddings, the prompts and the decoder.
+        spec: of the model.
         grid_size: side of the embeddings.
-        image_size: side of the square input, in pixels.
-        heads: of the decoder's attention.
-        mlp_dim: hidden channels of its MLPs.
-        iou_head_hidden_dim: hidden channels of the head that predicts quality.
     """
     return {
         "prompt_encoder": PromptEncoder(
-            embed_dim=embed_channels,
+            embed_dim=spec.embed_channels,
             image_embedding_size=(grid_size, grid_size),
-            input_image_size=(image_size, image_size),
+            input_image_size=(spec.image_size, spec.image_size),
             mask_in_chans=16,
         ),
         "mask_decoder": MaskDecoder(
             num_multimask_outputs=3,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=embed_channels, mlp_dim=mlp_dim, num_heads=heads),
-            transformer_dim=embed_channels,
+            transformer=TwoWayTransformer(
+                depth=2,
+                embedding_dim=spec.embed_channels,
+                mlp_dim=spec.decoder_mlp_dim,
+                num_heads=spec.decoder_heads,
+            ),
+            transformer_dim=spec.embed_channels,
             iou_head_depth=3,
-            iou_head_hidden_dim=iou_head_hidden_dim,
+            iou_head_hidden_dim=spec.iou_head_hidden_dim,
         ),
     }

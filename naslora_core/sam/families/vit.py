@@ -41,12 +41,4 @@ def build(spec: ViTSpec) -> ViTSam:
     # block has to reorder them.
     encoder.patch_embed.proj.to(memory_format=torch.channels_last)
     fuse_attention(encoder)
-    parts = prompted_parts(
-        spec.embed_channels,
-        spec.grid_size,
-        spec.image_size,
-        spec.decoder_heads,
-        spec.decoder_mlp_dim,
-        spec.iou_head_hidden_dim,
-    )
-    return ViTSam(encoder, **parts)
+    return ViTSam(encoder, **prompted_parts(spec, spec.grid_size))

@@ -1,43 +1,44 @@
 """Hugging Face's names of SAM's weights (transformers, `SamModel` and `SamHQModel`), in both directions."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, without
+from naslora_core.sam.layouts.names import THREE_LAYERS, Names
 from naslora_core.sam.layouts.official import absent_parts
 from naslora_core.sam.layouts.sam_size import sam_size
 
 # Upstream's name and transformers' of each part that is called otherwise; # is a number that both share.
-_NAMES = (
-    ("image_encoder.patch_embed.proj", "vision_encoder.patch_embed.projection"),
-    ("image_encoder.blocks.#.norm#", "vision_encoder.layers.#.layer_norm#"),
-    ("image_encoder.blocks.#", "vision_encoder.layers.#"),
-    ("image_encoder.neck.0", "vision_encoder.neck.conv1"),
-    ("image_encoder.neck.1", "vision_encoder.neck.layer_norm1"),
-    ("image_encoder.neck.2", "vision_encoder.neck.conv2"),
-    ("image_encoder.neck.3", "vision_encoder.neck.layer_norm2"),
-    ("image_encoder", "vision_encoder"),
-    ("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
-    ("prompt_encoder.point_embeddings.#", "prompt_encoder.point_embed.#"),
-    ("prompt_encoder.mask_downscaling.0", "prompt_encoder.mask_embed.conv1"),
-    ("prompt_encoder.mask_downscaling.1", "prompt_encoder.mask_embed.layer_norm1"),
-    ("prompt_encoder.mask_downscaling.3", "prompt_encoder.mask_embed.conv2"),
-    ("prompt_encoder.mask_downscaling.4", "prompt_encoder.mask_embed.layer_norm2"),
-    ("prompt_encoder.mask_downscaling.6", "prompt_encoder.mask_embed.conv3"),
-    ("mask_decoder.transformer.layers.#.norm#", "mask_decoder.transformer.layers.#.layer_norm#"),
-    ("mask_decoder.transformer.norm_final_attn", "mask_decoder.transformer.layer_norm_final_attn"),
-    ("mask_decoder.output_upscaling.0", "mask_decoder.upscale_conv1"),
-    ("mask_decoder.output_upscaling.1", "mask_decoder.upscale_layer_norm"),
-    ("mask_decoder.output_upscaling.3", "mask_decoder.upscale_conv2"),
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.0", "mask_decoder.output_hypernetworks_mlps.#.proj_in"),
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.1", "mask_decoder.output_hypernetworks_mlps.#.layers.0"),
-    ("mask_decoder.output_hypernetworks_mlps.#.layers.2", "mask_decoder.output_hypernetworks_mlps.#.proj_out"),
-    ("mask_decoder.iou_prediction_head.layers.0", "mask_decoder.iou_prediction_head.proj_in"),
-    ("mask_decoder.iou_prediction_head.layers.1", "mask_decoder.iou_prediction_head.layers.0"),
-    ("mask_decoder.iou_prediction_head.layers.2", "mask_decoder.iou_prediction_head.proj_out"),
+_NAMES = Names(
+    [
+        ("image_encoder.patch_embed.proj", "vision_encoder.patch_embed.projection"),
+        ("image_encoder.blocks.#.norm#", "vision_encoder.layers.#.layer_norm#"),
+        ("image_encoder.blocks.#", "vision_encoder.layers.#"),
+        ("image_encoder.neck.0", "vision_encoder.neck.conv1"),
+        ("image_encoder.neck.1", "vision_encoder.neck.layer_norm1"),
+        ("image_encoder.neck.2", "vision_encoder.neck.conv2"),
+        ("image_encoder.neck.3", "vision_encoder.neck.layer_norm2"),
+        ("image_encoder", "vision_encoder"),
+        ("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", "shared_image_embedding.positional_embedding"),
+        ("prompt_encoder.point_embeddings.#", "prompt_encoder.point_embed.#"),
+        ("prompt_encoder.mask_downscaling.0", "prompt_encoder.mask_embed.conv1"),
+        ("prompt_encoder.mask_downscaling.1", "prompt_encoder.mask_embed.layer_norm1"),
+        ("prompt_encoder.mask_downscaling.3", "prompt_encoder.mask_embed.conv2"),
+        ("prompt_encoder.mask_downscaling.4", "prompt_encoder.mask_embed.layer_norm2"),
+        ("prompt_encoder.mask_downscaling.6", "prompt_encoder.mask_embed.conv3"),
+        ("mask_decoder.transformer.layers.#.norm#", "mask_decoder.transformer.layers.#.layer_norm#"),
+        ("mask_decoder.transformer.norm_final_attn", "mask_decoder.transformer.layer_norm_final_attn"),
+        ("mask_decoder.output_upscaling.0", "mask_decoder.upscale_conv1"),
+        ("mask_decoder.output_upscaling.1", "mask_decoder.upscale_layer_norm"),
+        ("mask_decoder.output_upscaling.3", "mask_decoder.upscale_conv2"),
+        *(
+            (f"mask_decoder.{network}.{layer}", f"mask_decoder.{network}.{name}")
+            for network in ("output_hypernetworks_mlps.#", "iou_prediction_head")
+            for layer, name in THREE_LAYERS
+        ),
+    ]
 )
 _POSITIONS, _SAME_POSITIONS = (
     "shared_image_embedding.positional_embedding",
@@ -53,36 +54,12 @@ _LEFT_OUT = {"SAM-HQ's token and the layers for its mask": tuple(f"mask_decoder.
 
 def to_hugging_face(key: str) -> str:
     """Return transformers' name of a weight or layer that upstream calls `key`."""
-    return _rename(key, _TO_HUGGING_FACE)
+    return _NAMES.other(key)
 
 
 def from_hugging_face(key: str) -> str:
     """Return upstream's name of a weight or layer that transformers calls `key`."""
-    return _rename(key, _FROM_HUGGING_FACE)
-
-
-def _rename(key: str, names: Iterable[tuple[re.Pattern[str], str]]) -> str:
-    for pattern, other in names:
-        if match := pattern.match(key):
-            return match.expand(other) + key[match.end() :]
-    return key
-
-
-def _rules(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((_pattern(old), _template(new)) for old, new in pairs)
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name).replace(r"\#", r"(\d+)") + r"(?![^.])")
-
-
-def _template(name: str) -> str:
-    numbers = iter(range(1, name.count("#") + 1))
-    return re.sub("#", lambda _: rf"\g<{next(numbers)}>", name)
-
-
-_TO_HUGGING_FACE = _rules(_NAMES)
-_FROM_HUGGING_FACE = _rules((theirs, ours) for ours, theirs in _NAMES)
+    return _NAMES.back(key)
 
 
 def _convert(weights: Mapping[str, Tensor]) -> Converted:

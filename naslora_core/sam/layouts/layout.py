@@ -1,12 +1,13 @@
 """What a checkpoint layout is, and the registry of all."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
 
 from naslora_core.registry import Registry
+from naslora_core.sam.specs import MODEL_SPECS, ModelSpec
 
 
 class Size(NamedTuple):
@@ -78,3 +79,13 @@ def without(weights: Mapping[str, Tensor], what: Mapping[str, tuple[str, ...]]) 
         for key in gone:
             del kept[key]
     return kept, left_out
+
+
+def count_blocks(weights: Iterable[str], beginning: str) -> int:
+    """Return how many numbers follow the beginning of a key: of "blocks." the blocks."""
+    return len({key.removeprefix(beginning).partition(".")[0] for key in weights if key.startswith(beginning)})
+
+
+def size_of(fits: Callable[[ModelSpec], bool], seen: str) -> Size:
+    """Return the size of the first model that fits, with what was seen of it in words."""
+    return Size(next((name for name, spec in MODEL_SPECS.items() if fits(spec)), ""), seen)

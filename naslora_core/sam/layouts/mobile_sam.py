@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Set
 from torch import Tensor
 
 from naslora_core.sam.families.mobile_sam_keys import CLASSIFIER, from_official
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, without
+from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
 from naslora_core.sam.layouts.official import DECODER, ENCODER, LEFT_OUT, absent_parts
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, TinyViTSpec
+from naslora_core.sam.specs import ModelSpec, TinyViTSpec
 
 _BARE_BLOCK = "layers.0.blocks.0.conv1.c.weight"
 _BLOCK, _HQ_TOKEN = f"{ENCODER}.{_BARE_BLOCK}", f"{DECODER}.hf_token.weight"
@@ -40,17 +40,13 @@ def mobile_sam_size(weights: Mapping[str, Tensor]) -> Size:
     names = [f"{ENCODER}.stages.0.blocks.0.conv3.linear.weight"]
     names += [f"{ENCODER}.stages.{stage}.downsample.conv3.linear.weight" for stage in (1, 2, 3)]
     widths = tuple(len(weights[name]) if name in weights else 0 for name in names)
-    depths = tuple(_depth(weights, f"{ENCODER}.stages.{stage}.blocks.") for stage in range(4))
+    depths = tuple(count_blocks(weights, f"{ENCODER}.stages.{stage}.blocks.") for stage in range(4))
 
     def fits(spec: ModelSpec) -> bool:
         return isinstance(spec, TinyViTSpec) and (spec.stage_widths, spec.stage_depths) == (widths, depths)
 
     seen = f"TinyViT of widths {_joined(widths)} and {_joined(depths)} blocks"
-    return Size(next((name for name, spec in MODEL_SPECS.items() if fits(spec)), ""), seen)
-
-
-def _depth(weights: Mapping[str, Tensor], blocks: str) -> int:
-    return len({key.removeprefix(blocks).partition(".")[0] for key in weights if key.startswith(blocks)})
+    return size_of(fits, seen)
 
 
 def _joined(numbers: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, without
+from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
 from naslora_core.sam.layouts.names import Names
 from naslora_core.sam.layouts.tracker import (
     HUGGING_FACE_MEMORY,
@@ -16,7 +16,7 @@ from naslora_core.sam.layouts.tracker import (
     share_positions,
     split_points,
 )
-from naslora_core.sam.specs import MODEL_SPECS, Sam2Spec
+from naslora_core.sam.specs import ModelSpec, Sam2Spec
 
 _BLOCKS = "image_encoder.backbone.blocks."
 _QKV = "blocks.0.attn.qkv.weight"
@@ -49,14 +49,16 @@ def sam2_size(weights: Mapping[str, Tensor]) -> Size:
     first = weights.get("image_encoder.backbone.patch_embed.projection.weight")
     token = weights.get("image_encoder.neck.convs.0.weight")
     width, channels = (0 if one is None else len(one) for one in (first, token))
-    depth = len({key.removeprefix(_BLOCKS).partition(".")[0] for key in weights if key.startswith(_BLOCKS)})
-    fitting = (
-        name
-        for name, spec in MODEL_SPECS.items()
-        if isinstance(spec, Sam2Spec)
-        and (spec.encoder_width, sum(spec.blocks), spec.embed_channels) == (width, depth, channels)
-    )
-    return Size(next(fitting, ""), f"Hiera with {depth} blocks, of width {width} in the first stage")
+    depth = count_blocks(weights, _BLOCKS)
+
+    def fits(spec: ModelSpec) -> bool:
+        return isinstance(spec, Sam2Spec) and (spec.encoder_width, sum(spec.blocks), spec.embed_channels) == (
+            width,
+            depth,
+            channels,
+        )
+
+    return size_of(fits, f"Hiera with {depth} blocks, of width {width} in the first stage")
 
 
 def _own(weights: Mapping[str, Tensor], left_out: list[str]) -> Converted:

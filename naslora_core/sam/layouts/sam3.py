@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, without
+from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
 from naslora_core.sam.layouts.names import Names
 from naslora_core.sam.layouts.tracker import (
     HUGGING_FACE_MEMORY,
@@ -17,7 +17,7 @@ from naslora_core.sam.layouts.tracker import (
     official_names,
     share_positions,
 )
-from naslora_core.sam.specs import MODEL_SPECS, Sam3Spec
+from naslora_core.sam.specs import ModelSpec, Sam3Spec
 
 _LAYERS = "image_encoder.backbone.layers."
 _QUERY = "backbone.layers.0.attention.q_proj.weight"
@@ -59,15 +59,17 @@ def to_hugging_face(key: str) -> str:
 def sam3_size(weights: Mapping[str, Tensor]) -> Size:
     """Return which SAM 3 weights are of, by the names here."""
     width = len(weights.get(f"{_LAYERS}0.layer_norm1.weight", ()))
-    depth = len({key.removeprefix(_LAYERS).partition(".")[0] for key in weights if key.startswith(_LAYERS)})
+    depth = count_blocks(weights, _LAYERS)
     channels = len(weights.get("image_encoder.neck.fpn_layers.0.proj2.weight", ()))
-    fitting = (
-        name
-        for name, spec in MODEL_SPECS.items()
-        if isinstance(spec, Sam3Spec)
-        and (spec.encoder_width, spec.encoder_depth, spec.embed_channels) == (width, depth, channels)
-    )
-    return Size(next(fitting, ""), f"perception encoder with {depth} blocks of width {width}")
+
+    def fits(spec: ModelSpec) -> bool:
+        return isinstance(spec, Sam3Spec) and (spec.encoder_width, spec.encoder_depth, spec.embed_channels) == (
+            width,
+            depth,
+            channels,
+        )
+
+    return size_of(fits, f"perception encoder with {depth} blocks of width {width}")
 
 
 def _own(weights: Mapping[str, Tensor], left_out: list[str]) -> Converted:

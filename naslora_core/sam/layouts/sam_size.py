@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import Size
-from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, ViTSpec
+from naslora_core.sam.layouts.layout import Size, count_blocks, size_of
+from naslora_core.sam.specs import ModelSpec, ViTSpec
 
 _ENCODER = "image_encoder."
 _BLOCK = f"{_ENCODER}blocks."
@@ -15,7 +15,7 @@ def sam_size(weights: Mapping[str, Tensor]) -> Size:
     """Return which SAM the weights are of, by upstream's keys; the image size is no part of the name."""
     width = _length(weights, f"{_ENCODER}patch_embed.proj.weight", 0)
     channels = _length(weights, f"{_ENCODER}neck.0.weight", 0)
-    depth = len({key.removeprefix(_BLOCK).partition(".")[0] for key in weights if key.startswith(_BLOCK)})
+    depth = count_blocks(weights, _BLOCK)
     relative = weights.get(f"{_BLOCK}0.attn.rel_pos_h")
     if relative is not None and relative.dim() != 2:
         relative = None
@@ -33,7 +33,7 @@ def sam_size(weights: Mapping[str, Tensor]) -> Size:
             return same and spec.use_rel_pos == (relative is not None)
         return same and (spec.window_size, spec.encoder_width // spec.encoder_heads) == (window, head)
 
-    return Size(next((name for name, spec in MODEL_SPECS.items() if fits(spec)), ""), seen)
+    return size_of(fits, seen)
 
 
 def stored_image_size(weights: Mapping[str, Tensor]) -> int:

@@ -15,6 +15,9 @@ class ModelSpec:
         image_size: side of the square input, in pixels.
         multiple_of: what an image size has to be a multiple of, in pixels.
         embed_channels: channels of the image embeddings, the prompts and the mask decoder.
+        decoder_heads: of the mask decoder's attention.
+        decoder_mlp_dim: hidden channels of the mask decoder's MLPs.
+        iou_head_hidden_dim: hidden channels of the head that predicts the quality of masks.
         files: what trained weights are called; * stands for the first six digits of the file's SHA-256. Empty if nobody
             has trained the model.
         source: where the authors publish them, without https://; empty if they come with this project, or there are
@@ -24,6 +27,9 @@ class ModelSpec:
     image_size: int
     multiple_of: int
     embed_channels: int
+    decoder_heads: int
+    decoder_mlp_dim: int
+    iou_head_hidden_dim: int
     files: str = ""
     source: str = ""
 

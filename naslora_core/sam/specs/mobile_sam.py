@@ -17,9 +17,6 @@ class TinyViTSpec(ModelSpec):
     stage_depths: tuple[int, int, int, int]
     stage_heads: tuple[int, int, int, int]
     stage_windows: tuple[int, int, int, int]
-    decoder_heads: int
-    decoder_mlp_dim: int
-    iou_head_hidden_dim: int
 
     @property
     def grid_size(self) -> int:

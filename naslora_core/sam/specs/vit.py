@@ -20,9 +20,6 @@ class ViTSpec(ModelSpec):
     window_size: int
     global_attn_indexes: tuple[int, ...]
     use_rel_pos: bool
-    decoder_heads: int
-    decoder_mlp_dim: int
-    iou_head_hidden_dim: int
 
     @property
     def patch_size(self) -> int:

@@ -10,8 +10,9 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor, nn
 
 from naslora_core.config import ModelConfig
-from naslora_core.sam.build import normalise
+from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import load_base
+from naslora_core.sam.layouts import LAYOUTS
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import MODEL_SPECS, ViTSpec
 
@@ -94,3 +95,19 @@ def assert_same(sam: Sam, images: Tensor, embeddings: Tensor, logits: Tensor) ->
     assert min(embeddings.std(), logits.std()) > 1e-2
     torch.testing.assert_close(sam.image_encoder(normalise(sam, images)), embeddings, rtol=0, atol=1e-4)
     torch.testing.assert_close(PromptFreeSegmenter(sam).eval()(images), logits, rtol=0, atol=1e-4)
+
+
+def left_out_of_videos(theirs: str, ours: str) -> tuple[str, ...]:
+    """Convert one of transformers' models of videos at full size, without memory for its weights.
+
+    Returns:
+        What was left out, in words, after a check that the names and shapes kept are those of our model.
+    """
+    transformers = pytest.importorskip("transformers", reason="transformers comes with the extras dev and hf")
+    with torch.device("meta"):
+        weights = getattr(transformers, theirs)(getattr(transformers, theirs.replace("Model", "Config"))()).state_dict()
+        wanted = build_sam(ours).state_dict()
+    (layout,) = (LAYOUTS[name] for name in LAYOUTS if LAYOUTS[name].matches(weights.keys()))
+    converted = layout.convert(weights)
+    assert {key: value.shape for key, value in converted.weights.items()} == {k: v.shape for k, v in wanted.items()}
+    return converted.left_out

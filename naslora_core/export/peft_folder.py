@@ -17,7 +17,7 @@ from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
 from naslora_core.sam.checkpoint import read_weights, save_weights
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
-from naslora_core.sam.specs import MODEL_SPECS, TrackerSpec
+from naslora_core.sam.specs import MODEL_SPECS, TrackerSpec, ViTSpec
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "adapter_model.safetensors", "adapter_config.json", "README.md"
 # The last for transformers alone.
@@ -74,9 +74,11 @@ def export_peft_folder(merged: Path, output: Path, package: Package = "segment-a
         MergeError: if the model is not an ordinary SAM, or has no LoRA.
     """
     plain = read_plain_sam(merged)
-    if isinstance(MODEL_SPECS[plain.name], TrackerSpec):
+    if not isinstance(spec := MODEL_SPECS[plain.name], ViTSpec):
+        other = "hf" if isinstance(spec, TrackerSpec) else "sam"
         raise MergeError(
-            f"{merged} is a {plain.name}, and a LoRA for PEFT is written for the original SAM; use naslora export hf"
+            f"{merged} is a {plain.name}, and a LoRA for PEFT is written for the original SAM; use naslora export "
+            f"{other}"
         )
     if package == "transformers":
         require_sam_model(merged, plain)

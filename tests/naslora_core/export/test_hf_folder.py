@@ -173,9 +173,12 @@ def test_a_family_that_their_sam_is_not_is_refused(tmp_path):
     (tmp_path / "merged").mkdir()
     sam = build_sam("mobile_sam_mini")
     save_merged(tmp_path / "merged", Merged(sam, {}), "mobile_sam_mini", "exact", {"base": {"sha256": "0" * 64}})
-    for export in (export_hf_folder, lambda *paths: export_peft_folder(*paths, "transformers")):
-        with pytest.raises(MergeError, match="is a mobile_sam_mini, and SamModel of transformers has the encoder of"):
-            export(tmp_path / "merged", tmp_path / "out")
+    paths = (tmp_path / "merged", tmp_path / "out")
+    with pytest.raises(MergeError, match="is a mobile_sam_mini, and SamModel of transformers has the encoder of"):
+        export_hf_folder(*paths)
+    for package in ("segment-anything", "transformers"):
+        with pytest.raises(MergeError, match="is a mobile_sam_mini, .* original SAM; use naslora export sam"):
+            export_peft_folder(*paths, package)
     assert not (tmp_path / "out").exists()
 
 

@@ -55,8 +55,8 @@ class TrackerSam(Sam):
     def predict_masks(self, features: Features, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return masks (B, T, 4h, 4w) of all tokens, and their quality in 0..1, with "no mask" as the only prompt.
 
-        transformers' own forward always adds a point, if only one that says there is none, and so do the authors'
-        predictor; "no prompt" here is no sparse token at all.
+        No prompt is no sparse token at all, as in the authors' `SAM2ImagePredictor`; transformers' own forward adds
+        two that say "not a point", and so does the authors' tracker of objects in videos.
         """
         embeddings, finer, finest = features
         decoder, batch = self.mask_decoder, embeddings.shape[0]

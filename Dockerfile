@@ -10,7 +10,7 @@ WORKDIR /opt/naslora
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir naslora_core stages pipelines \
  && touch naslora_core/__init__.py stages/__init__.py pipelines/__init__.py \
- && pip install --no-cache-dir -c constraints.txt -e '.[serve,dask]' 'dvc[s3]'
+ && pip install --no-cache-dir -c constraints.txt -e '.[serve,dask,hf]' 'dvc[s3]'
 COPY naslora_core naslora_core
 COPY stages stages
 COPY pipelines pipelines

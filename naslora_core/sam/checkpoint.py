@@ -25,8 +25,6 @@ from naslora_core.sam.layouts.sam_size import stored_image_size
 from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, find_spec
 
-_SIX_DIGITS = re.compile("[0-9a-f]{6}")
-
 
 def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
     """Build the configured SAM and load its pre-trained weights, resized to the configured image size.

@@ -1,11 +1,11 @@
 """How each layer was merged, in a sentence and as rows of a table."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_BLOCK = re.compile(r"^(?:.*\.)?blocks\.(\d+)\.(?:.*\.)?([^.]+)$")
+from naslora_core.report.architecture import place_of
+
 _WORDS = {"exact": "exact", "calibrated": "calibrated", "fold": "folded"}
 # More names than this say less than their number.
 _MOST_NAMES = 4
@@ -16,7 +16,7 @@ class MergedLayer:
     """A row of the table.
 
     Attributes:
-        layer: in short, "block 3 qkv".
+        layer: in short, "block 3 attn.qkv".
         merge: exact, calibrated or folded.
     """
 
@@ -34,7 +34,7 @@ def merged_layers(certificate: Mapping[str, Any]) -> list[MergedLayer]:
 
 
 def layers_sentence(layers: Sequence[MergedLayer]) -> str:
-    """Return a sentence such as "By layer: 5 exact, 2 calibrated, 1 folded (block 3 qkv)."; "" without layers."""
+    """Return a sentence such as "By layer: 5 exact, 2 calibrated, 1 folded (block 3 attn.qkv)."; "" without layers."""
     parts = []
     for merge in _WORDS.values():
         names = [layer.layer for layer in layers if layer.merge == merge]
@@ -46,5 +46,5 @@ def layers_sentence(layers: Sequence[MergedLayer]) -> str:
 
 
 def _in_short(layer: str) -> str:
-    found = _BLOCK.match(layer)
-    return f"block {found[1]} {found[2]}" if found else layer
+    block, module = place_of(layer)
+    return f"block {block} {module}" if module else layer

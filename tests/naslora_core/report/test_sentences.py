@@ -74,7 +74,7 @@ def test_the_certificate_says_how_many_layers_were_merged_in_which_way():
         for block, name, merge in entries
     ]
     text = " ".join(certificate_sentences(certificate(mode="mixed", layers=layers)))
-    assert "By layer: 2 exact, 1 calibrated, 1 folded (block 3 qkv)." in text
+    assert "By layer: 2 exact, 1 calibrated, 1 folded (block 3 attn.qkv)." in text
     alike = " ".join(certificate_sentences(certificate(layers=layers[2:3])))
     assert "By layer: 1 folded." in alike
     assert "By layer" not in " ".join(certificate_sentences(certificate()))

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from naslora_core.errors import ConfigError
 from naslora_core.pretraining.scenes import PromptedScenes
 from naslora_core.sam.build import Sam, normalise
 from naslora_core.sam.decode import decode_masks
@@ -66,7 +67,15 @@ def encode(sam: Sam, images: Tensor, origin: Origin = (0, 0)) -> Tensor:
     """Return image embeddings (B, C, h, w) of uint8 images (B, 3, S, S).
 
     Images smaller than the model's input are seen as a part of it, `origin` being their upper left corner.
+
+    Raises:
+        ConfigError: if the model is of another family than the original SAM.
     """
+    if sam.family != "sam":
+        raise ConfigError(
+            f"naslora pretrain trains and measures the original SAM with points and boxes, and this model is a "
+            f"{sam.family}; to measure it without prompts, train it with adapter.method none and run stage evaluate"
+        )
     encoder = sam.image_encoder
     tokens = encoder.patch_embed(normalise(sam, images))  # (B, h, w, C)
     row, column = _in_patches(sam, origin)

@@ -6,7 +6,7 @@ from PIL import Image
 from naslora_core.data.dataset.card import DatasetCard, SplitRule, write_card
 from naslora_core.data.dataset.dataset import read_dataset
 from naslora_core.data.dataset.splits import write_splits
-from naslora_core.errors import DataError
+from naslora_core.errors import ConfigError, DataError
 from naslora_core.pretraining import zero_shot
 from naslora_core.pretraining.evaluate import PromptScores
 from naslora_core.pretraining.model import PromptedMasks
@@ -113,3 +113,12 @@ def test_ignored_pixels_are_neither_prompted_nor_scored(tmp_path, sam, monkeypat
     side = sam.image_encoder.img_size
     assert box == pytest.approx([value * side / WIDTH for value in (40, 20, 90, 60)], abs=1)
     assert scores["box_single"] == pytest.approx(50 * 40 / (60 * 110))
+
+
+@pytest.mark.parametrize("name", ["mobile_sam_mini", "sam2_mini", "sam3_mini"])
+def test_other_families_are_refused_in_words(name, tmp_path):
+    pytest.importorskip("timm", reason="timm comes with the extras dev and hf")
+    pytest.importorskip("transformers", reason="transformers comes with the extras dev and hf")
+    dataset = rectangles(tmp_path / "boxes", [(10, 10, 40, 40)])
+    with pytest.raises(ConfigError, match=f"this model is a {name.removesuffix('_mini')}; .* stage evaluate"):
+        zero_shot.evaluate_domain(build_sam(name), dataset)

@@ -7,10 +7,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a block, as `segment_anything` cuts them: row by row, padded with zeros at the last ones.
+    """The windows of a block, as every family cuts them: row by row, padded at the last ones.
 
-    What lies in the padding is zero before a layer without bias, as `lora_A` is, so that an operation on the grid
-    that is put together sees zeros beyond the image, as it does without windows.
+    SAM, SAM 2 and SAM 3 pad with zeros what goes into `qkv` and its like. Behind a layer without bias, as `lora_A` is,
+    these stay zero, so that an operation on the grid that is put together sees zeros beyond the image, as it does
+    without windows. MobileSAM pads before the norm: its padding holds the norm's bias, which the operation sees beyond
+    the right and the lower border as the base's own attention does. A merge sees the same, so that it stays exact.
 
     Args:
         side: of a window, in tokens.

@@ -4,12 +4,16 @@ import pytest
 import torch
 
 from naslora_core.adapted.attach import add_adapters
+from naslora_core.adapters.budget.architecture import LayerChoice, sections_of
+from naslora_core.cell import Windows
 from naslora_core.config import MergeConfig, ModelConfig
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import choose
 from naslora_core.merge.context import MergeContext
+from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import save_merged
+from naslora_core.merge.moments import input_of
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base, save_weights
@@ -72,3 +76,32 @@ def test_a_model_trains_and_merges_and_predicts(space, modes, model, adapter, se
         if mode != "calibrated":
             assert difference < 1e-4
             assert certificate.mask_agreement > 0.999
+
+
+@pytest.mark.parametrize("side", [96, 128])
+@pytest.mark.parametrize("operation", ["image_conv_3x3", "dct_filter"])
+def test_operations_see_the_bias_of_the_norm_in_the_padding_of_windows_and_so_does_their_merge(
+    operation, side, adapter, search
+):
+    sam = move(build_sam("mobile_sam_mini", side)).eval()
+    encoder = sam.image_encoder
+    layers = [layer for layer, _ in encoder.named_modules() if layer.endswith(encoder.default_targets)]
+    ranks = {layer: dict.fromkeys(sections_of(layer), 2) for layer in layers}
+    choices = {layer: LayerChoice(operation=operation, ranks=ranks[layer]) for layer in layers}
+    images = torch.randint(0, 256, (2, 3, side, side), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    base = PromptFreeSegmenter(sam)(images)
+    adapters = add_adapters(sam, adapter, search, 0, choices)
+    for layer in adapters.values():
+        torch.nn.init.normal_(layer.lora_B, std=0.2)
+    # Windows of seven on a grid of six or eight tokens.
+    name = "image_encoder.stages.2.blocks.0.attn.qkv"
+    windows = torch.nn.functional.pad(torch.ones(side // 16, side // 16), (0, -(side // 16) % 7, 0, -(side // 16) % 7))
+    seen = input_of(adapters[name], PromptFreeSegmenter(sam), images).detach()
+    across = len(windows) // 7
+    grids = Windows(7, across).join(seen)
+    bias = sam.get_submodule(name.replace("qkv", "norm")).bias
+    padding = grids[:, windows == 0]
+    torch.testing.assert_close(padding, bias.expand_as(padding))
+    adapted = PromptFreeSegmenter(sam)(images)
+    assert (adapted - base).std() > 0.01 * base.std()
+    torch.testing.assert_close(PromptFreeSegmenter(fold(sam).sam)(images), adapted, rtol=0, atol=1e-4)

@@ -5,7 +5,8 @@ in images they largely are, a matrix W_e' does nearly the same: the least-square
 to the cell's output t. As it is (rank, in_features), what is left in the blocks is LoRA of the same rank.
 
 The neck's two convolutions follow all adapted layers and are part of every SAM. Fitted to give what they gave
-behind the unmerged blocks, they recover some of the neighbourhood that a matrix a token cannot see, for nothing.
+behind the unmerged blocks, they recover some of the neighbourhood that a matrix a token cannot see, for nothing. So do
+those of SAM 3's pyramid; those of SAM 2's see single tokens, and recover little.
 """
 
 import copy

@@ -12,13 +12,15 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 # What all blocks give for a batch is kept for the second convolution up to this; the rest is computed twice.
 _KEPT_BYTES = 2**28
+# Of a pyramid's level, that are summed in float64 at once.
+_ROWS = 32
 
 
 @torch.no_grad()
 def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
     """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
 
-    A neck that is no sequence, as the feature pyramids of SAM 2 and SAM 3, stays as it is.
+    Those of the feature pyramids of SAM 2 and SAM 3 are refitted too, level by level.
 
     Args:
         merged: the model whose blocks are merged already.
@@ -28,6 +30,7 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
     """
     own, other = merged.image_encoder.neck, adapted.image_encoder.neck
     if not isinstance(own, nn.Sequential):
+        _refit_pyramid(merged, adapted, batches, ridge)
         return
     inputs = _NeckInputs(merged, adapted, batches)
     for place, layer in enumerate(own):
@@ -37,6 +40,25 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         for own_input, other_input in inputs:
             wanted = other[: place + 1](other_input)
             moments.add(_patches(layer, own[:place](own_input)), wanted.permute(0, 2, 3, 1))
+        layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
+
+
+def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
+    models = PromptFreeSegmenter(merged), PromptFreeSegmenter(adapted)
+    for name, layer in merged.image_encoder.neck.named_modules():
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        other = adapted.image_encoder.neck.get_submodule(name)
+        moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
+        for images in batches:
+            own_input, other_input = (
+                input_of(conv, model, images) for conv, model in zip((layer, other), models, strict=True)
+            )
+            # Image by image: patches of the finest level are larger than all activations of an image.
+            for x, wanted in zip(own_input.split(1), other(other_input).split(1), strict=True):
+                targets = wanted.permute(0, 2, 3, 1) - (0 if layer.bias is None else layer.bias)
+                for rows in zip(_patches(layer, x).split(_ROWS, 1), targets.split(_ROWS, 1), strict=True):
+                    moments.add(*rows)
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
 
 
@@ -64,7 +86,7 @@ class _NeckInputs:
 def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
     """Return the input patch of each output pixel, (B, H, W, C * k * k), in the order of the flattened weight."""
     height, width = x.shape[-2:]
-    # The neck has no bias, stride 1 and padding that keeps the size.
+    # A neck has stride 1 and padding that keeps the size.
     size = (convolution.kernel_size[0], convolution.kernel_size[1])
     columns = F.unfold(x, size, padding=(size[0] // 2, size[1] // 2))
     return columns.transpose(1, 2).unflatten(1, (height, width))

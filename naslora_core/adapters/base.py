@@ -139,7 +139,7 @@ _FAMILY = "peft"
 
 
 def find_method(name: str) -> Method:
-    """Return the method called `name`; "peft:dora" is one of the family "peft".
+    """Return the method called `name`; "peft:loha" is one of the family "peft".
 
     Raises:
         ConfigError: if there is none; the message lists the known names.

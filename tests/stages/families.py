@@ -1,10 +1,10 @@
 """Miniatures of the families beside the original SAM, with random weights, as files that people really have."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.families.mobile_sam_keys import to_official
@@ -35,7 +35,7 @@ def save_miniature(name: str, folder: Path) -> list[str]:
 
 
 @torch.no_grad()
-def _moved(model: nn.Module) -> nn.Module:
+def _moved(model: Any) -> Any:
     """Move every weight, so that none is zero or one as packages initialise them."""
     for parameter in model.parameters():
         parameter.add_(torch.randn(parameter.shape), alpha=0.1)

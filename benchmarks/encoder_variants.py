@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.config import load_params
 from naslora_core.sam.build import Sam, build_sam, normalise
-from naslora_core.sam.checkpoint import load_strictly, read_weights
 from naslora_core.sam.precision import autocast
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import load_strictly, read_weights
 from naslora_core.training.losses import make_loss
 
 Run = Callable[[], dict[str, Tensor]]

@@ -18,18 +18,12 @@ from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam
-from naslora_core.sam.checkpoint import (
-    checkpoint_sha256,
-    describe_mismatch,
-    load_base,
-    read_weights,
-    require_checkpoint,
-    save_weights,
-)
+from naslora_core.sam.checkpoint import checkpoint_sha256, load_base, require_checkpoint
 from naslora_core.sam.detail import Detail, detail_of
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import find_spec
+from naslora_core.sam.weights import describe_mismatch, read_weights, save_weights
 
 FORMAT = 2
 ADAPTER_FILE, DECODER_FILE, CONFIG_FILE = "adapter.safetensors", "mask_decoder.safetensors", "adapter.json"

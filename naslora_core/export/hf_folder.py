@@ -10,9 +10,9 @@ from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.tracker_folder import NAMES, describe_tracker, tracker_lines
 from naslora_core.export.usage import hf_lines
 from naslora_core.files import atomic_directory, write_json
-from naslora_core.sam.checkpoint import save_weights
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
 from naslora_core.sam.specs import TrackerSpec, ViTSpec, find_spec
+from naslora_core.sam.weights import save_weights
 
 WEIGHTS_FILE, CONFIG_FILE, PROCESSOR_FILE, CARD_FILE = (
     "model.safetensors",

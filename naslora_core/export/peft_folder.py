@@ -15,9 +15,9 @@ from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.usage import hf_lines, sam_lines
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
-from naslora_core.sam.checkpoint import read_weights, save_weights
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
 from naslora_core.sam.specs import MODEL_SPECS, TrackerSpec, ViTSpec
+from naslora_core.sam.weights import read_weights, save_weights
 
 WEIGHTS_FILE, CONFIG_FILE, CARD_FILE = "adapter_model.safetensors", "adapter_config.json", "README.md"
 # The last for transformers alone.

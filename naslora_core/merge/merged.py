@@ -16,9 +16,9 @@ from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
 from naslora_core.sam.build import Sam, build_sam
-from naslora_core.sam.checkpoint import load_strictly, read_weights, save_weights
 from naslora_core.sam.detail import Detail
 from naslora_core.sam.head import MaskHead, head_of, set_head
+from naslora_core.sam.weights import load_strictly, read_weights, save_weights
 
 FORMAT = 2
 WIDEST_KERNEL = 31

@@ -15,8 +15,8 @@ from naslora_core.pretraining.evaluate import evaluate_prompts
 from naslora_core.pretraining.model import scene_loss
 from naslora_core.pretraining.state import PretrainState
 from naslora_core.progress import Progress, silent
-from naslora_core.sam.checkpoint import save_weights
 from naslora_core.sam.precision import autocast
+from naslora_core.sam.weights import save_weights
 
 SAVE_EVERY = 50
 CURVE_EVERY = 20

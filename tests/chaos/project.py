@@ -10,7 +10,7 @@ import torch
 from naslora_core.config import Params, load_params
 from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
+from naslora_core.sam.weights import save_weights
 
 DOMAIN = "leaf_lesions"
 SETTINGS = [

@@ -27,8 +27,9 @@ from naslora_core.files import write_json
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import save_merged
 from naslora_core.sam.build import Sam, build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 from pipelines.models.registry import ModelRegistry, Record
 from tests.fuzz.seeds import card
 from tests.fuzz.targets.records import RECORD

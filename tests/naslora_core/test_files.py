@@ -15,7 +15,7 @@ import torch
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.files import atomic_directory, atomic_file, write_json
-from naslora_core.sam.checkpoint import save_weights
+from naslora_core.sam.weights import save_weights
 from naslora_core.training.resume import Checkpoints
 
 REPOSITORY = Path(__file__).parents[2]

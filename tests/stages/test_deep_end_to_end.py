@@ -20,7 +20,8 @@ from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.merge.training_images import stored_reading
 from naslora_core.progress import silent
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import file_sha256, save_weights
+from naslora_core.sam.checkpoint import file_sha256
+from naslora_core.sam.weights import save_weights
 from pipelines.predict.run import PredictRequest, run
 from pipelines.serve.app import Settings, create_app
 from pipelines.serve.guard import HostRule

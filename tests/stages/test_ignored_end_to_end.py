@@ -18,7 +18,7 @@ from naslora_core.evaluation.metrics import METRICS
 from naslora_core.predict import Predictor
 from naslora_core.progress import silent
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
+from naslora_core.sam.weights import save_weights
 from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 

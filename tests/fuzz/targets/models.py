@@ -11,8 +11,9 @@ from naslora_core.errors import CheckpointError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.pretraining.config import PretrainConfig
 from naslora_core.pretraining.state import PretrainState
-from naslora_core.sam.checkpoint import checkpoint_sha256, describe_mismatch, read_metadata, read_weights
+from naslora_core.sam.checkpoint import checkpoint_sha256
 from naslora_core.sam.layouts.recognise import recognise
+from naslora_core.sam.weights import describe_mismatch, read_metadata, read_weights
 from tests.fuzz.harness import target
 from tests.fuzz.seeds import as_json, project_settings, tensors
 

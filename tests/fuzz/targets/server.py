@@ -14,7 +14,7 @@ from PIL import Image
 
 from naslora_core.config import load_params
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import save_weights
+from naslora_core.sam.weights import save_weights
 from pipelines.serve.app import Settings, create_app
 from pipelines.serve.guard import HostRule
 from tests.fuzz.harness import Files, target

@@ -14,9 +14,10 @@ from naslora_core.adapted.saved import (
 )
 from naslora_core.errors import CheckpointError
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_weights, save_weights
 
 SAMS_OWN = MaskHead()
 

@@ -9,8 +9,9 @@ from naslora_core.config import ModelConfig
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 
 pytest.importorskip("timm", reason="timm comes with the extras dev and hf")
 pytest.importorskip("transformers", reason="transformers comes with the extras dev and hf")

@@ -6,9 +6,10 @@ from naslora_core.adapted.saved import ADAPTER_FILE, load_adapted, save_adapted
 from naslora_core.adapted.switching import SwitchableSam
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 
 WHOLE, PARTS = MaskHead(), MaskHead(2, "half", 1.5)
 

@@ -26,10 +26,11 @@ from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import MODEL_SPECS
+from naslora_core.sam.weights import save_weights
 
 PARAMS = Path(__file__).parents[3] / "params.yaml"
 DOCS = Path(__file__).parents[3] / "docs" / "export.md"

@@ -17,10 +17,11 @@ from naslora_core.merge.layers import Merged
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam, normalise
-from naslora_core.sam.checkpoint import load_base, read_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_weights
 from tests.naslora_core.export.test_graph import PARAMS, SIZE, _small_sam, stripes  # noqa: F401
 from tests.naslora_core.export.test_parts import add_adapters_of_lora, photo, run, same_as_predictor, save  # noqa: F401
 

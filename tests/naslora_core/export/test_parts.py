@@ -24,9 +24,10 @@ from naslora_core.merge.exact import exact
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_weights, save_weights
 from naslora_core.validation import mean_dice
 from tests.naslora_core.export.test_graph import PARAMS, SIZE, _small_sam, stripes  # noqa: F401
 

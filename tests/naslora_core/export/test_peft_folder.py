@@ -12,8 +12,9 @@ from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import load_merged, save_merged
-from naslora_core.sam.checkpoint import load_base, read_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_weights
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.merge.tokens import convolve_tokens
 from naslora_core.ops.base import convolve
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import read_metadata, read_weights
 from naslora_core.sam.classes import set_class_count
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_metadata, read_weights
 
 
 def layer_of(space, nodes=1, bias=True):

@@ -13,8 +13,8 @@ from naslora_core.pretraining.model import PromptedMasks, answer_points, encode,
 from naslora_core.pretraining.optim import PretrainOptimizer
 from naslora_core.pretraining.scenes import LARGEST_JITTER_PX, PromptedSceneDataset
 from naslora_core.sam.build import build_sam, normalise
-from naslora_core.sam.checkpoint import read_metadata, read_weights
 from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.weights import read_metadata, read_weights
 
 
 @pytest.fixture(scope="module")

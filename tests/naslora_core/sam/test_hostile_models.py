@@ -13,7 +13,7 @@ from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.merge.merged import load_merged, read_merged_notes
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import read_weights
+from naslora_core.sam.weights import read_weights
 from tests.fuzz.seeds import as_json
 from tests.fuzz.targets.models import KEY, MODEL, NOTES
 

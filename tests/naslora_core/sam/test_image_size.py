@@ -7,10 +7,11 @@ from segment_anything.modeling.image_encoder import get_rel_pos
 
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, read_weights, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.resize import POSITION_EMBEDDING, resize_absolute, resize_relative
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import MODEL_SPECS, find_spec
+from naslora_core.sam.weights import read_weights, save_weights
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam import checkpoint, precision
 from naslora_core.sam.build import build_sam, normalise
-from naslora_core.sam.checkpoint import checkpoint_sha256, load_base, read_metadata, read_weights, save_weights
+from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.sam.specs import MODEL_SPECS
+from naslora_core.sam.weights import read_metadata, read_weights, save_weights
 
 
 def test_vit_b_has_exactly_upstreams_parameters():

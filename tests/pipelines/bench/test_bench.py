@@ -23,7 +23,7 @@ from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.errors import ConfigError, PipelineError
 from naslora_core.progress import silent
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import read_weights, save_weights
+from naslora_core.sam.weights import read_weights, save_weights
 from pipelines.bench import jobs as bench
 from pipelines.bench import rival
 from pipelines.cli.app import app

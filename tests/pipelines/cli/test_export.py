@@ -18,8 +18,9 @@ from naslora_core.export.graph import Exported
 from naslora_core.merge.exact import exact
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 from pipelines.cli import app as cli
 from pipelines.cli.app import app
 

@@ -16,8 +16,9 @@ from naslora_core.data.synthetic.generate import generate_domain
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.pictures.overlays import GAP_PX, PANEL_SIDE_PX
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 from pipelines.cli.app import app
 
 DOMAIN = "leaf_lesions"

@@ -11,7 +11,7 @@ from naslora_core.data.synthetic.scenes import SCENE_GENERATOR_VERSION
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.pretraining import evaluate, loop
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import read_metadata, save_weights
+from naslora_core.sam.weights import read_metadata, save_weights
 from pipelines.cli.app import app
 
 
@@ -100,7 +100,8 @@ def test_the_shipped_base_has_learnt_to_segment(kind):
     from pathlib import Path
 
     from naslora_core.config import ModelConfig
-    from naslora_core.sam.checkpoint import load_base, read_metadata
+    from naslora_core.sam.checkpoint import load_base
+    from naslora_core.sam.weights import read_metadata
 
     path = Path(__file__).parents[3] / "models" / "sam_tiny.safetensors"
     if not path.is_file():

@@ -33,10 +33,11 @@ from naslora_core.merge.exact import exact
 from naslora_core.merge.merged import save_merged
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.head import MaskHead, set_head
 from naslora_core.sam.inference import Inference
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 from pipelines.cli import app as cli
 from pipelines.cli.serve import _host_rule, _listen
 from pipelines.serve.app import Settings, create_app

@@ -16,8 +16,9 @@ from naslora_core.merge.merged import save_merged
 from naslora_core.merge.moments import input_of
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.checkpoint import load_base, save_weights
+from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import save_weights
 from naslora_core.training.loop import SearchAndTrain
 from naslora_core.training.phases import AlternatingPhases
 from tests.naslora_core.sam.families.test_mobile_sam import move

@@ -77,13 +77,30 @@ def read_model(
     try:
         content = read_object(path)
         require_format(content.get("format", 1), expected, path, remedy, error)
-        return model.model_validate(content)
-    except ValidationError as reason:
-        raise error(f"{path} {fault} ({_in_one_line(reason)}); {remedy}") from reason
+        return validate(content, model, path, remedy, error, fault)
     except (FileNotFoundError, ValueError) as reason:
         raise error(f"{path} {fault} ({reason}); {remedy}") from reason
     except OSError as reason:
         raise error(f"{path} cannot be read ({reason}); look at its permissions and the disk it is on") from reason
+
+
+def validate(
+    content: object,
+    model: type[Model],
+    path: Path,
+    remedy: str,
+    error: type[NasLoraError],
+    fault: str = "cannot be read",
+) -> Model:
+    """Return what a file holds, or a part of it, validated by a pydantic model.
+
+    Raises:
+        NasLoraError: of the class `error`, if it does not fit the model.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as reason:
+        raise error(f"{path} {fault} ({_in_one_line(reason)}); {remedy}") from reason
 
 
 def _in_one_line(error: ValidationError) -> str:

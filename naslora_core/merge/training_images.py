@@ -8,7 +8,9 @@ from pydantic import PositiveInt
 
 from naslora_core.config import Section
 from naslora_core.data.prepared.prepared import PreparedData
-from naslora_core.merge.merged import read_merged_notes
+from naslora_core.errors import CheckpointError
+from naslora_core.merge.merged import CONFIG_FILE, read_merged_notes
+from naslora_core.reading import validate
 
 # Twice as large as any image of the training, an object is half as large to SAM as the model has ever seen it.
 _TOO_LARGE = 2
@@ -50,9 +52,17 @@ def describe_training(images: PreparedData) -> dict[str, Any]:
 
 
 def read_training(folder: Path) -> TrainingImages | None:
-    """Return the facts on the training images in a folder's model.json; None for merges that did not store them."""
+    """Return the facts on the training images in a folder's model.json; None for merges that did not store them.
+
+    Raises:
+        CheckpointError: if it cannot be read, or holds other facts.
+    """
     origin = read_merged_notes(folder).origin
-    return TrainingImages.model_validate(origin["training_images"]) if "training_images" in origin else None
+    if "training_images" not in origin:
+        return None
+    return validate(
+        origin["training_images"], TrainingImages, folder / CONFIG_FILE, "merge again: run stage merge", CheckpointError
+    )
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from naslora_core.adapted.saved import FILES, read_adapter_config
 from naslora_core.errors import CheckpointError
-from naslora_core.export.usage import as_comment, describe_tiling
+from naslora_core.export.usage import as_comment, describe_tiling, in_python
 from naslora_core.files import atomic_directory
 
 _IMPORTS = """\
@@ -40,6 +40,6 @@ def export_adapter_folder(trained: Path, output: Path) -> str:
         for name in FILES:
             shutil.copyfile(trained / name, folder / name)
     remark = "" if notes.scale is None else as_comment(f"It was {describe_tiling(notes.base.image_size, notes.scale)}")
-    return f'{remark}{_IMPORTS}segmenter, adapters = load_adapted(Path("{output}"), params.model)' + (
+    return f"{remark}{_IMPORTS}segmenter, adapters = load_adapted(Path({in_python(output)}), params.model)" + (
         "" if notes.scale is None else _PREDICTOR
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from naslora_core.errors import MergeError
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.tracker_folder import NAMES, describe_tracker, tracker_lines
-from naslora_core.export.usage import hf_lines
+from naslora_core.export.usage import hf_lines, in_python
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
 from naslora_core.sam.specs import TrackerSpec, ViTSpec, find_spec
@@ -70,8 +70,8 @@ def export_hf_folder(merged: Path, output: Path) -> str:
             (folder / CARD_FILE).write_text(_card(plain, load), encoding="utf-8")
         return load
     require_sam_model(merged, plain)
-    load = f'sam = SamModel.from_pretrained("{output}").eval()'
-    load = plain.comments() + hf_lines(plain.head, plain.image_size, load, f'"{output}"')
+    load = f"sam = SamModel.from_pretrained({in_python(output)}).eval()"
+    load = plain.comments() + hf_lines(plain.head, plain.image_size, load, in_python(output))
     with atomic_directory(output) as folder:
         weights = {to_hugging_face(key): value for key, value in plain.weights.items()}
         save_weights(folder / WEIGHTS_FILE, weights, {"format": "pt"})

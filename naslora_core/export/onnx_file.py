@@ -1,7 +1,6 @@
 """Export a merged model as an ONNX file."""
 
 import importlib.util
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from naslora_core.export.graph import (
     largest_difference,
     read_source,
 )
-from naslora_core.export.usage import graph_lines
+from naslora_core.export.usage import graph_lines, in_python
 from naslora_core.files import atomic_file
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def open_session(path: Path) -> "InferenceSession":
 def printed_lines(source: Source, output: Path) -> str:
     """Return lines of Python that use the file."""
     size = source.graph.segmenter.image_size
-    opened = _OPEN.format(output=json.dumps(str(output), ensure_ascii=False))
+    opened = _OPEN.format(output=in_python(output))
     if source.head.scale is None:
         return opened + _LINES.format(size=size)
     return opened + graph_lines(source.head, size, _CALL)

@@ -12,7 +12,7 @@ from torch import Tensor
 from naslora_core.errors import MergeError
 from naslora_core.export.hf_folder import PROCESSOR_FILE, describe_processor, require_sam_model
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
-from naslora_core.export.usage import hf_lines, sam_lines
+from naslora_core.export.usage import hf_lines, in_python, sam_lines
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import LORA_FILE
 from naslora_core.sam.layouts.hugging_face import to_hugging_face
@@ -32,11 +32,11 @@ _HUB = {"vit_b": "facebook/sam-vit-base", "vit_l": "facebook/sam-vit-large", "vi
 _NO_HUB = "BASE"
 Package = Literal["segment-anything", "transformers"]
 _LINES = """from peft import PeftModel
-sam = PeftModel.from_pretrained(sam, "{folder}").base_model.model"""
+sam = PeftModel.from_pretrained(sam, {folder}).base_model.model"""
 _LINES_OF_TRANSFORMERS = """from peft import PeftModel
 
 base = "{base}"  # or a folder that holds it, for SamModel.from_pretrained
-sam = PeftModel.from_pretrained(SamModel.from_pretrained(base), "{folder}").base_model.model.eval()"""
+sam = PeftModel.from_pretrained(SamModel.from_pretrained(base), {folder}).base_model.model.eval()"""
 _PREDICTOR = """from segment_anything import SamPredictor
 predictor = SamPredictor(sam)
 """
@@ -103,9 +103,9 @@ def export_peft_folder(merged: Path, output: Path, package: Package = "segment-a
 
 def _lines(plain: PlainSam, output: Path, package: Package) -> str:
     if package == "transformers":
-        load = _LINES_OF_TRANSFORMERS.format(base=_HUB.get(plain.name, _NO_HUB), folder=output)
-        return hf_lines(plain.head, plain.image_size, load, f'"{output}"')
-    load = _LINES.format(folder=output)
+        load = _LINES_OF_TRANSFORMERS.format(base=_HUB.get(plain.name, _NO_HUB), folder=in_python(output))
+        return hf_lines(plain.head, plain.image_size, load, in_python(output))
+    load = _LINES.format(folder=in_python(output))
     return load if plain.head.scale is None else f"{load}\n{_PREDICTOR}{sam_lines(plain.head, plain.image_size)}"
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from naslora_core.errors import MergeError
 from naslora_core.export.plain_sam import PlainSam
+from naslora_core.export.usage import in_python
 from naslora_core.sam.layouts.sam2 import to_official
 from naslora_core.sam.square import PADDING_RGB
 
@@ -27,7 +28,7 @@ from sam2.build_sam import build_sam2
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 model = build_sam2("configs/sam2.1/sam2.1_hiera_{letter}.yaml", device="cpu", apply_postprocessing=False)
-report = model.load_state_dict(torch.load("{output}", weights_only=True)["model"], strict=False)
+report = model.load_state_dict(torch.load({output}, weights_only=True)["model"], strict=False)
 assert not report.unexpected_keys  # What is missing follows objects through videos.
 predictor = SAM2ImagePredictor(model)
 
@@ -54,4 +55,4 @@ def official_content(plain: PlainSam, merged: Path) -> dict[str, Mapping[str, Te
 
 def official_lines(plain: PlainSam, output: Path) -> str:
     """Return Python lines that segment "photo.jpg" with the authors' package."""
-    return _LINES.format(letter=_CONFIGS[plain.name], output=output, padding=PADDING_RGB)
+    return _LINES.format(letter=_CONFIGS[plain.name], output=in_python(output), padding=PADDING_RGB)

@@ -6,7 +6,7 @@ import torch
 
 from naslora_core.export.plain_sam import read_plain_sam
 from naslora_core.export.sam2_checkpoint import official_content, official_lines
-from naslora_core.export.usage import sam_lines
+from naslora_core.export.usage import in_python, sam_lines
 from naslora_core.files import atomic_file
 from naslora_core.sam.families.mobile_sam_keys import to_official
 from naslora_core.sam.specs import MODEL_SPECS, TrackerSpec
@@ -43,13 +43,13 @@ def export_sam_checkpoint(merged: Path, output: Path) -> str:
     if MODEL_SPECS[plain.name].source:
         load = (
             f"from {package} import SamPredictor, sam_model_registry\n"
-            f'predictor = SamPredictor(sam_model_registry["{name}"](checkpoint="{output}"))'
+            f'predictor = SamPredictor(sam_model_registry["{name}"](checkpoint={in_python(output)}))'
         )
     else:
         load = (
             "import torch\nfrom naslora_core.sam.build import build_sam\nfrom segment_anything import SamPredictor\n"
             f'sam = build_sam("{plain.name}")\n'
-            f'sam.load_state_dict(torch.load("{output}", weights_only=True))\n'
+            f"sam.load_state_dict(torch.load({in_python(output)}, weights_only=True))\n"
             "predictor = SamPredictor(sam)"
         )
     tiles = "" if plain.head.scale is None else f"\n{sam_lines(plain.head, plain.image_size)}"

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from naslora_core.export.graph import INPUT, OUTPUTS, TRACED_BATCH, Exported, Source, largest_difference, read_source
-from naslora_core.export.usage import graph_lines
+from naslora_core.export.usage import graph_lines, in_python
 from naslora_core.files import atomic_file
 
 ABOUT_FILE = "naslora.json"
@@ -59,7 +59,7 @@ def export_torch_program(merged: Path, output: Path) -> Exported:
 
 def _lines(source: Source, output: Path) -> str:
     size = source.graph.segmenter.image_size
-    opened = _OPEN.format(output=json.dumps(str(output), ensure_ascii=False))
+    opened = _OPEN.format(output=in_python(output))
     if source.head.scale is None:
         return opened + _LINES.format(size=size)
     return "import numpy as np\n" + opened + graph_lines(source.head, size, _CALL)

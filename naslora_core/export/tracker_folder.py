@@ -5,7 +5,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
-from naslora_core.export.usage import masks_lines
+from naslora_core.export.usage import in_python, masks_lines
 from naslora_core.sam.head import MaskHead
 from naslora_core.sam.layouts import sam2, sam3
 from naslora_core.sam.specs import Sam2Spec, Sam3Spec, TrackerSpec
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers import {model}
 
-sam = {model}.from_pretrained("{folder}").eval()
+sam = {model}.from_pretrained({folder}).eval()
 mean, std = (torch.tensor(values).view(3, 1, 1) for values in {normalisation})
 
 def masks_of(image, binarize=True):
@@ -80,7 +80,7 @@ def tracker_lines(spec: TrackerSpec, head: MaskHead, folder: Path) -> str:
     """
     lines = _LINES.format(
         model=NAMES[type(spec)].model,
-        folder=folder,
+        folder=in_python(folder),
         normalisation=(spec.pixel_mean, spec.pixel_std),
         size=spec.image_size,
         padding=PADDING_RGB,

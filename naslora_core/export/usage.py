@@ -1,5 +1,8 @@
 """Lines of Python that use an exported model of crops: cut an image into parts, and blend their logits."""
 
+import json
+from pathlib import Path
+
 from naslora_core.sam.head import MaskHead
 from naslora_core.sam.square import PADDING_RGB, window_side
 from naslora_core.sam.tiled import OVERLAP
@@ -91,6 +94,11 @@ def tiling(image_size: int, scale: float) -> tuple[int, int]:
     """Return what a model of crops sees of an image, and by how much parts overlap, in pixels of the image."""
     window = window_side(image_size, scale)
     return window, round(window * OVERLAP)
+
+
+def in_python(path: Path) -> str:
+    """Return a path as Python code has it, in quotes and with whatever these need."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def describe_tiling(image_size: int, scale: float) -> str:

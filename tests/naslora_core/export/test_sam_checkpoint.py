@@ -1,3 +1,5 @@
+import ast
+
 import numpy as np
 import pytest
 import torch
@@ -6,6 +8,8 @@ from segment_anything import SamPredictor, sam_model_registry
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.saved import describe_base
 from naslora_core.errors import MergeError
+from naslora_core.export.hf_folder import export_hf_folder
+from naslora_core.export.peft_folder import export_peft_folder
 from naslora_core.export.sam_checkpoint import export_sam_checkpoint
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
@@ -118,3 +122,10 @@ def test_an_exported_mobile_sam_has_the_authors_names_and_comes_back_bit_for_bit
     assert (found.size, found.layout) == ("mobile_sam", "MobileSAM")
     assert found.weights.keys() == sam.state_dict().keys()
     assert all(torch.equal(found.weights[key], value) for key, value in sam.state_dict().items())
+
+
+@pytest.mark.parametrize("export", [export_sam_checkpoint, export_hf_folder, export_peft_folder])
+def test_the_lines_name_a_path_with_quotes_as_python_reads_it(save, tmp_path, export):
+    output = tmp_path / 'leaves "of" Ärzte\\1.pth'
+    lines = ast.parse(export(save(), output))
+    assert str(output) in {node.value for node in ast.walk(lines) if isinstance(node, ast.Constant)}

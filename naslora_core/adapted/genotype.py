@@ -6,11 +6,10 @@ from typing import Any
 from naslora_core.adapted.architecture import architecture_of
 from naslora_core.adapters import Adapter
 from naslora_core.adapters.budget.architecture import FORMAT, Architecture
-from naslora_core.adapters.budget.cost import InferenceCost, is_exact
-from naslora_core.adapters.budget.method import spent_by
+from naslora_core.adapters.budget.cost import is_exact, spent
+from naslora_core.adapters.budget.method import costs_in
 from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.cell import MixedOp
-from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.ops import OPS
 from naslora_core.sam.build import Sam
 
@@ -78,14 +77,10 @@ def describe_found(sam: Sam, architecture: Architecture, searched: Collection[st
         or would have risen, without them when that was measured last; null where it was not.
     """
     space = sorted({choice.operation for choice in architecture.values()})
-    inference = InferenceCost.of(sam.image_encoder)
+    costs = costs_in(sam.image_encoder, architecture)
     layers = []
     for name, choice in architecture.items():
-        layer = sam.image_encoder.get_submodule(name)
-        base = getattr(layer, "base_layer", layer)
-        grid: TokenGrid = sam.image_encoder.grid_of(name)
-        cost = inference.at(grid).added(choice.operation, choice.rank, base.in_features, base.out_features)
-        window = str(grid)
+        window = str(sam.image_encoder.grid_of(name))
         layers.append(
             {
                 "layer": f"image_encoder.{name}",
@@ -94,17 +89,17 @@ def describe_found(sam: Sam, architecture: Architecture, searched: Collection[st
                 "argmax": choice.operation,
                 **choice.model_dump(),
                 "sees": _sight(choice.operation, window),
-                "cost": round(cost, 6),
+                "cost": round(costs[name].time(choice), 6),
             }
         )
-    spent = spent_by(sam.image_encoder, architecture)
+    total = spent(architecture, costs)
     return {
         "format": FORMAT,
         "space": space,
         "spatial": sorted(operation for operation in {*space, *searched} if not is_exact(operation)),
         "layers": layers,
-        "inference": round(1 + spent.time, 6),
-        "parameters": int(spent.parameters),
+        "inference": round(1 + total.time, 6),
+        "parameters": int(total.parameters),
     }
 
 

@@ -62,36 +62,28 @@ def export_hf_folder(merged: Path, output: Path) -> str:
     plain = read_plain_sam(merged, any_image_size=True)
     spec = find_spec(plain.name, plain.image_size)
     if isinstance(spec, TrackerSpec):
-        load = plain.comments() + tracker_lines(spec, plain.head, output)
-        with atomic_directory(output) as folder:
-            weights = {NAMES[type(spec)].rename(key): value for key, value in plain.weights.items()}
-            save_weights(folder / WEIGHTS_FILE, weights, {"format": "pt"})
-            write_json(folder / CONFIG_FILE, describe_tracker(spec))
-            (folder / CARD_FILE).write_text(_card(plain, load), encoding="utf-8")
-        return load
-    require_sam_model(merged, plain)
-    load = f"sam = SamModel.from_pretrained({in_python(output)}).eval()"
-    load = plain.comments() + hf_lines(plain.head, plain.image_size, load, in_python(output))
-    with atomic_directory(output) as folder:
-        weights = {to_hugging_face(key): value for key, value in plain.weights.items()}
-        save_weights(folder / WEIGHTS_FILE, weights, {"format": "pt"})
-        write_json(folder / CONFIG_FILE, describe_model(plain.name, plain.image_size))
-        write_json(folder / PROCESSOR_FILE, describe_processor(plain.image_size))
-        (folder / CARD_FILE).write_text(_card(plain, load), encoding="utf-8")
-    return load
-
-
-def require_sam_model(merged: Path, plain: PlainSam) -> None:
-    """Check that a merged model has the encoder of transformers' `SamModel`.
-
-    Raises:
-        MergeError: if it is of another family.
-    """
-    if not isinstance(find_spec(plain.name), ViTSpec):
+        rename, config, processor = NAMES[type(spec)].rename, describe_tracker(spec), None
+        load = tracker_lines(spec, plain.head, output)
+    elif isinstance(spec, ViTSpec):
+        rename, processor = to_hugging_face, describe_processor(plain.image_size)
+        config = describe_model(plain.name, plain.image_size)
+        load = f"sam = SamModel.from_pretrained({in_python(output)}).eval()"
+        load = hf_lines(plain.head, plain.image_size, load, in_python(output))
+    else:
         raise MergeError(
             f"{merged} is a {plain.name}, and SamModel of transformers has the encoder of vit_b, vit_l and vit_h; "
             "use naslora export sam, onnx or torch"
         )
+    load = plain.comments() + load
+    with atomic_directory(output) as folder:
+        save_weights(
+            folder / WEIGHTS_FILE, {rename(key): value for key, value in plain.weights.items()}, {"format": "pt"}
+        )
+        write_json(folder / CONFIG_FILE, config)
+        if processor is not None:
+            write_json(folder / PROCESSOR_FILE, processor)
+        (folder / CARD_FILE).write_text(_card(plain, load), encoding="utf-8")
+    return load
 
 
 def describe_model(name: str, image_size: int) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from naslora_core.errors import MergeError
-from naslora_core.export.hf_folder import PROCESSOR_FILE, describe_processor, require_sam_model
+from naslora_core.export.hf_folder import PROCESSOR_FILE, describe_processor
 from naslora_core.export.plain_sam import PlainSam, read_plain_sam
 from naslora_core.export.usage import hf_lines, in_python, sam_lines
 from naslora_core.files import atomic_directory, write_json
@@ -80,8 +80,6 @@ def export_peft_folder(merged: Path, output: Path, package: Package = "segment-a
             f"{merged} is a {plain.name}, and a LoRA for PEFT is written for the original SAM; use naslora export "
             f"{other}"
         )
-    if package == "transformers":
-        require_sam_model(merged, plain)
     lora = read_weights(merged / LORA_FILE)
     if not lora:
         raise MergeError(

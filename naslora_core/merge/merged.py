@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 from torch import Tensor
 
+from naslora_core.adapters.budget.method import windows_of
 from naslora_core.cell import Windows
 from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
-from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model
@@ -141,7 +141,7 @@ def _windows_of(sam: Sam, name: str) -> Windows:
     Raises:
         ValueError: if the layer sees no windows.
     """
-    grid: TokenGrid = sam.image_encoder.grid_of(name.removeprefix("image_encoder."))
-    if not grid.window:
+    windows = windows_of(sam.image_encoder, name.removeprefix("image_encoder."))
+    if windows is None:
         raise ValueError(f"{name} puts windows together and sees none")
-    return Windows(grid.window, grid.across)
+    return windows

@@ -1,8 +1,9 @@
 """Run SAM's mask decoder on many images and many prompts in one batch."""
 
 import torch
+import torch.nn.functional as F
 from segment_anything.modeling import MaskDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def decode_masks(
@@ -40,8 +41,26 @@ def decode_masks(
     mask_tokens = tokens[:, 1 : 1 + decoder.num_mask_tokens]
     hypernetworks = decoder.output_hypernetworks_mlps
     kernels = torch.stack([mlp(mask_tokens[:, i]) for i, mlp in enumerate(hypernetworks)], dim=1)
-    if (detail := getattr(decoder, "detail", None)) is not None and images is not None:
-        low_res_masks = detail(images, upscaled, kernels)
-    else:
-        low_res_masks = torch.einsum("btc,bchw->bthw", kernels, upscaled)
-    return low_res_masks, decoder.iou_prediction_head(tokens[:, 0])
+    return masks_of_kernels(decoder, kernels, upscaled, images), decoder.iou_prediction_head(tokens[:, 0])
+
+
+def masks_of_kernels(decoder: nn.Module, kernels: Tensor, upscaled: Tensor, images: Tensor | None) -> Tensor:
+    """Return the mask logits that mask tokens' vectors make of features, refined by a detail path if there is one.
+
+    Args:
+        decoder: of any family.
+        kernels: the vector of every mask, (B, T, C).
+        upscaled: the decoder's last features, (B, C, h, w).
+        images: normalised, (B, 3, S, S); without, a detail path has no part.
+
+    Returns:
+        (B, T, h, w), or as large as the detail path says.
+    """
+    if (detail := getattr(decoder, "detail", None)) is None or images is None:
+        return torch.einsum("btc,bchw->bthw", kernels, upscaled)
+    # SAM 3's features have a place for every 3.5 pixels.
+    quarter = (images.shape[-2] // 4, images.shape[-1] // 4)
+    if upscaled.shape[-2:] != quarter:
+        upscaled = F.interpolate(upscaled, size=quarter, mode="bilinear", align_corners=False)
+    masks: Tensor = detail(images, upscaled, kernels)
+    return masks

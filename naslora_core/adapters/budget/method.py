@@ -118,13 +118,18 @@ def costs_of(
 
 def spent_by(encoder: nn.Module, architecture: Architecture) -> Limits:
     """Return what an architecture costs in an encoder: time over the base's, and parameters of adapters."""
+    return spent(architecture, costs_in(encoder, architecture))
+
+
+def costs_in(encoder: nn.Module, architecture: Architecture) -> dict[str, LayerCosts]:
+    """Return what the layers of an architecture cost in an encoder, with or without adapters."""
     layers = {}
     for name in architecture:
         layer = encoder.get_submodule(name)
         base = getattr(layer, "base_layer", layer)
         assert isinstance(base, nn.Linear)
         layers[name] = base
-    return spent(architecture, costs_of(encoder, layers, (), ()))
+    return costs_of(encoder, layers, (), ())
 
 
 def _most_parameters(setting: str | float, costs: Iterable[LayerCosts]) -> float:

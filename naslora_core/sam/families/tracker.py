@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 from naslora_core.errors import ConfigError
+from naslora_core.sam.decode import masks_of_kernels
 from naslora_core.sam.families.model import Features, Sam
 from naslora_core.sam.families.vit_attention import fused
 
@@ -72,7 +72,7 @@ class TrackerSam(Sam):
         upscaled = decoder.activation(decoder.upscale_conv2(upscaled) + finest)
         # The score of an object's presence comes first, the quality of the masks second.
         kernels = [mlp(tokens[:, 0, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
-        masks = self._masks(upscaled, torch.stack(kernels, dim=1), images)
+        masks = masks_of_kernels(decoder, torch.stack(kernels, dim=1), upscaled, images)
         return masks, decoder.iou_prediction_head(tokens[:, 0, 1])
 
     def mask_channels(self) -> int:
@@ -83,16 +83,6 @@ class TrackerSam(Sam):
         """Return the last layer of the head that predicts the quality of masks."""
         layer: nn.Linear = self.mask_decoder.iou_prediction_head.proj_out
         return layer
-
-    def _masks(self, upscaled: Tensor, kernels: Tensor, images: Tensor | None) -> Tensor:
-        if (detail := getattr(self.mask_decoder, "detail", None)) is None or images is None:
-            return torch.einsum("btc,bchw->bthw", kernels, upscaled)
-        # SAM 3's features have a place for every 3.5 pixels.
-        quarter = (images.shape[-2] // 4, images.shape[-1] // 4)
-        if upscaled.shape[-2:] != quarter:
-            upscaled = F.interpolate(upscaled, size=quarter, mode="bilinear", align_corners=False)
-        masks: Tensor = detail(images, upscaled, kernels)
-        return masks
 
     def _positions(self, embeddings: Tensor) -> Tensor:
         """Return the position of every place of the embeddings, (1, C, h, w)."""

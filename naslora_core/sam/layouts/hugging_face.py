@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, without
+from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, absent_parts, without
 from naslora_core.sam.layouts.names import THREE_LAYERS, Names
-from naslora_core.sam.layouts.official import absent_parts
+from naslora_core.sam.layouts.official import PARTS
 from naslora_core.sam.layouts.sam_size import sam_size
 
 # Upstream's name and transformers' of each part that is called otherwise; # is a number that both share.
@@ -70,7 +70,7 @@ def _convert(weights: Mapping[str, Tensor]) -> Converted:
         if not torch.equal(kept.setdefault(_POSITIONS, same), same):
             raise ValueError(f"{_POSITIONS} and {_SAME_POSITIONS} differ, and SAM has one of them; save it again")
     renamed = {from_hugging_face(key): value for key, value in kept.items()}
-    return Converted(renamed, tuple(left_out), absent_parts(renamed))
+    return Converted(renamed, tuple(left_out), absent_parts(renamed, PARTS))
 
 
 LAYOUTS.register("Hugging Face SamModel")(

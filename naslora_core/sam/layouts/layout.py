@@ -81,6 +81,19 @@ def without(weights: Mapping[str, Tensor], what: Mapping[str, tuple[str, ...]]) 
     return kept, left_out
 
 
+def absent_parts(weights: Iterable[str], parts: Iterable[str]) -> tuple[str, ...]:
+    """Return which parts of a model have no weight at all.
+
+    A part of which one tensor is there is damaged, not absent: strict loading names what is missing.
+
+    Args:
+        weights: keys.
+        parts: their beginnings, up to the first dot.
+    """
+    present = {key.partition(".")[0] for key in weights}
+    return tuple(part for part in parts if part not in present)
+
+
 def count_blocks(weights: Iterable[str], beginning: str) -> int:
     """Return how many numbers follow the beginning of a key: of "blocks." the blocks."""
     return len({key.removeprefix(beginning).partition(".")[0] for key in weights if key.startswith(beginning)})

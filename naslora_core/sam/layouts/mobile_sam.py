@@ -8,8 +8,17 @@ from collections.abc import Callable, Mapping, Set
 from torch import Tensor
 
 from naslora_core.sam.families.mobile_sam_keys import CLASSIFIER, from_official
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
-from naslora_core.sam.layouts.official import DECODER, ENCODER, LEFT_OUT, absent_parts
+from naslora_core.sam.layouts.layout import (
+    LAYOUTS,
+    Converted,
+    Layout,
+    Size,
+    absent_parts,
+    count_blocks,
+    size_of,
+    without,
+)
+from naslora_core.sam.layouts.official import DECODER, ENCODER, LEFT_OUT, PARTS, has_decoder, split_bare
 from naslora_core.sam.specs import ModelSpec, TinyViTSpec
 
 _BARE_BLOCK = "layers.0.blocks.0.conv1.c.weight"
@@ -21,15 +30,13 @@ _LEFT_OUT = LEFT_OUT | {"TinyViT's classifier, which no image passes": CLASSIFIE
 
 def _convert(weights: Mapping[str, Tensor]) -> Converted:
     kept, left_out = without(weights, _LEFT_OUT)
-    return Converted(from_official(kept), tuple(left_out), absent_parts(kept))
+    return Converted(from_official(kept), tuple(left_out), absent_parts(kept, PARTS))
 
 
 def _convert_bare(weights: Mapping[str, Tensor]) -> Converted:
-    inside = {f"{ENCODER}.{key}": value for key, value in weights.items() if key.startswith(_BARE)}
+    inside, others = split_bare(weights, _BARE)
     converted = _convert(inside)
-    others = len(weights) - len(inside)
-    left_out = (f"what is no part of the encoder: {others} tensors",) if others else ()
-    return Converted(converted.weights, (*left_out, *converted.left_out), converted.fresh)
+    return Converted(converted.weights, (*others, *converted.left_out), converted.fresh)
 
 
 def mobile_sam_size(weights: Mapping[str, Tensor]) -> Size:
@@ -53,19 +60,15 @@ def _joined(numbers: tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _has_decoder(keys: Set[str]) -> bool:
-    return any(key.startswith(f"{DECODER}.") for key in keys)
-
-
 def _register(
     name: str, matches: Callable[[Set[str]], bool], convert: Callable[[Mapping[str, Tensor]], Converted]
 ) -> None:
     LAYOUTS.register(name)(Layout("mobile_sam", matches, convert, mobile_sam_size))
 
 
-_register("MobileSAM", lambda keys: _BLOCK in keys and _HQ_TOKEN not in keys and _has_decoder(keys), _convert)
+_register("MobileSAM", lambda keys: _BLOCK in keys and _HQ_TOKEN not in keys and has_decoder(keys), _convert)
 _register("Light HQ-SAM", lambda keys: {_BLOCK, _HQ_TOKEN} <= keys, _convert)
-_register("MobileSAM's image encoder alone", lambda keys: _BLOCK in keys and not _has_decoder(keys), _convert)
+_register("MobileSAM's image encoder alone", lambda keys: _BLOCK in keys and not has_decoder(keys), _convert)
 # The neck tells it from a TinyViT that was never part of a SAM.
 _register(
     "MobileSAM's image encoder alone, without its name",

@@ -3,14 +3,16 @@
 MedSAM's and micro-sam's files have the first, once unwrapped.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, without
+from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, absent_parts, without
 from naslora_core.sam.layouts.sam_size import sam_size
 
-ENCODER, DECODER, PROMPTS = "image_encoder", "mask_decoder", "prompt_encoder"
+ENCODER, DECODER = "image_encoder", "mask_decoder"
+# Of a SAM beside the encoder.
+PARTS = ("prompt_encoder", DECODER)
 _BLOCK, _BARE_BLOCK = f"{ENCODER}.blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.weight"
 _HQ_TOKEN = f"{DECODER}.hf_token.weight"
 _BARE = ("blocks.", "neck.", "patch_embed.", "pos_embed")
@@ -22,32 +24,39 @@ LEFT_OUT = {
 }
 
 
-def absent_parts(weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Return which of SAM's parts beside the encoder have no weight at all, by upstream's keys.
+def has_decoder(keys: Iterable[str]) -> bool:
+    """Return whether there are weights of a mask decoder."""
+    return any(key.startswith(f"{DECODER}.") for key in keys)
 
-    A part of which one tensor is there is damaged, not absent: strict loading names what is missing.
+
+def split_bare(weights: Mapping[str, Tensor], beginnings: tuple[str, ...]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Return the weights of an encoder that lacks its name, with that name, and in words what else was there.
+
+    Args:
+        weights: by name.
+        beginnings: of the encoder's own keys.
     """
-    return tuple(part for part in (PROMPTS, DECODER) if not any(key.startswith(f"{part}.") for key in weights))
+    kept = {f"{ENCODER}.{key}": value for key, value in weights.items() if key.startswith(beginnings)}
+    others = len(weights) - len(kept)
+    return kept, (f"what is no part of the encoder: {others} tensors",) if others else ()
 
 
 def _convert(weights: Mapping[str, Tensor]) -> Converted:
     kept, left_out = without(weights, LEFT_OUT)
-    return Converted(kept, tuple(left_out), absent_parts(kept))
+    return Converted(kept, tuple(left_out), absent_parts(kept, PARTS))
 
 
 def _convert_bare(weights: Mapping[str, Tensor]) -> Converted:
-    others = {key: value for key, value in weights.items() if not key.startswith(_BARE)}
-    left_out = (f"what is no part of the encoder: {len(others)} tensors",) if others else ()
-    kept = {f"{ENCODER}.{key}": value for key, value in weights.items() if key not in others}
-    return Converted(kept, left_out, (PROMPTS, DECODER))
+    kept, left_out = split_bare(weights, _BARE)
+    return Converted(kept, left_out, PARTS)
 
 
 def _is_plain(keys: Set[str]) -> bool:
-    return _BLOCK in keys and any(key.startswith(f"{DECODER}.") for key in keys) and _HQ_TOKEN not in keys
+    return _BLOCK in keys and has_decoder(keys) and _HQ_TOKEN not in keys
 
 
 def _is_encoder(keys: Set[str]) -> bool:
-    return _BLOCK in keys and not any(key.startswith(f"{DECODER}.") for key in keys)
+    return _BLOCK in keys and not has_decoder(keys)
 
 
 def _is_bare_encoder(keys: Set[str]) -> bool:

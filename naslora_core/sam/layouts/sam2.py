@@ -4,12 +4,21 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
+from naslora_core.sam.layouts.layout import (
+    LAYOUTS,
+    Converted,
+    Layout,
+    Size,
+    absent_parts,
+    count_blocks,
+    size_of,
+    without,
+)
 from naslora_core.sam.layouts.names import Names
 from naslora_core.sam.layouts.tracker import (
     HUGGING_FACE_MEMORY,
     OFFICIAL_MEMORY,
-    fresh_parts,
+    PARTS,
     join_points,
     official_names,
     one_position,
@@ -62,7 +71,7 @@ def sam2_size(weights: Mapping[str, Tensor]) -> Size:
 
 
 def _own(weights: Mapping[str, Tensor], left_out: list[str]) -> Converted:
-    return Converted(shared := share_positions(weights), tuple(left_out), fresh_parts(shared))
+    return Converted(shared := share_positions(weights), tuple(left_out), absent_parts(shared, PARTS))
 
 
 def _convert_official(weights: Mapping[str, Tensor]) -> Converted:

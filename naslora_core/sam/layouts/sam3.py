@@ -7,12 +7,21 @@ from collections.abc import Mapping, Set
 
 from torch import Tensor
 
-from naslora_core.sam.layouts.layout import LAYOUTS, Converted, Layout, Size, count_blocks, size_of, without
+from naslora_core.sam.layouts.layout import (
+    LAYOUTS,
+    Converted,
+    Layout,
+    Size,
+    absent_parts,
+    count_blocks,
+    size_of,
+    without,
+)
 from naslora_core.sam.layouts.names import Names
 from naslora_core.sam.layouts.tracker import (
     HUGGING_FACE_MEMORY,
     OFFICIAL_MEMORY,
-    fresh_parts,
+    PARTS,
     join_points,
     official_names,
     share_positions,
@@ -74,7 +83,7 @@ def sam3_size(weights: Mapping[str, Tensor]) -> Size:
 
 def _own(weights: Mapping[str, Tensor], left_out: list[str]) -> Converted:
     kept, coarsest = without(weights, _COARSEST)
-    return Converted(shared := share_positions(kept), (*left_out, *coarsest), fresh_parts(shared))
+    return Converted(shared := share_positions(kept), (*left_out, *coarsest), absent_parts(shared, PARTS))
 
 
 def _convert_official(weights: Mapping[str, Tensor]) -> Converted:

@@ -1,7 +1,7 @@
 """What the layouts of SAM 2 and SAM 3 share: prompt encoder, mask decoder, and what follows objects through videos."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from naslora_core.sam.layouts.names import THREE_LAYERS
 _POSITIONS = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 _POINTS = "prompt_encoder.point_embed.weight"
 _POINT = re.compile(r"sam_prompt_encoder\.point_embeddings\.(\d+)\.weight")
-_PARTS = ("prompt_encoder", "mask_decoder", "shared_image_embedding", "no_memory_embedding")
+# Of a model beside the encoder.
+PARTS = ("prompt_encoder", "mask_decoder", "shared_image_embedding", "no_memory_embedding")
 _MEMORY = "the memory of videos"
 
 # Beginnings of keys that only videos need, of the authors and of transformers.
@@ -96,12 +97,3 @@ def one_position(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     kept = dict(weights)
     kept[_POSITIONS[1]] = kept.pop(_POSITIONS[0])
     return kept
-
-
-def fresh_parts(weights: Iterable[str]) -> tuple[str, ...]:
-    """Return which parts beside the image encoder have no weight at all, by the keys of the family here.
-
-    A part of which one tensor is there is damaged, not absent: strict loading names what is missing.
-    """
-    keys = tuple(weights)
-    return tuple(part for part in _PARTS if not any(key.startswith(part) for key in keys))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ks_2samp
 
 from naslora_core.config import QualityConfig
 from naslora_core.quality.table import read_table
@@ -51,6 +50,9 @@ def _enough_to_compare(now: int, before: int, quality: QualityConfig) -> bool:
 
 
 def _compare(name: str, table: pd.DataFrame, earlier: pd.DataFrame, quality: QualityConfig) -> Failure | None:
+    # Most data is compared with nothing, and this takes half a second to import.
+    from scipy.stats import ks_2samp
+
     if name not in earlier:
         return None
     now, before = (part[name].dropna().to_numpy(dtype=float) for part in (table, earlier))

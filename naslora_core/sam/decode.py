@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import MaskDecoder
 from torch import Tensor, nn
+
+from naslora_core.sam.upstream import MaskDecoder
 
 
 def decode_masks(

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
-from naslora_core.data.prepared.augmentation import augmentation
 from naslora_core.data.prepared.prepared import PreparedData, evenly_spaced
 from naslora_core.errors import ConfigError
+
+# Only training augments, and torchvision takes as long to import as torch.
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Square:
 def make_batch(
     data: PreparedData,
     rows: Sequence[int],
-    transform: v2.Transform | None = None,
+    transform: "v2.Transform | None" = None,
     device: torch.device | None = None,
 ) -> Batch:
     """Assemble the given rows, each transformed by itself with its mask and valid area.
@@ -63,7 +64,7 @@ def assemble(
     squares: Iterable[Square],
     names: tuple[str, ...],
     classes: int,
-    transform: v2.Transform | None = None,
+    transform: "v2.Transform | None" = None,
     device: torch.device | None = None,
 ) -> Batch:
     """Make a batch of squares; arguments as `make_batch`, ids above `classes` mark what nobody labelled."""
@@ -77,10 +78,12 @@ def assemble(
         ignored = area[0] > classes
         if ignored.any():
             area[:, ignored] = 0
-        image = tv_tensors.Image(torch.from_numpy(np.array(square.image)).to(device).permute(2, 0, 1))
-        mask = tv_tensors.Mask(torch.from_numpy(area).to(device))
+        image = torch.from_numpy(np.array(square.image)).to(device).permute(2, 0, 1)
+        mask = torch.from_numpy(area).to(device)
         if transform is not None:
-            image, mask = transform(image, mask)
+            from torchvision import tv_tensors
+
+            image, mask = transform(tv_tensors.Image(image), tv_tensors.Mask(mask))
         images.append(image.as_subclass(Tensor))
         areas.append(mask.as_subclass(Tensor))
     stacked = torch.stack(areas).float()
@@ -112,7 +115,7 @@ class ShuffledBatches:
         self._rows = list(rows)
         self._batch_size = batch_size
         self._device = device
-        self._transform = augmentation() if augment else None
+        self._transform = self._augmentation() if augment else None
         self._generator = torch.Generator().manual_seed(seed)
         self._order: list[int] = []
 
@@ -126,6 +129,11 @@ class ShuffledBatches:
             self._order = torch.randperm(len(self._rows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return self._make([self._rows[place] for place in chosen])
+
+    def _augmentation(self) -> "v2.Transform":
+        from naslora_core.data.prepared.augmentation import augmentation
+
+        return augmentation()
 
     def _make(self, rows: Sequence[int]) -> Batch:
         return make_batch(self._data, rows, self._transform, self._device)

@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from naslora_core.data.prepared.augmentation import crop_augmentation
 from naslora_core.data.prepared.batches import Batch, ShuffledBatches, Square, assemble
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.geometry.tiling import tile_starts
 from naslora_core.sam.square import fit_into_square, resize_mask, resized_shape, window_side
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 # Half of the crops show an object for certain; the others show the background as often as it is there.
 ANCHORED_SHARE = 0.5
@@ -65,7 +68,11 @@ class ShuffledCrops(ShuffledBatches):
         self._window = window_side(data.side, data.scale)
         crops = [row for row in rows for _ in range(_windows_to_cover(data.input_sizes[row], self._window))]
         super().__init__(data, crops, batch_size, seed, augment, device)
-        self._transform = crop_augmentation() if augment else None
+
+    def _augmentation(self) -> "v2.Transform":
+        from naslora_core.data.prepared.augmentation import crop_augmentation
+
+        return crop_augmentation()
 
     def _make(self, rows: Sequence[int]) -> Batch:
         squares = [cut(self._data, self._draw(row)) for row in rows]

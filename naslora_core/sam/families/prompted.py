@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
-from segment_anything.modeling import Sam as UpstreamSam
 from torch import Tensor, nn
 
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.families.model import Features, Sam
 from naslora_core.sam.specs import ModelSpec
+from naslora_core.sam.upstream import MaskDecoder, PromptEncoder, TwoWayTransformer
+from naslora_core.sam.upstream import Sam as UpstreamSam
 
 
 class PromptedSam(UpstreamSam, Sam):

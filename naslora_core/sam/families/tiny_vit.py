@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from naslora_core.geometry.token_grid import TokenGrid
 from naslora_core.sam.families.tiny_vit_layers import GridMlp, PointwiseNorm, WindowAttention
+from naslora_core.sam.upstream import LayerNorm2d
 
 
 class TinyViTEncoder(nn.Module):

@@ -2,10 +2,10 @@
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from naslora_core.sam.upstream import Attention, ImageEncoderViT, get_rel_pos
 
 # Without cuDNN's: where a query's logits are all very negative, its backward gives NaN for some lengths, 64 tokens
 # among them, an 8x8 window's (https://github.com/pytorch/pytorch/issues/196678).

@@ -1,11 +1,11 @@
 """SAM's image encoder with gradient checkpointing, which trains in less memory and more time."""
 
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from naslora_core.geometry.token_grid import TokenGrid
+from naslora_core.sam.upstream import ImageEncoderViT
 
 
 class ViTEncoder(ImageEncoderViT):

@@ -20,6 +20,7 @@ from pipelines.dvc.lock_file import DvcLock
 from pipelines.dvc.other_processes import is_busy, wait_for_others
 from pipelines.dvc.recover import recover
 from pipelines.dvc.repro_output import ReproOutput
+from pipelines.stage_server.lease import stage_python
 
 _DVC = [sys.executable, "-m", "dvc"]
 _GRACE_S = 10.0
@@ -106,7 +107,7 @@ def _follow(command: Sequence[str], root: Path, log: Path, output: ReproOutput) 
     # A group of its own: ending dvc alone would leave the training it started running. Descriptors stay
     # open so that dvc holds the project's lock as long as it lives.
     with log.open("w", encoding="utf-8") as file, subprocess.Popen(
-        command, cwd=root, env=environment(), stdout=subprocess.PIPE,
+        command, cwd=root, env=environment(stage_python(root)), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True, close_fds=False,
     ) as process:  # fmt: skip
         _running.add(process)
@@ -162,9 +163,11 @@ def cache_folder(root: Path) -> Path:
     return Path(_answer(root, "cache", "dir", failure="dvc cache dir failed"))
 
 
-def environment() -> dict[str, str]:
-    """Return the environment for dvc, in which stages find the Python that runs this program."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+def environment(first: Path | None = None) -> dict[str, str]:
+    """Return the environment for dvc, in which stages find the Python that runs this program, or that in `first`."""
+    path = os.pathsep.join(
+        [*([str(first)] if first else []), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
     # Where other work shares the cores, torch's threads lose most of their time spinning for each other.
     patient = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
     return {**patient, **os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", **TELEMETRY_OFF}

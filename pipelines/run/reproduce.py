@@ -1,7 +1,7 @@
 """Run the pipeline on what has changed, for both `naslora run` and the Prefect flow."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -106,11 +106,12 @@ def reproduce(request: Request, step: Step = directly, hold: Hold = exclusive) -
         suspects |= set(chosen) if request.force else set()
         if rerun and suspects:
             step(gate)(request, params, sorted(suspects))
-        failed = _reproduce_each(request, params, [d for d in rerun if d in chosen], step)
-        decisions = _decide_each(request, params, [d for d in chosen if d not in failed], step)
-        restored = _restore_each(root, chosen)
-        if rerun:
-            step(publish_report)(request, params)
+        with _stage_server(root) if rerun else nullcontext():
+            failed = _reproduce_each(request, params, [d for d in rerun if d in chosen], step)
+            decisions = _decide_each(request, params, [d for d in chosen if d not in failed], step)
+            restored = _restore_each(root, chosen)
+            if rerun:
+                step(publish_report)(request, params)
         if failed:
             raise PipelineError("\n".join(failed.values()))
         if rerun or decisions or restored:
@@ -134,6 +135,13 @@ def _outcome(request: Request, params: Params, chosen: Sequence[str], changes: C
 
 def _scores(paths: StagePaths, domain: str) -> Path:
     return paths.output("evaluate", domain) / "metrics.json"
+
+
+def _stage_server(root: Path) -> AbstractContextManager[None]:
+    from pipelines.dvc.command import environment
+    from pipelines.stage_server.lease import stage_server
+
+    return stage_server(root, environment())
 
 
 def _look_at_result(request: Request) -> tuple[unchanged.Snapshot | None, ChangedStages]:

@@ -1,20 +1,43 @@
 """How long commands take that compute nothing."""
 
 from functools import partial
+from pathlib import Path
 
 from benchmarks.against.commands import run_python
 from benchmarks.against.compare import Comparison, Target, take_turns
 from benchmarks.against.earlier import ROOT, unpack
 from benchmarks.against.row import Options, Row
+from benchmarks.against.rows.demo import NASLORA, make_project, set_parameter
 
 
 def _help(options: Options) -> Comparison:
     before = unpack(options.before, options.folder / "before")
-    arguments = ["-c", "from pipelines.cli.app import main; main()", "--help"]
+    arguments = [*NASLORA, "--help"]
     ours, others = (partial(run_python, arguments, code, code, options.threads) for code in (ROOT, before))
     return take_turns(ours, {"before": others}, options.rounds)
 
 
+def _nothing_to_do(options: Options) -> Comparison:
+    ours, before = (
+        partial(run_python, [*NASLORA, "run"], root, root, options.threads)
+        for root in (_finished(revision, options) for revision in ("HEAD", options.before))
+    )
+    return take_turns(ours, {"before": before}, options.rounds)
+
+
+def _finished(revision: str, options: Options) -> Path:
+    """Return a project of which all has been run; trained for one epoch, as nothing looks at what was learnt."""
+    root = make_project(revision, options.folder / revision, options.threads)
+    set_parameter(root, "epochs", 1)
+    # The second run asks DVC whether all is done, which the next ones need not.
+    for _ in range(2):
+        run_python([*NASLORA, "run"], root, root, options.threads)
+    return root
+
+
 ROWS = {
     "help": Row("naslora --help", "the commit before", (Target("wall", 0.35, is_ratio=False),), _help),
+    "nothing_to_do": Row(
+        "naslora run with nothing changed", "the commit before", (Target("cpu", 1.0, is_ratio=False),), _nothing_to_do
+    ),
 }

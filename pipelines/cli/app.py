@@ -1,7 +1,6 @@
 """The `naslora` command. Imports nothing heavy: each command loads what it needs when it runs."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -54,6 +53,9 @@ app.command(epilog="Example: naslora doctor")(doctor)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        # It reads mail headers, for which it imports more than the rest of this file.
+        from importlib.metadata import version
+
         typer.echo(f"naslora {version('naslora')}")
         raise typer.Exit
 

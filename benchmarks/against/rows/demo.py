@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.against.commands import run_python
-from benchmarks.against.compare import Comparison, Sample, Target, take_turns
+from benchmarks.against.compare import Comparison, Measure, Sample, Target, take_turns
 from benchmarks.against.earlier import unpack
 from benchmarks.against.row import Options, Row
 
@@ -48,7 +48,7 @@ def _demo(options: Options) -> Comparison:
         notes.append(f"{name}, seed {seed}: Dice of the merged model {told}")
         return sample
 
-    others = {"before": partial(run, "before")}
+    others: dict[str, Measure] = {"before": partial(run, "before")}
     # Without a warm-up: minutes of work hardly feel a cold cache.
     compared = take_turns(partial(run, "ours"), others, options.rounds, warm_up=False)
     return Comparison(compared.ours, compared.others, sorted(notes))

@@ -3,6 +3,7 @@
 Pillow's mode does not tell: it calls a picture of 16 bits a channel RGB, and keeps the high byte of each.
 """
 
+import stat
 import struct
 import warnings
 from dataclasses import dataclass, replace
@@ -76,13 +77,7 @@ def read_facts(path: Path, content: bytes | None = None) -> ImageFacts:
         DataError: if it is missing, not a file, or not an image.
     """
     try:
-        if content is None and path.exists() and not path.is_file():
-            raise DataError(f"{path} cannot be read: it is a folder or a device, not a file; replace the file")
-        if content is None:
-            with path.open("rb") as file:
-                start = file.read(33)
-        else:
-            start = content[:33]
+        start = _start(path, content)
         if start[:4] in TIFF_STARTS:
             from naslora_core.data.dataset.image_files.tiff import read_tiff_facts
 
@@ -92,14 +87,38 @@ def read_facts(path: Path, content: bytes | None = None) -> ImageFacts:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             opened = Image.open(path if content is None else BytesIO(content), formats=FORMATS)
         with opened as picture:
-            return _of_png(start, picture) if start.startswith(_PNG) else _of_picture(picture)
+            return _of_png(start, picture) if start.startswith(_PNG) else facts_of(picture)
     except DataError:
         raise
     except Exception as error:  # Damaged files make decoders raise almost anything.
         raise cannot_be_read(path, error) from error
 
 
-def _of_picture(picture: Image.Image) -> ImageFacts:
+def is_sure_to_be_plain(path: Path, content: bytes | None = None) -> bool:
+    """Return whether the first bytes rule out whatever is not plain; then Pillow's picture says all: `facts_of`.
+
+    Raises:
+        DataError: if the file is missing, or not a file.
+    """
+    try:
+        start = _start(path, content)
+    except OSError as error:
+        raise cannot_be_read(path, error) from error
+    return start[:4] not in TIFF_STARTS and not (start.startswith(_PNG) and start[24:25] > bytes([BITS_OF_PLAIN]))
+
+
+def _start(path: Path, content: bytes | None) -> bytes:
+    """Return as many of the first bytes as say of a PNG file how deep it is."""
+    if content is not None:
+        return content[:33]
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise DataError(f"{path} cannot be read: it is a folder or a device, not a file; replace the file")
+    with path.open("rb") as file:
+        return file.read(33)
+
+
+def facts_of(picture: Image.Image) -> ImageFacts:
+    """Return what the header of a plain image says, which Pillow has opened."""
     bands = len(picture.getbands())
     return ImageFacts(
         format=str(picture.format), mode=picture.mode, bands=bands, shown_bands=bands - (picture.mode[-1] in "Aa"),
@@ -111,7 +130,7 @@ def _of_picture(picture: Image.Image) -> ImageFacts:
 def _of_png(start: bytes, picture: Image.Image) -> ImageFacts:
     depth, colours = struct.unpack(">BB", start[24:26])
     if depth <= BITS_OF_PLAIN:
-        return _of_picture(picture)
+        return facts_of(picture)
     bands, has_alpha = _PNG_BANDS[colours]
     return ImageFacts(
         format="PNG", mode="uint16", bands=bands, shown_bands=bands - has_alpha, bits=depth, kind="u",

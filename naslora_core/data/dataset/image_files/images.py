@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from naslora_core.data.dataset.image_files import opencv
-from naslora_core.data.dataset.image_files.facts import ImageFacts, read_facts
+from naslora_core.data.dataset.image_files.facts import ImageFacts, facts_of, is_sure_to_be_plain, read_facts
 from naslora_core.data.dataset.image_files.pixels import check_integrity, load_picture, orientation, to_rgb, turned
 from naslora_core.data.dataset.image_files.proposal import propose, sample_values, usual_bands
 from naslora_core.data.dataset.image_files.reading import WHITE, ImageReading
@@ -59,12 +59,13 @@ def open_image(
     Raises:
         DataError: as `read_image`.
     """
-    facts = read_facts(path, content)
-    if reading is None and facts.is_plain:
+    facts = None if reading is None and is_sure_to_be_plain(path, content) else read_facts(path, content)
+    if facts is None or (reading is None and facts.is_plain):
         picture = load_picture(path, None if content is None else BytesIO(content))
         if is_checked:
             check_integrity(picture, path)
-        return OpenedImage(to_rgb(picture, path), facts)
+        # Not by `read_facts`: of a PNG file it decodes all pixels, as notes may follow them.
+        return OpenedImage(to_rgb(picture, path), facts or facts_of(picture))
     if reading is None:
         bands = usual_bands(facts)
         proposed = propose(sample_values(read_bands(path, facts, content), bands), facts, bands)

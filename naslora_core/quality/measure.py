@@ -16,8 +16,8 @@ from naslora_core.quality.split_checks import add_split_columns
 from naslora_core.quality.table import content_columns
 
 KINDS: tuple[Kind, ...] = ("image", "mask")
-# Starting a process and its imports costs about as much as measuring these many files here.
-_WORTH_A_PROCESS = 250
+# Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
+_WORTH_A_PROCESS = 1200
 
 
 def measure_pairs(

@@ -54,7 +54,7 @@ from naslora_core.quality.measure_file import (
     vanished_column,
     widths_column,
 )
-from naslora_core.quality.scale import widths
+from naslora_core.quality.scale import vanished, widths
 from naslora_core.sam import square
 
 _HEADER = {
@@ -135,6 +135,7 @@ def _code() -> str:
         measure_file,
         pixels,
         square,
+        vanished,
         widths,
     ):
         digest.update(Path(str(module.__file__)).read_bytes())

@@ -183,16 +183,22 @@ class Importer:
         found = replace(found, sources=tuple(fitting))
         return found if "classes" in self.options else _adjusted(found, request)
 
-    def roots(self, folder: Path) -> list[Path]:
-        """Return where the layout begins: `folder`, or else all folders of the least depth within it; may be none."""
+    def roots(self, folder: Path, inside: Callable[[Path], list[Path]] | None = None) -> list[Path]:
+        """Return where the layout begins: `folder`, or else all folders of the least depth within it; may be none.
+
+        Args:
+            folder: where to look.
+            inside: `subfolders`, or what it has answered already.
+        """
+        list_folders = inside or subfolders
         level, seen = [folder], {folder.resolve()}
         for _ in range(DEPTH + 1):
             if found := [path for path in level if self.is_root(path)]:
                 return found
             # A link to a folder that was looked into already leads to nothing new.
-            inside = {path.resolve(): path for parent in level for path in subfolders(parent)[::-1]}
-            level = [path for place, path in sorted(inside.items()) if place not in seen]
-            seen |= inside.keys()
+            below = {path.resolve(): path for parent in level for path in list_folders(parent)[::-1]}
+            level = [path for place, path in sorted(below.items()) if place not in seen]
+            seen |= below.keys()
         return []
 
     def _check_options(self, request: ImportRequest) -> None:

@@ -1,6 +1,6 @@
 """Warn of files in images/ and masks/ that are not images and are ignored."""
 
-from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, is_image_name, list_names
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.quality.verdict import Failure, FileProblem
 
@@ -9,9 +9,8 @@ def find_unknown_files(dataset: Dataset) -> list[Failure]:
     """Return a warning that names what in images/ and masks/ has no suffix of an image, hidden files aside."""
     files = [
         FileProblem(file=f"{kind}/{_printable(path.name)}", problem=_problem(path.suffix, path.is_dir()))
-        for kind in (IMAGES_FOLDER, MASKS_FOLDER)
-        for path in sorted((dataset.files / kind).glob("[!.]*"))
-        if path.suffix.lower() not in IMAGE_SUFFIXES
+        for kind, folder in ((kind, dataset.files / kind) for kind in (IMAGES_FOLDER, MASKS_FOLDER))
+        for path in (folder / name for name in list_names(folder) if not is_image_name(name))
     ]
     if not files:
         return []

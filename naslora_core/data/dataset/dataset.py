@@ -12,7 +12,7 @@ from pathlib import Path
 from naslora_core.data.dataset.card import DatasetCard, read_card
 from naslora_core.data.dataset.image_files.pixels import IMAGE_SUFFIXES
 from naslora_core.data.dataset.names import one_form
-from naslora_core.data.dataset.splits import complete_splits, read_groups, read_splits
+from naslora_core.data.dataset.splits import complete_splits, read_splits_and_groups
 from naslora_core.errors import DataError
 from naslora_core.files import file_sha256
 
@@ -79,8 +79,9 @@ def read_dataset(root: Path) -> Dataset:
             "Import images with naslora data import"
         )
     names = sorted(images.keys() | masks.keys())
-    groups = {name: card.split.group_of(name) for name in names} | read_groups(root)
-    splits = complete_splits(names, read_splits(root), card.split, groups)
+    listed, declared = read_splits_and_groups(root)
+    groups = {name: card.split.group_of(name) for name in names} | declared
+    splits = complete_splits(names, listed, card.split, groups)
     pairs = tuple(Pair(n, images.get(n), masks.get(n), splits[n], groups[n]) for n in names)
     return Dataset(root, card, pairs)
 
@@ -119,26 +120,36 @@ def list_images(folder: Path) -> dict[str, Path]:
             be written into a table.
     """
     found: dict[str, Path] = {}
-    if not folder.is_dir():
-        return found
-    # Of text: comparing paths, and asking each for its parts, takes longer than all else that is done with a listing.
-    with os.scandir(folder) as entries:
-        files = sorted(entry.name for entry in entries)
-    for file in files:
-        stem, _, ending = file.rpartition(".")
-        if not stem or file.startswith(".") or f".{ending}".lower() not in IMAGE_SUFFIXES:
+    for file in list_names(folder):
+        if not is_image_name(file):
             continue
         if not file.isprintable():
             raise DataError(
                 f"{folder} holds {file!r}, a name with a line break or letters outside UTF-8; rename the file"
             )
-        if (name := one_form(stem)) in found:
+        if (name := one_form(file.rpartition(".")[0])) in found:
             raise DataError(
                 f"{folder} holds both {found[name].name} and {file}; images and masks "
                 "are paired by their name without extension, so rename or remove one"
             )
         found[name] = folder / file
     return found
+
+
+def list_names(folder: Path) -> list[str]:
+    """Return the names of what lies in a folder, sorted, without hidden ones; none if it is no folder.
+
+    As text: comparing paths, and asking each for its parts, would take longer than all else that is done with them.
+    """
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def is_image_name(name: str) -> bool:
+    """Return whether a file of this name, which is not hidden, counts as an image: by its suffix."""
+    return f".{name.rpartition('.')[2].lower()}" in IMAGE_SUFFIXES and "." in name
 
 
 def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> str:
@@ -152,7 +163,7 @@ def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> 
     for pair in dataset.pairs:
         digest.update(f"\n{pair.name}\0{pair.split}\0{pair.group}".encode())
         for path in (pair.image, pair.mask):
-            known = "" if path is None else digests[path] if digests else file_digest(path)
+            known = "" if path is None else file_digest(path) if digests is None else digests[path]
             digest.update(bytes.fromhex(known) or b"\0")
     return digest.hexdigest()
 

@@ -57,9 +57,9 @@ def draw_splits(
         for split, count in wanted.items():
             # Towards the total so far: what one stratum could not split evenly, the next one makes up for.
             room = round(count * seen / total) - sum(sizes[group] for group in drawn[split])
-            taken = _fill(stratum, sizes, room)
-            drawn[split] += taken
-            stratum = [group for group in stratum if group not in set(taken)]
+            taken = set(chosen := _fill(stratum, sizes, room))
+            drawn[split] += chosen
+            stratum = [group for group in stratum if group not in taken]
         drawn[TRAIN] += stratum
     _leave_none_empty(drawn, sizes, rule)
     splits = {name: split for split, found in drawn.items() for group in found for name in members[group]}
@@ -96,7 +96,18 @@ def read_splits(root: Path) -> dict[str, str]:
     Raises:
         DataError: for a wrong header, an unknown split or a name that is listed twice.
     """
-    return {name: row["split"] for name, row in _read_rows(root).items()}
+    return read_splits_and_groups(root)[0]
+
+
+def read_splits_and_groups(root: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what `read_splits` and `read_groups` do, of a file that is read once.
+
+    Raises:
+        DataError: as `read_splits`.
+    """
+    rows = _read_rows(root)
+    groups = {name: row["group"] for name, row in rows.items() if row.get("group")}
+    return {name: row["split"] for name, row in rows.items()}, groups
 
 
 def read_groups(root: Path) -> dict[str, str]:
@@ -105,7 +116,7 @@ def read_groups(root: Path) -> dict[str, str]:
     Raises:
         DataError: as `read_splits`.
     """
-    return {name: row["group"] for name, row in _read_rows(root).items() if row.get("group")}
+    return read_splits_and_groups(root)[1]
 
 
 def write_splits(root: Path, splits: Mapping[str, str], groups: Mapping[str, str] | None = None) -> None:
@@ -141,12 +152,14 @@ def _strata(
 
 def _fill(groups: Sequence[str], sizes: Mapping[str, int], room: int) -> list[str]:
     """Return groups whose sizes add up to about `room`: each that fits, in order, and one more if that is nearer."""
-    taken = []
+    taken, rest = [], []
     for group in groups:
         if sizes[group] <= room:
             taken.append(group)
             room -= sizes[group]
-    rest = [group for group in groups if abs(room - sizes[group]) < room and group not in set(taken)]
+        else:
+            rest.append(group)
+    rest = [group for group in rest if abs(room - sizes[group]) < room]
     return taken + ([min(rest, key=lambda group: abs(room - sizes[group]))] if rest else [])
 
 
@@ -176,21 +189,21 @@ def _read_rows(root: Path) -> dict[str, dict[str, str]]:
                 )
             for row in reader:
                 row["name"] = one_form(row["name"] or "")
-                _check(row, rows, f"{path} line {reader.line_num}")
+                if row["split"] not in SPLITS or row["name"] in rows:
+                    raise DataError(f"{path} line {reader.line_num}: {_fault(row['name'], row['split'])}")
                 rows[row["name"]] = row
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8: {error}; correct it") from error
     return rows
 
 
-def _check(row: dict[str, str], earlier: Mapping[str, dict[str, str]], place: str) -> None:
-    name, split = row["name"], row["split"]
-    if split not in SPLITS:
-        meant = difflib.get_close_matches(split or "", SPLITS, n=1)
-        hint = f"did you mean '{meant[0]}'? " if meant else ""
-        raise DataError(f"{place}: '{split}' is not a split; {hint}use {', '.join(SPLITS)}")
-    if name in earlier:
-        raise DataError(f"{place}: '{name}' is listed a second time; keep one of the lines")
+def _fault(name: str, split: str | None) -> str:
+    """Return what is wrong with a line: its split, or else that its name is listed already."""
+    if split in SPLITS:
+        return f"'{name}' is listed a second time; keep one of the lines"
+    meant = difflib.get_close_matches(split or "", SPLITS, n=1)
+    hint = f"did you mean '{meant[0]}'? " if meant else ""
+    return f"'{split}' is not a split; {hint}use {', '.join(SPLITS)}"
 
 
 def _split_of_new_image(group: str, rule: SplitRule) -> str:

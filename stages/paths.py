@@ -46,6 +46,10 @@ class StagePaths:
         """Return the cache of measurements, by which unchanged files are not opened again."""
         return self.root / ".naslora" / "measurements" / f"{domain}.parquet"
 
+    def digests(self, domain: str) -> Path:
+        """Return the digests of a domain's files, by which those that nobody wrote to are not read again."""
+        return self.root / ".naslora" / "digests" / f"{domain}.json"
+
     def earlier_arrays(self, domain: str) -> Path | None:
         """Return the folder that keeps the last arrays, whose unchanged rows are used again; None for a trial.
 

@@ -3,6 +3,7 @@
 from naslora_core.config import Params
 from naslora_core.data.dataset.clearance import CLEARANCE_FILE, read_clearance
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.view import VIEW_FILE, read_view
 from naslora_core.data.preprocess.preprocess import preprocess
 from naslora_core.errors import DataError
@@ -20,7 +21,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     """
     clearance_file = paths.source("validate", domain) / CLEARANCE_FILE
     dataset = read_dataset(paths.data(domain))
-    if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset):
+    digests = file_digests(dataset, paths.digests(domain))
+    if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset, digests):
         raise DataError(f"{dataset.root} has changed since {clearance_file} was written; run stage validate again")
     image_size = find_spec(params.model.name, params.model.image_size).image_size
     view = params.train.view
@@ -29,7 +31,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         view = suggested.view
         progress(0, len(dataset.pairs), suggested.reason)
     kept = paths.earlier_arrays(domain)
-    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, kept=kept, view=view)
+    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, None, kept, view, digests)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         docs = folder / "data_docs"
         docs.mkdir()
         measured, input_px = paths.measured(domain), find_spec(params.model.name, params.model.image_size).image_size
-        verdict, table = check_dataset(root, params.quality, progress, measured, docs=docs, input_px=input_px)
+        remembered = paths.digests(domain)
+        verdict, table = check_dataset(
+            root, params.quality, progress, measured, docs=docs, input_px=input_px, remembered=remembered
+        )
         dataset = read_dataset(root)
         write_table(folder / "measurements.parquet", table, dataset.card, input_px)
         write_clearance(folder / CLEARANCE_FILE, verdict.passed, domain, verdict.dataset_sha256)

@@ -9,6 +9,7 @@ import pandas as pd
 from naslora_core.config import QualityConfig
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.progress import Progress, silent
 from naslora_core.quality.checks import Check
@@ -29,6 +30,7 @@ def check_dataset(
     reference: Path | None = None,
     docs: Path | None = None,
     input_px: int | None = None,
+    remembered: Path | None = None,
 ) -> tuple[Verdict, pd.DataFrame]:
     """Read, measure and check the dataset in `root`; changes nothing in it.
 
@@ -40,6 +42,7 @@ def check_dataset(
         reference: measurements of the data that the model in service was trained on, to compare with.
         docs: an empty folder for the Data Docs of Great Expectations; None writes none.
         input_px: side of the model's input, which the masks are resized to; None does not ask what vanishes there.
+        remembered: digests of an earlier call, which save reading unchanged files; written anew.
 
     Returns:
         The verdict, and the table it was made from (see `quality.table`).
@@ -49,16 +52,13 @@ def check_dataset(
     """
     dataset = read_dataset(root)
     earlier = read_reusable(cache, dataset.card, input_px) if cache else None
-    table = measure_pairs(dataset, progress, quality.near_duplicate_bits, earlier, input_px=input_px)
+    digests = file_digests(dataset, remembered)
+    bits = quality.near_duplicate_bits
+    table = measure_pairs(dataset, progress, bits, earlier, input_px=input_px, digests=digests)
     if cache:
         write_table(cache, table, dataset.card, input_px)
     verdict = judge(table, build_suite(quality, dataset.card, input_px), dataset.card, docs)
     drift, compared_with = find_drift(table, reference, quality)
-    digests = {
-        dataset.files / file: sha256
-        for kind in ("image", "mask")
-        for file, sha256 in zip(table[kind], table[f"{kind}_sha256"], strict=True)
-    }
     found = {"dataset_sha256": fingerprint(dataset, digests), "compared_with": compared_with}
     return verdict.model_copy(
         update={**found, "failures": (*verdict.failures, *find_unknown_files(dataset), *drift)}

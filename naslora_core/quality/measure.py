@@ -1,12 +1,14 @@
 """Measure all files of a dataset into a table, one row a pair; unchanged files are not measured again."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest
+from naslora_core.data.dataset.dataset import Dataset, Pair
+from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.duplicates import use_one_thread
 from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
@@ -27,6 +29,7 @@ def measure_pairs(
     earlier: pd.DataFrame | None = None,
     workers: int | None = None,
     input_px: int | None = None,
+    digests: Mapping[Path, str] | None = None,
 ) -> pd.DataFrame:
     """Measure every file of a dataset, in parallel where there are many.
 
@@ -38,14 +41,17 @@ def measure_pairs(
             are not opened again.
         workers: processes; None lets the number of files and of processors decide.
         input_px: side of the model's input, at which objects may vanish; None does not look for those.
+        digests: what `file_digests` says of the files, to save reading them once more.
 
     Returns:
         One row a pair, sorted by name, with the columns that `quality.table` explains.
     """
-    listed = pd.DataFrame([_list(dataset, pair) for pair in dataset.pairs])
+    digests = file_digests(dataset) if digests is None else digests
+    root, files = dataset.root.resolve(), dataset.files
+    listed = pd.DataFrame([_list(dataset, pair, root, digests) for pair in dataset.pairs])
     parts = {kind: _reuse(listed, kind, earlier, content_columns(kind, dataset.card)) for kind in KINDS}
     jobs = [
-        (kind, dataset.files / listed.at[row, kind], row)
+        (kind, files / listed.at[row, kind], row)
         for kind in KINDS
         for row in parts[kind].index[parts[kind][f"{kind}_state"].isna()]
     ]
@@ -65,12 +71,12 @@ def measure_pairs(
     )
 
 
-def _list(dataset: Dataset, pair: Pair) -> dict[str, str]:
+def _list(dataset: Dataset, pair: Pair, root: Path, digests: Mapping[Path, str]) -> dict[str, str]:
     row = {"name": pair.name, "split": pair.split, "group": pair.group}
     for kind, path in (("image", pair.image), ("mask", pair.mask)):
         row[kind] = dataset.relative(path)
-        row[f"{kind}_sha256"] = "" if path is None else file_digest(path)
-        row[f"{kind}_link"] = "" if path is None else _leads_out(path, dataset.root)
+        row[f"{kind}_sha256"] = "" if path is None else digests[path]
+        row[f"{kind}_link"] = "" if path is None else _leads_out(path, root)
     return row
 
 
@@ -82,7 +88,7 @@ def _leads_out(path: Path, root: Path) -> str:
     except (OSError, RuntimeError):  # A circle of links; opening it will fail.
         return ""
     # DVC itself may link to its cache, whose folders have this name wherever it lies.
-    inside = target.is_relative_to(root.resolve()) or "/files/md5/" in target.as_posix()
+    inside = target.is_relative_to(root) or "/files/md5/" in target.as_posix()
     return "" if inside else str(target)
 
 

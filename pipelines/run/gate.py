@@ -30,7 +30,9 @@ def check_domains(
         say(f"data check · {domain}")
         paths = StagePaths(root)
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        verdict, _ = check_dataset(paths.data(domain), params.quality, progress, measured, reference, input_px=input_px)
+        verdict, _ = check_dataset(
+            paths.data(domain), params.quality, progress, measured, reference, None, input_px, paths.digests(domain)
+        )
         verdicts.append(verdict)
         if verdict.passed:
             say("  " + verdict.message().replace("\n", "\n  "))

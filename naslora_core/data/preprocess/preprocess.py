@@ -10,7 +10,8 @@ from typing import Any
 import PIL
 
 from naslora_core.data.dataset.card import DatasetCard
-from naslora_core.data.dataset.dataset import Dataset, Pair, file_digest, fingerprint
+from naslora_core.data.dataset.dataset import Dataset, Pair, fingerprint
+from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.image_files.facts import read_facts
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.data.dataset.view import View
@@ -44,6 +45,7 @@ def preprocess(
     workers: int | None = None,
     kept: Path | None = None,
     view: View = "whole",
+    digests: Mapping[Path, str] | None = None,
 ) -> None:
     """Resize every pair to `image_size` on its longer side, pad it to a square and write all as arrays.
 
@@ -62,11 +64,12 @@ def preprocess(
         kept: folder that keeps the output for the next run, where something else deletes `output` before it; may be
             missing, and deleted at any time.
         view: whether the model will see whole images, or crops.
+        digests: what `file_digests` says of the dataset, to save reading its files once more.
 
     Raises:
         DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
     """
-    digests = {path: file_digest(path) for pair in dataset.pairs for path in (pair.image, pair.mask) if path}
+    digests = file_digests(dataset) if digests is None else digests
     shards = _plan(dataset, digests, view)
     recipe = _recipe(dataset.card, image_size, view)
     earlier = open_earlier_output(output, recipe)

@@ -64,7 +64,9 @@ def _judge(paths: "StagePaths", domain: str) -> "tuple[Verdict, SuggestedView] |
         params, root = load_params(paths.params), paths.data(domain)
         input_px = find_spec(params.model.name, params.model.image_size).image_size
         measured, reference = paths.measured(domain), paths.served_measurements(domain)
-        verdict, table = check_dataset(root, params.quality, ConsoleProgress(), measured, reference, input_px=input_px)
+        verdict, table = check_dataset(
+            root, params.quality, ConsoleProgress(), measured, reference, None, input_px, paths.digests(domain)
+        )
         return verdict, suggest_view(table, read_dataset(root).card, input_px)
     except DataError as error:
         return error

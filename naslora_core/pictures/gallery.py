@@ -29,6 +29,7 @@ from naslora_core.pictures.overlays import (
     error_panel,
     join_panels,
     panel,
+    panels,
 )
 
 CASES = ("worst", "median", "best")
@@ -125,9 +126,10 @@ def _write_pictures(
     photo.thumbnail((PHOTO_SIDE_PX, PHOTO_SIDE_PX), Image.Resampling.LANCZOS)
     photo.save(stem.with_suffix(".jpg"), quality=86)
     bare, *outlined, errors = layers.values()
-    marked = (panel(image, contours, ignored) for contours in outlined)
-    panels = [panel(image, bare), *marked, error_panel(image, [*_unlabelled(ignored), *errors])]
-    join_panels(panels).save(stem.with_suffix(".png"), optimize=True)
+    marked = panels(image, outlined, ignored)
+    strip = join_panels([panel(image, bare), *marked, error_panel(image, [*_unlabelled(ignored), *errors])])
+    # At Pillow's own level: the last 4 % of the size, by optimize=True, take five times as long.
+    strip.save(stem.with_suffix(".png"))
 
 
 def _unlabelled(ignored: np.ndarray | None) -> list[Contour]:
@@ -137,12 +139,14 @@ def _unlabelled(ignored: np.ndarray | None) -> list[Contour]:
 def _outlines(layers: Mapping[str, list[Contour]], ignored: np.ndarray | None) -> dict[str, list[dict[str, str]]]:
     """Return the paths of every panel; below them, but on the bare image, what nobody labelled."""
     below = _unlabelled(ignored)
-    return {title: _paths(contours if title == "image" else [*below, *contours]) for title, contours in layers.items()}
-
-
-def _paths(contours: Sequence[Contour]) -> list[dict[str, str]]:
-    paths = ((outline_path(mask), css(colour)) for mask, colour in contours)
-    return [{"path": path, "colour": colour} for path, colour in paths if path]
+    shown = {title: contours if title == "image" else [*below, *contours] for title, contours in layers.items()}
+    # The truth is in several panels.
+    masks = {id(mask): mask for contours in shown.values() for mask, _ in contours}
+    paths = {key: outline_path(mask) for key, mask in masks.items()}
+    return {
+        title: [{"path": paths[id(mask)], "colour": css(colour)} for mask, colour in contours if paths[id(mask)]]
+        for title, contours in shown.items()
+    }
 
 
 def _legend(card: DatasetCard, evaluations: Mapping[str, Evaluation]) -> dict[str, str]:

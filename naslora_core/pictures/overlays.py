@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
@@ -24,6 +25,8 @@ CLASS_COLOURS = (
 Contour = tuple[np.ndarray, tuple[int, int, int]]
 _HALO = (10, 12, 16)
 _SUPERSAMPLING = 3
+# Width in pixels of the picture, and opacity.
+_LINE, _RIM = (1.9, 255), (3.2, 128)
 _HATCH_PX = 8
 _HATCH_OPACITY = (215, 110)
 
@@ -52,16 +55,25 @@ def panel(image: np.ndarray, contours: Sequence[Contour] = (), ignored: np.ndarr
             draws nothing.
         ignored: (H, W) bool, pixels that nobody labelled, hatched in grey; None if there are none.
     """
-    picture = Image.fromarray(image)
-    picture.thumbnail((PANEL_SIDE_PX, PANEL_SIDE_PX), Image.Resampling.LANCZOS)
+    return panels(image, [contours], ignored)[0]
+
+
+def panels(
+    image: np.ndarray, contours: Sequence[Sequence[Contour]], ignored: np.ndarray | None = None
+) -> list[Image.Image]:
+    """Return what `panel` does for several lists of contours of one image; a mask in many is traced once."""
+    ground = Image.fromarray(image)
+    ground.thumbnail((PANEL_SIDE_PX, PANEL_SIDE_PX), Image.Resampling.LANCZOS)
     if ignored is not None:
-        hatch(picture, ignored)
-    outlines = [(mask, colour) for mask, colour in contours if mask.any()]
-    for mask, colour in outlines:
-        # A dark rim keeps the line visible on any background.
-        picture.paste(_HALO, mask=_outline(mask, picture.size, width_px=3.2, opacity=0.5))
-        picture.paste(colour, mask=_outline(mask, picture.size, width_px=1.9, opacity=1.0))
-    return picture
+        hatch(ground, ignored)
+    masks = {id(mask): mask for of_panel in contours for mask, _ in of_panel if mask.any()}
+    outlines = {key: _Outline.of(mask, ground.size) for key, mask in masks.items()}
+    pictures = [ground.copy() for _ in contours]
+    for picture, of_panel in zip(pictures, contours, strict=True):
+        for mask, colour in of_panel:
+            if id(mask) in outlines:
+                outlines[id(mask)].draw(picture, colour)
+    return pictures
 
 
 def hatch(picture: Image.Image, ignored: np.ndarray) -> None:
@@ -103,20 +115,54 @@ def error_areas(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Contour]:
     }
 
 
-def _outline(mask: np.ndarray, size: tuple[int, int], width_px: float, opacity: float) -> Image.Image:
-    """Return the opacity, 8-bit grey, of a smooth line along the inner border of a mask.
+@dataclass(frozen=True)
+class _Outline:
+    """A smooth line along the inner border of a mask, and a wider dark rim that keeps it visible on any background.
 
-    Where the mask touches the image's edge the line follows that edge, so every outline is closed.
+    Where the mask touches the image's edge they follow that edge, so every outline is closed.
+
+    Args:
+        corner: x and y of both in the picture.
+        rim: opacity, 8-bit grey.
+        line: likewise, of the same size.
     """
-    large = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
-    grey = Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8))
-    shape = grey.resize(large, Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128)
+
+    corner: tuple[int, int]
+    rim: Image.Image
+    line: Image.Image
+
+    @classmethod
+    def of(cls, mask: np.ndarray, size: tuple[int, int]) -> "_Outline":
+        """Trace a mask (H, W), above 0 where it covers a picture of `size`, (width, height)."""
+        large = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
+        grey = Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8))
+        shape = grey.resize(large, Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128)
+        left, top, right, bottom = shape.getbbox() or (0, 0, 1, 1)
+        corner = (left // _SUPERSAMPLING, top // _SUPERSAMPLING)
+        end = (-(-right // _SUPERSAMPLING), -(-bottom // _SUPERSAMPLING))
+        return cls(corner, _inner_border(shape, (*corner, *end), *_RIM), _inner_border(shape, (*corner, *end), *_LINE))
+
+    def draw(self, picture: Image.Image, colour: tuple[int, int, int]) -> None:
+        """Draw both, in place, on a picture of the size they were traced for."""
+        picture.paste(_HALO, self.corner, self.rim)
+        picture.paste(colour, self.corner, self.line)
+
+
+def _inner_border(shape: Image.Image, box: tuple[int, int, int, int], width_px: float, level: int) -> Image.Image:
+    """Return the opacity, 8-bit grey, of a line of that `level` along the inner border of a shape.
+
+    Args:
+        shape: 0 and 255, `_SUPERSAMPLING` times as large as the picture.
+        box: left, top, right and lower end of what is returned, in the picture; no part of the shape is outside.
+    """
+    left, top, right, bottom = (_SUPERSAMPLING * place for place in box)
     # A Gaussian blur of a straight border is 84 % at one sigma inside it, in every direction alike.
     reach = width_px * _SUPERSAMPLING
-    framed = ImageOps.expand(shape, border=math.ceil(3 * reach)).filter(ImageFilter.GaussianBlur(reach))
-    near_border = ImageOps.crop(framed, border=math.ceil(3 * reach)).point([255] * 215 + [0] * 41)
-    line = ImageChops.multiply(shape, near_border).point([round(level * opacity) for level in range(256)])
-    return line.resize(size, Image.Resampling.BOX)
+    margin = math.ceil(3 * reach)
+    framed = shape.crop((left - margin, top - margin, right + margin, bottom + margin))
+    blurred = ImageOps.crop(framed.filter(ImageFilter.GaussianBlur(reach)), margin)
+    line = ImageChops.multiply(shape.crop((left, top, right, bottom)), blurred.point([level] * 215 + [0] * 41))
+    return line.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BOX)
 
 
 def join_panels(panels: Sequence[Image.Image]) -> Image.Image:

@@ -1,10 +1,11 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
@@ -20,6 +21,7 @@ from naslora_core.pictures.overlays import (
     error_panel,
     join_panels,
     panel,
+    panels,
 )
 
 NINE = pd.Series({f"image{i}": i / 10 for i in (4, 0, 8, 2, 6, 1, 7, 3, 5)})
@@ -69,6 +71,36 @@ def test_an_empty_mask_draws_nothing():
     assert (np.asarray(panel(grey, [(np.zeros((30, 40), dtype=np.uint8), TRUTH_COLOUR)])) == 100).all()
 
 
+def _outline_of_whole_picture(mask: np.ndarray, width_px: float, level: int) -> Image.Image:
+    large = Image.fromarray(255 * mask).resize((3 * mask.shape[1], 3 * mask.shape[0]), Image.Resampling.BILINEAR)
+    shape, margin = large.point([0] * 128 + [255] * 128), math.ceil(9 * width_px)
+    blurred = ImageOps.expand(shape, margin).filter(ImageFilter.GaussianBlur(3 * width_px))
+    line = ImageChops.multiply(shape, ImageOps.crop(blurred, margin).point([level] * 215 + [0] * 41))
+    return line.resize(mask.shape[::-1], Image.Resampling.BOX)
+
+
+@pytest.mark.parametrize("box", [(40, 61, 17, 30), (0, 30, 100, 120), (0, 90, 0, 120), (20, 21, 7, 8)])
+def test_what_is_drawn_around_an_object_is_what_is_drawn_on_the_whole_picture(box: tuple[int, int, int, int]):
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    mask = np.zeros((90, 120), dtype=np.uint8)
+    mask[box[0] : box[1], box[2] : box[3]] = 1
+    expected = Image.fromarray(image)
+    expected.paste((10, 12, 16), mask=_outline_of_whole_picture(mask, 3.2, 128))
+    expected.paste(TRUTH_COLOUR, mask=_outline_of_whole_picture(mask, 1.9, 255))
+    np.testing.assert_array_equal(np.asarray(panel(image, [(mask, TRUTH_COLOUR)])), np.asarray(expected))
+
+
+def test_panels_of_one_image_are_those_drawn_one_by_one():
+    image = np.random.default_rng(0).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    truth, other = np.zeros((2, 400, 500), dtype=np.uint8)
+    truth[100:200, 50:300] = other[150:300, 200:500] = 1
+    ignored = np.zeros((400, 500), dtype=bool)
+    ignored[:40] = True
+    contours = [[(truth, TRUTH_COLOUR)], [(truth, TRUTH_COLOUR), (other, PREDICTION_COLOUR)], []]
+    for together, of_panel in zip(panels(image, contours, ignored), contours, strict=True):
+        np.testing.assert_array_equal(np.asarray(together), np.asarray(panel(image, of_panel, ignored)))
+
+
 def test_large_images_shrink_with_their_proportions_and_small_ones_stay():
     assert panel(np.zeros((400, 800, 3), dtype=np.uint8)).size == (PANEL_SIDE_PX, PANEL_SIDE_PX // 2)
     assert panel(np.zeros((30, 40, 3), dtype=np.uint8)).size == (40, 30)
@@ -76,9 +108,9 @@ def test_large_images_shrink_with_their_proportions_and_small_ones_stay():
 
 def test_panels_stand_side_by_side_in_a_strip():
     rng = np.random.default_rng(0)
-    panels = [Image.fromarray(rng.integers(0, 255, (21, 33, 3), dtype=np.uint8)) for _ in range(4)]
-    strip = np.asarray(join_panels(panels))
-    for place, picture in enumerate(panels):
+    pictures = [Image.fromarray(rng.integers(0, 255, (21, 33, 3), dtype=np.uint8)) for _ in range(4)]
+    strip = np.asarray(join_panels(pictures))
+    for place, picture in enumerate(pictures):
         start = place * (33 + GAP_PX)
         np.testing.assert_array_equal(strip[:, start : start + 33, :3], np.asarray(picture))
 

@@ -1,7 +1,8 @@
 """Predict images of any size with a base, an adapted or a merged model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from naslora_core.adapted.saved import load_adapted
-from naslora_core.config import ModelConfig
+from naslora_core.config import Flips, ModelConfig
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
-from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips
+from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips, means_over_flips
 from naslora_core.sam.precision import autocast, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.sam.square import resize, resized_shape, window_side
@@ -63,6 +64,11 @@ class Predictor:
         return other
 
     @property
+    def segmenter(self) -> PromptFreeSegmenter:
+        """The model, in evaluation mode on its device."""
+        return self._segmenter
+
+    @property
     def precision(self) -> str:
         """The precision of its matrix products, decided: "float32" or "bf16"."""
         return "bf16" if decide_precision(self._precision, self._device) == "bf16" else "float32"
@@ -99,6 +105,19 @@ class Predictor:
         if (scale := self._segmenter.scale) is None:
             return mean_over_flips(self._of_whole_images, images, self._inference.flips)
         return [self._of_parts(image, scale) for image in images]
+
+    def with_flips(self, image: np.ndarray, flips: Sequence[Flips]) -> Iterator[np.ndarray]:
+        """Yield the probabilities of an image (H, W, 3) uint8 with each of some flips, from the fewest on.
+
+        Of an image that is seen whole every flip is predicted once for all of them, and when it is asked for.
+        """
+        if self.window is None:
+            for name, (logits,) in means_over_flips(self._of_whole_images, [image]):
+                if name in flips:
+                    yield to_probabilities(logits)
+        else:
+            for name in flips:
+                yield self.using(replace(self._inference, flips=name))([image])[0]
 
     def logits_of_pieces(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return what `logits` returns of images that the caller has cut: each goes into the input in one piece.

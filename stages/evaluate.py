@@ -1,28 +1,27 @@
 """Stage evaluate: score base, adapted and merged model on the test images at their native size."""
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-from naslora_core.adapted.saved import describe_base, load_adapted, read_adapter_config, require_base
-from naslora_core.config import ModelConfig, Params
-from naslora_core.data.dataset.dataset import read_dataset
+import numpy as np
+
+from naslora_core.adapted.saved import describe_base, read_adapter_config, require_base
+from naslora_core.config import Params
+from naslora_core.data.dataset.dataset import Pair, read_dataset
 from naslora_core.evaluation.breakdown import breakdowns
 from naslora_core.evaluation.choices import Usage, measure_choices
-from naslora_core.evaluation.evaluate import evaluate_models
+from naslora_core.evaluation.evaluate import Evaluation, evaluate_models
 from naslora_core.evaluation.summary import means, summarise, summarise_classes, summarise_set
 from naslora_core.evaluation.tables import write_tables
 from naslora_core.evaluation.traits import describe_images
 from naslora_core.files import atomic_directory, write_json
 from naslora_core.merge.merged import decide_threshold, read_merged_notes
 from naslora_core.pictures.gallery import write_gallery
-from naslora_core.pictures.gradcam import explain_models
+from naslora_core.pictures.gradcam import explain
 from naslora_core.pictures.heat import choose_by_score, write_heat
 from naslora_core.predict import Predictor
 from naslora_core.progress import Progress
-from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.inference import Inference
-from naslora_core.sam.segmenter import PromptFreeSegmenter
 from stages.paths import StagePaths
 from stages.runner import run_stage
 
@@ -40,14 +39,34 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
     inference = Inference(params.evaluate.flips, params.evaluate.overlap)
     merged_folder = paths.source("merge", domain)
     threshold = decide_threshold(params.evaluate.threshold, merged_folder)
-    load_merged = partial(Predictor.merged, merged_folder, params.model.precision, inference=inference)
+    # The merged model first: its scores choose the images that heat is drawn on.
     loaders = {
+        "merged": partial(Predictor.merged, merged_folder, params.model.precision, inference=inference),
         "base": partial(Predictor.base, params.model, inference),
         "adapted": partial(Predictor.adapted, trained, params.model, inference),
-        "merged": load_merged,
     }
+    shown: list[Pair] = []
+    heats: dict[str, dict[str, np.ndarray]] = {}
+    test_time: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+
+    def look_closer(model: str, predictor: Predictor, evaluation: Evaluation) -> None:
+        if model != "merged":
+            heats[model] = explain(predictor.segmenter, shown, card, progress)
+            return
+        shown.extend(choose_by_score(pairs, evaluation.table.set_index("name")["dice"]))
+        in_use = Usage(params.evaluate.flips, params.evaluate.overlap, threshold)
+        found, taken = measure_choices(
+            lambda flips, overlap: partial(predictor.using(Inference(overlap=overlap)).with_flips, flips=flips),
+            in_use, predictor.window is not None, read_merged_notes(merged_folder).threshold,
+            dataset.of_split("validation"), card, params.seed, progress,
+        )  # fmt: skip
+        test_time.update(found)
+        seconds.update(taken)
+
     traits = describe_images(pairs, card)
-    evaluations = evaluate_models(loaders, pairs, card, threshold, progress)
+    scored = evaluate_models(loaders, pairs, card, threshold, progress, look_closer if pictures else None)
+    evaluations = {model: scored[model] for model in ("base", "adapted", "merged")}
     tables = {model: evaluation.table for model, evaluation in evaluations.items()}
     of_set = summarise_set({model: evaluation.whole.scores() for model, evaluation in evaluations.items()})
     about = card.model_dump(include={"title", "licence", "citation", "source"})
@@ -68,24 +87,9 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, pic
         if not pictures:
             return
         write_gallery(folder, pairs, card, evaluations, params.evaluate.gallery_size)
-        shown = choose_by_score(pairs, tables["merged"].set_index("name")["dice"])
-        segmenters = _segmenters(trained, params.model)
-        write_heat(folder, shown, card, explain_models(segmenters, shown, card, progress))
-        in_use = Usage(params.evaluate.flips, params.evaluate.overlap, threshold)
-        merged, chosen = load_merged(), read_merged_notes(merged_folder).threshold
-        found, seconds = measure_choices(
-            lambda flips, overlap: merged.using(Inference(flips, overlap)),
-            in_use, merged.window is not None, chosen, dataset.of_split("validation"), card, params.seed, progress,
-        )  # fmt: skip
-        write_json(folder / "test_time.json", found)
+        write_heat(folder, shown, card, heats)
+        write_json(folder / "test_time.json", test_time)
     write_json(paths.timing("evaluate", domain), {"test_time_cpu_seconds": seconds})
-
-
-def _segmenters(adapter: Path, model: ModelConfig) -> dict[str, Callable[[], PromptFreeSegmenter]]:
-    return {
-        "base": lambda: PromptFreeSegmenter(load_base(model)),
-        "adapted": lambda: load_adapted(adapter, model)[0],
-    }
 
 
 if __name__ == "__main__":

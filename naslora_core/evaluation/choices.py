@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,14 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.evaluation.bootstrap import bootstrap_interval
-from naslora_core.evaluation.evaluate import Predict
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.segmented import SegmentedImage, decide
 from naslora_core.evaluation.summary import DECIMALS
 from naslora_core.progress import Progress, silent
+
+# some flips from the fewest on, an overlap -> an image (H, W, 3) uint8 -> its probabilities with each of them in turn,
+# as `Predict` gives them
+PredictWays = Callable[[Sequence[Flips], float], Callable[[np.ndarray], Iterator[np.ndarray]]]
 
 _FLIPS: tuple[Flips, ...] = ("none", "horizontal", "all")
 _OVERLAPS, _USUAL_THRESHOLD = (0.0, 0.0625, 0.25), 0.5
@@ -55,7 +58,7 @@ class Measured:
 
 
 def measure_choices(
-    predict_with: Callable[[Flips, float], Predict],
+    predict_with: PredictWays,
     in_use: Usage,
     sees_parts: bool,
     chosen_threshold: float,
@@ -67,7 +70,8 @@ def measure_choices(
     """Measure every choice at test time on at most `_MOST_IMAGES` validation images.
 
     Args:
-        predict_with: returns what predicts with given flips and overlap.
+        predict_with: returns what predicts with given flips and overlap. It is asked for all flips of an image that is
+            seen whole at once, as each mean goes on where the one before ended.
         in_use: how the model is used.
         sees_parts: whether it sees images part by part, so that there is something to overlap.
         chosen_threshold: by stage merge; without meaning for several classes, which need no threshold.
@@ -101,7 +105,7 @@ def find_options(in_use: Usage, sees_parts: bool, chosen_threshold: float | None
 
 def measure_options(
     options: Sequence[Option],
-    predict_with: Callable[[Flips, float], Predict],
+    predict_with: PredictWays,
     pairs: Sequence[Pair],
     card: DatasetCard,
     middle_px: int | None = None,
@@ -116,19 +120,28 @@ def measure_options(
         middle_px: side of the middle part of larger images that stands for them; None takes them whole.
     """
     ways = list(dict.fromkeys((option.usage.flips, option.usage.overlap) for option in options))
-    predictors = {way: predict_with(*way) for way in ways}
     dice, seconds = np.empty((len(options), len(pairs))), {way: list[float]() for way in ways}
     for column, pair in enumerate(pairs):
         image, truth = (_middle(pixels, middle_px) for pixels in read_pair(pair, card))
-        for way, predict in predictors.items():
-            started = time.process_time()
-            (probability,) = predict([image])
-            seconds[way].append(time.process_time() - started)
-            for row, option in enumerate(options):
-                if (option.usage.flips, option.usage.overlap) == way:
-                    dice[row, column] = _dice(probability, option.usage.threshold, truth, len(card.classes))
+        for together in _together(ways, middle_px is not None):
+            found, taken = predict_with([flips for flips, _ in together], together[0][1])(image), 0.0
+            for way in together:
+                started = time.process_time()
+                probability = next(found)
+                taken += time.process_time() - started
+                seconds[way].append(taken)
+                for row, option in enumerate(options):
+                    if (option.usage.flips, option.usage.overlap) == way:
+                        dice[row, column] = _dice(probability, option.usage.threshold, truth, len(card.classes))
         progress(column + 1, len(pairs), "choices at test time")
     return Measured(options, dice, {way: statistics.median(taken) for way, taken in seconds.items()})
+
+
+def _together(ways: Sequence[tuple[Flips, float]], sees_parts: bool) -> list[list[tuple[Flips, float]]]:
+    """Return the ways that share predictions, and so are timed together: the flips of images that are seen whole."""
+    if sees_parts:
+        return [[way] for way in ways]
+    return [[way for way in ways if way[1] == overlap] for overlap in dict.fromkeys(overlap for _, overlap in ways)]
 
 
 def summarise_options(measured: Measured, in_use: Usage, seed: int) -> list[dict[str, Any]]:

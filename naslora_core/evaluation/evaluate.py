@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from naslora_core.progress import Progress, silent
 # images (H, W, 3) uint8 RGB of any sizes -> as many probabilities, float32: (H, W) that a pixel is foreground, or
 # (K, H, W) that it is of each class
 Predict = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+Model = TypeVar("Model", bound=Predict)
 
 BATCH_SIZE = 4
 
@@ -46,11 +47,12 @@ class Evaluation:
 
 
 def evaluate_models(
-    loaders: Mapping[str, Callable[[], Predict]],
+    loaders: Mapping[str, Callable[[], Model]],
     pairs: Sequence[Pair],
     card: DatasetCard,
     threshold: float,
     progress: Progress = silent,
+    then: Callable[[str, Model, Evaluation], None] | None = None,
 ) -> dict[str, Evaluation]:
     """Score several models on the same images, holding one model in memory at a time.
 
@@ -60,6 +62,7 @@ def evaluate_models(
         card: says what the masks mean, and which classes there are.
         threshold: probability above which a pixel is predicted foreground; see `decide` for several classes.
         progress: called after every image.
+        then: called with every model and its scores, as long as that is in memory.
 
     Raises:
         DataError: if there is nothing to score, a file is missing or unreadable, a mask has another size, or nobody
@@ -71,7 +74,12 @@ def evaluate_models(
     evaluations = {}
     for position, (model, load) in enumerate(loaders.items()):
         part = _part_of(progress, position * len(pairs), len(loaders) * len(pairs))
-        evaluations[model] = evaluate_model(load(), pairs, card, threshold, part, model)
+        predict = load()
+        evaluations[model] = evaluate_model(predict, pairs, card, threshold, part, model)
+        if then is not None:
+            then(model, predict, evaluations[model])
+        # Before the next one is loaded.
+        del predict
     return evaluations
 
 

@@ -122,12 +122,10 @@ class _Outline:
     Where the mask touches the image's edge they follow that edge, so every outline is closed.
 
     Args:
-        corner: x and y of both in the picture.
         rim: opacity, 8-bit grey.
-        line: likewise, of the same size.
+        line: likewise.
     """
 
-    corner: tuple[int, int]
     rim: Image.Image
     line: Image.Image
 
@@ -137,32 +135,27 @@ class _Outline:
         large = (size[0] * _SUPERSAMPLING, size[1] * _SUPERSAMPLING)
         grey = Image.fromarray(np.where(mask > 0, 255, 0).astype(np.uint8))
         shape = grey.resize(large, Image.Resampling.BILINEAR).point([0] * 128 + [255] * 128)
-        left, top, right, bottom = shape.getbbox() or (0, 0, 1, 1)
-        corner = (left // _SUPERSAMPLING, top // _SUPERSAMPLING)
-        end = (-(-right // _SUPERSAMPLING), -(-bottom // _SUPERSAMPLING))
-        return cls(corner, _inner_border(shape, (*corner, *end), *_RIM), _inner_border(shape, (*corner, *end), *_LINE))
+        rim, line = (_inner_border(shape, *kind).resize(size, Image.Resampling.BOX) for kind in (_RIM, _LINE))
+        return cls(rim, line)
 
     def draw(self, picture: Image.Image, colour: tuple[int, int, int]) -> None:
         """Draw both, in place, on a picture of the size they were traced for."""
-        picture.paste(_HALO, self.corner, self.rim)
-        picture.paste(colour, self.corner, self.line)
+        picture.paste(_HALO, mask=self.rim)
+        picture.paste(colour, mask=self.line)
 
 
-def _inner_border(shape: Image.Image, box: tuple[int, int, int, int], width_px: float, level: int) -> Image.Image:
-    """Return the opacity, 8-bit grey, of a line of that `level` along the inner border of a shape.
-
-    Args:
-        shape: 0 and 255, `_SUPERSAMPLING` times as large as the picture.
-        box: left, top, right and lower end of what is returned, in the picture; no part of the shape is outside.
-    """
-    left, top, right, bottom = (_SUPERSAMPLING * place for place in box)
+def _inner_border(shape: Image.Image, width_px: float, level: int) -> Image.Image:
+    """Return a line of that grey `level` along the inner border of a shape of 0 and 255, of the same size."""
     # A Gaussian blur of a straight border is 84 % at one sigma inside it, in every direction alike.
     reach = width_px * _SUPERSAMPLING
     margin = math.ceil(3 * reach)
+    left, top, right, bottom = shape.getbbox() or (0, 0, 1, 1)
     framed = shape.crop((left - margin, top - margin, right + margin, bottom + margin))
     blurred = ImageOps.crop(framed.filter(ImageFilter.GaussianBlur(reach)), margin)
-    line = ImageChops.multiply(shape.crop((left, top, right, bottom)), blurred.point([level] * 215 + [0] * 41))
-    return line.resize((box[2] - box[0], box[3] - box[1]), Image.Resampling.BOX)
+    border = ImageChops.multiply(ImageOps.crop(framed, margin), blurred.point([level] * 215 + [0] * 41))
+    line = Image.new("L", shape.size)
+    line.paste(border, (left, top))
+    return line
 
 
 def join_panels(panels: Sequence[Image.Image]) -> Image.Image:

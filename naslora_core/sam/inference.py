@@ -1,6 +1,6 @@
 """How a trained model is used: predictions of flipped images averaged, and by how much parts of images overlap."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,8 @@ from naslora_core.config import Flips
 
 # Of neighbouring parts; a share of their side.
 OVERLAP = 0.0625
-# The axes of an image (H, W, 3) that are reversed for each of the predictions that are averaged.
+# The axes of an image (H, W, 3) that are reversed for each of the predictions that are averaged; from the fewest on,
+# each the beginning of the next.
 FLIPPED_AXES: dict[Flips, tuple[tuple[int, ...], ...]] = {
     "none": ((),),
     "horizontal": ((), (1,)),
@@ -44,11 +45,22 @@ def mean_over_flips(
         images: each (H, W, 3) uint8.
         flips: as in `Inference`; "none" returns what `logits_of` returns, bit for bit.
     """
-    found = logits_of(images)
-    others = FLIPPED_AXES[flips][1:]
-    for axes in others:
-        flipped = logits_of([np.ascontiguousarray(np.flip(image, axes)) for image in images])
-        # Counted from the end, an image's axes lie one further than those of its logits.
-        back = tuple(axis - 2 for axis in axes)
-        found = [sums + np.flip(logits, back) for sums, logits in zip(found, flipped, strict=True)]
-    return [sums / np.float32(len(others) + 1) for sums in found] if others else found
+    return next(found for name, found in means_over_flips(logits_of, images) if name == flips)
+
+
+def means_over_flips(
+    logits_of: Callable[[Sequence[np.ndarray]], list[np.ndarray]], images: Sequence[np.ndarray]
+) -> Iterator[tuple[Flips, list[np.ndarray]]]:
+    """Yield what `mean_over_flips` returns for all `FLIPPED_AXES`, from the fewest flips on.
+
+    Each mean begins with the sum of the one before, so that every flip is predicted once, and when it is asked for.
+    """
+    sums, done = logits_of(images), 1
+    for flips, all_axes in FLIPPED_AXES.items():
+        for axes in all_axes[done:]:
+            flipped = logits_of([np.ascontiguousarray(np.flip(image, axes)) for image in images])
+            # Counted from the end, an image's axes lie one further than those of its logits.
+            back = tuple(axis - 2 for axis in axes)
+            sums = [sum_ + np.flip(logits, back) for sum_, logits in zip(sums, flipped, strict=True)]
+        done = len(all_axes)
+        yield flips, [sum_ / np.float32(done) for sum_ in sums] if done > 1 else sums

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,14 +82,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
         def using(self, inference: Inference) -> "Bright":
             return Bright(inference)
 
+        def with_flips(self, image: np.ndarray, flips: list[Any]) -> Iterator[np.ndarray]:
+            return (Bright(replace(self.inference, flips=name))([image])[0] for name in flips)
+
         def __call__(self, images: list[np.ndarray]) -> list[np.ndarray]:
             shift = {"none": 0.0, "horizontal": 0.1, "all": 0.2}[self.inference.flips]
             return [np.minimum(0.8 * marked + shift, 1) for marked in bright(images)]
 
-    def cold(loaders: dict, pairs: list[Pair], card: DatasetCard, progress: Progress) -> dict:
-        return {model: {pair.name: np.zeros((6, 8), dtype=np.float32) for pair in pairs} for model in loaders}
+    def cold(segmenter: Any, pairs: list[Pair], card: DatasetCard, progress: Progress) -> dict:
+        return {pair.name: np.zeros((6, 8), dtype=np.float32) for pair in pairs}
 
-    monkeypatch.setattr(evaluate, "explain_models", cold)
+    monkeypatch.setattr(evaluate, "explain", cold)
+    for predict in (bright, nothing):
+        predict.segmenter = None  # type: ignore[attr-defined]
     # Predictors that need no model have no base that an adapter could be of.
     for name in ("read_adapter_config", "describe_base", "require_base"):
         monkeypatch.setattr(evaluate, name, lambda *_: None)

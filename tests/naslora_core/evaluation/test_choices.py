@@ -1,5 +1,6 @@
 """Choices at test time are measured one at a time, on images that are not of the test split."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ def predict_with(flips: str, overlap: float) -> Any:
     return predict
 
 
+def ways_of(predict_with: Any) -> Any:
+    """Ways to predict one image with several flips, from what predicts images with given flips and overlap."""
+    return lambda flips, overlap: lambda image: (predict_with(name, overlap)([image])[0] for name in flips)
+
+
 def test_options_hold_what_is_in_use_and_what_the_model_can_do() -> None:
     whole = find_options(IN_USE, sees_parts=False, chosen_threshold=0.5)
     assert names(whole) == ["flips none", "flips horizontal", "flips all", "threshold 0.5"]
@@ -50,7 +56,7 @@ def test_options_hold_what_is_in_use_and_what_the_model_can_do() -> None:
 
 def test_dice_is_what_stage_evaluate_measures(pairs: list[Pair], card: DatasetCard) -> None:
     options = find_options(IN_USE, sees_parts=True, chosen_threshold=0.35)
-    measured = measure_options(options, predict_with, pairs, card)
+    measured = measure_options(options, ways_of(predict_with), pairs, card)
     for option, dice in zip(options, measured.dice, strict=True):
         predict = predict_with(option.usage.flips, option.usage.overlap)
         table = evaluate_model(predict, pairs, card, option.usage.threshold).table
@@ -59,9 +65,27 @@ def test_dice_is_what_stage_evaluate_measures(pairs: list[Pair], card: DatasetCa
     assert sorted(seconds_by_option(measured)) == sorted(set(names(options)) - {"threshold 0.35", "threshold 0.5"})
 
 
+def test_what_flips_share_is_in_the_seconds_of_each(pairs: list[Pair], card: DatasetCard) -> None:
+    def slow(flips: Any, overlap: float) -> Any:
+        def predict(image: np.ndarray) -> Any:
+            for name in flips:
+                until = time.process_time() + 0.02
+                while time.process_time() < until:
+                    pass
+                yield predict_with(name, overlap)([image])[0]
+
+        return predict
+
+    options = find_options(IN_USE, sees_parts=False, chosen_threshold=None)
+    took = list(measure_options(options, slow, pairs[:1], card).seconds.values())
+    assert 0.02 <= took[0] < took[1] - 0.015 < took[2] - 0.03
+    alone = measure_options(options, slow, pairs[:1], card, middle_px=30).seconds.values()
+    assert all(seconds < 0.035 for seconds in alone)
+
+
 def test_the_gain_is_paired_and_of_what_is_in_use_nothing(pairs: list[Pair], card: DatasetCard) -> None:
     options = find_options(IN_USE, sees_parts=False, chosen_threshold=0.35)
-    measured = measure_options(options, predict_with, pairs, card)
+    measured = measure_options(options, ways_of(predict_with), pairs, card)
     rows = summarise_options(measured, IN_USE, seed=1)
     assert [row["value"] for row in rows if row["in_use"]] == ["none", "0.5"]
     for row, dice in zip(rows, measured.dice, strict=True):
@@ -81,12 +105,12 @@ def test_of_many_images_some_stand_for_all_and_of_large_ones_their_middle(
         predict = predict_with(flips, overlap)
         return lambda images: shapes.extend(image.shape[:2] for image in images) or predict(images)
 
-    found, _ = measure_choices(seen_by, IN_USE, False, 0.5, pairs * 5, card, seed=1)
+    found, _ = measure_choices(ways_of(seen_by), IN_USE, False, 0.5, pairs * 5, card, seed=1)
     assert (found["images"], found["middle_px"]) == (12, None)
     assert len(shapes) == 12 * 3
     shapes.clear()
     monkeypatch.setattr("naslora_core.evaluation.choices._MIDDLE_PX", 30)
-    found, _ = measure_choices(seen_by, IN_USE, True, 0.5, pairs[:1], card, seed=1)
+    found, _ = measure_choices(ways_of(seen_by), IN_USE, True, 0.5, pairs[:1], card, seed=1)
     assert found["middle_px"] == 30
     assert set(shapes) == {(30, 30)}
     image, truth = read_pair(pairs[0], card)
@@ -110,7 +134,7 @@ def test_of_several_classes_dice_is_the_mean_over_those_that_occur(pairs: list[P
 
         return predict
 
-    found, _ = measure_choices(classes_with, IN_USE, False, 0.5, files, plants, seed=1)
+    found, _ = measure_choices(ways_of(classes_with), IN_USE, False, 0.5, files, plants, seed=1)
     expected = evaluate_model(classes_with("none", 0.25), files, plants, 0.5).table["dice"].mean()
     assert [row["setting"] for row in found["options"]] == ["flips"] * 3
     assert found["options"][0]["dice"] == pytest.approx(expected, abs=1e-6)

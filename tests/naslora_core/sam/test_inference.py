@@ -60,6 +60,14 @@ def test_every_flip_takes_part_once() -> None:
     np.testing.assert_array_equal(quarter, [[0.25, 0, 0, 0.25], [0] * 4, [0.25, 0, 0, 0.25]])
 
 
+@pytest.mark.parametrize("scale", [None, 1.0])
+def test_flips_that_share_predictions_give_what_each_gives_alone(scale: float | None) -> None:
+    predictor, image = Predictor(sam_of(1, scale), "fp32"), noise(64, 90)
+    together = predictor.with_flips(image, list(FLIPPED_AXES))
+    for flips, found in zip(FLIPPED_AXES, together, strict=True):
+        np.testing.assert_array_equal(found, predictor.using(Inference(flips))([image])[0])
+
+
 @pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("flips", ["horizontal", "all"])
 def test_logits_of_whole_images_are_the_plain_mean(classes: int, flips: Any) -> None:

@@ -20,6 +20,9 @@ from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, pr
 from naslora_core.timing import alternate, median
 from naslora_core.validation import mean_dice
 
+# Rounds, of which the median is taken.
+_TIMED = 5
+
 
 class Certificate(Section):
     """Measured differences between the adapted and the merged model, on the validation split, in float32.
@@ -63,12 +66,12 @@ class Certificate(Section):
 
 def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, max_metric_drop: float) -> Certificate:
     """Compare a merged model with the adapted model and the base; all three are on one device."""
-    segmenters = _segmenters(choice, base, adapted)
+    before_merge, after_merge = choice.segmenter(adapted), choice.segmenter(choice.merged.sam)
     # A rounding difference needs no larger sample than this.
     squares = as_squares(validation)
     count = min(len(squares), 64)
     images = make_batch(squares, range(count)).images.to(adapted.device)
-    before, after = (predict_low_res(segmenters[name], images) for name in ("adapted", "merged"))
+    before, after = (predict_low_res(segmenter, images) for segmenter in (before_merge, after_merge))
     difference = float((before - after).abs().max())
     return Certificate(
         mode=choice.mode,
@@ -81,10 +84,10 @@ def certify(choice: Choice, base: Sam, adapted: Sam, validation: PreparedData, m
         validation_dice_before=choice.validation_dice_before,
         validation_dice_after=choice.validation_dice_after,
         max_metric_drop=max_metric_drop,
-        parameters={name: count_parameters(segmenter) for name, segmenter in segmenters.items()},
+        parameters={name: count_parameters(sam) for name, sam in _models(choice, base, adapted).items()},
         passed=choice.attempts[-1].passed,
-        validation_dice_without_detail=_dice_without_detail(choice.merged.sam, validation),
-        threshold=choose_threshold(segmenters["merged"], validation),
+        validation_dice_without_detail=_dice_without_detail(after_merge, validation),
+        threshold=choose_threshold(after_merge, validation),
         layers=choice.merged.layers,
     )
 
@@ -96,21 +99,21 @@ def seconds_per_image(choice: Choice, base: Sam, adapted: Sam, validation: Prepa
     It is no part of the certificate, which is the same whenever and wherever the same model is merged.
     """
     image = make_batch(as_squares(validation), range(1)).images.to(adapted.device)
-    segmenters = _segmenters(choice, base, adapted)
+    models = _models(choice, base, adapted)
+    segmenters = {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
     # An accelerator answers before it is done; the copy waits for it.
     runs = {
         name: partial(lambda segmenter: segmenter(image).cpu(), segmenter) for name, segmenter in segmenters.items()
     }
-    return {name: median(seconds)[0] for name, seconds in alternate(runs, repeats=9).items()}
+    return {name: median(seconds)[0] for name, seconds in alternate(runs, repeats=_TIMED).items()}
 
 
-def _dice_without_detail(sam: Sam, validation: PreparedData) -> float | None:
-    if detail_of(sam) == "off":
+def _dice_without_detail(segmenter: PromptFreeSegmenter, validation: PreparedData) -> float | None:
+    if detail_of(segmenter.sam) == "off":
         return None
-    with without_detail(sam):
-        return mean_dice(PromptFreeSegmenter(sam).eval(), validation, "fp32")
+    with without_detail(segmenter.sam):
+        return mean_dice(segmenter, validation, "fp32")
 
 
-def _segmenters(choice: Choice, base: Sam, adapted: Sam) -> dict[str, PromptFreeSegmenter]:
-    models = {"base": base, "adapted": adapted, "merged": choice.merged.sam}
-    return {name: PromptFreeSegmenter(sam).eval() for name, sam in models.items()}
+def _models(choice: Choice, base: Sam, adapted: Sam) -> dict[str, Sam]:
+    return {"base": base, "adapted": adapted, "merged": choice.merged.sam}

@@ -14,8 +14,8 @@ from naslora_core.merge.exact import exact, exact_layer, exact_note
 from naslora_core.merge.fold import fold
 from naslora_core.merge.layers import Merged
 from naslora_core.merge.layerwise import LayerwiseMerge
+from naslora_core.merge.remembering import RememberingSegmenter
 from naslora_core.sam.build import Sam
-from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.validation import mean_dice
 
 # The merges that treat all layers alike, by the merge.mode that asks for them.
@@ -36,6 +36,7 @@ class Choice:
         attempts: all that were tried, the chosen one last.
         validation_dice_before: of the adapted model.
         validation_dice_after: of the merged one.
+        measured: the adapted and the merged model, with what they gave for the validation images.
     """
 
     mode: str
@@ -44,6 +45,12 @@ class Choice:
     attempts: list[Attempt]
     validation_dice_before: float
     validation_dice_after: float
+    measured: tuple[RememberingSegmenter, ...] = ()
+
+    def segmenter(self, sam: Sam) -> RememberingSegmenter:
+        """Return a segmenter of a model, which knows what it has given already."""
+        known = (segmenter for segmenter in self.measured if segmenter.sam is sam)
+        return next(known, None) or RememberingSegmenter(sam).eval()
 
 
 def choose(sam: Sam, validation: PreparedData, context: MergeContext) -> Choice:
@@ -71,6 +78,7 @@ def choose(sam: Sam, validation: PreparedData, context: MergeContext) -> Choice:
         attempts,
         trials.before,
         chosen.attempt.validation_dice,
+        (trials.adapted, chosen.segmenter),
     )
 
 
@@ -88,6 +96,7 @@ def _with_notes(folded: Merged, sam: Sam) -> Merged:
 @dataclass(frozen=True)
 class _Trial:
     merged: Merged
+    segmenter: RememberingSegmenter
     attempt: Attempt
 
 
@@ -96,11 +105,13 @@ class _Trials:
 
     def __init__(self, sam: Sam, validation: PreparedData, config: MergeConfig) -> None:
         self._validation, self._allowed = validation, config.max_metric_drop
-        self.before = self._dice(sam)
+        self.adapted = RememberingSegmenter(sam).eval()
+        self.before = self._dice(self.adapted)
         self.attempts: list[Attempt] = []
 
     def measure(self, merged: Merged, mode: str) -> _Trial:
-        after = self._dice(merged.sam)
+        segmenter = RememberingSegmenter(merged.sam).eval()
+        after = self._dice(segmenter)
         attempt = Attempt(
             mode=mode,
             validation_dice=after,
@@ -110,13 +121,13 @@ class _Trials:
             layers=count_modes(merged.layers),
         )
         self.attempts.append(attempt)
-        return _Trial(merged, attempt)
+        return _Trial(merged, segmenter, attempt)
 
     def rule_out(self, mode: str, why: str) -> None:
         self.attempts.append(Attempt(mode=mode, validation_dice=None, metric_drop=None, passed=False, message=why))
 
-    def _dice(self, sam: Sam) -> float:
-        return mean_dice(PromptFreeSegmenter(sam).eval(), self._validation, "fp32")
+    def _dice(self, segmenter: RememberingSegmenter) -> float:
+        return mean_dice(segmenter, self._validation, "fp32")
 
 
 def _choose_by_layer(merges: LayerwiseMerge, trials: _Trials) -> _Trial:

@@ -38,7 +38,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         )
     training, validation = (replace(data, scale=segmenter.scale) for data in (training, validation))
     adapted = segmenter.sam.to(best_device())
-    context = MergeContext(training, params.merge, progress)
+    context = MergeContext(training, params.merge, params.model.precision, progress)
     choice = choose(adapted, validation, context)
     base = load_base(params.model).to(adapted.device)
     certificate = certify(choice, base, adapted, validation, params.merge.max_metric_drop)

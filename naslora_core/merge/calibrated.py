@@ -36,7 +36,14 @@ _MESSAGE = "calibrate the merge"
 
 
 @torch.no_grad()
-def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progress: Progress = silent) -> Merged:
+def calibrate(
+    sam: Sam,
+    training: PreparedData,
+    count: int,
+    ridge: float,
+    progress: Progress = silent,
+    precision: str = "fp32",
+) -> Merged:
     """Return a merged copy of an adapted SAM, with upstream's keys; the original is untouched.
 
     Every layer is fitted to what it sees once the layers before it are merged. In the end the neck is fitted
@@ -46,6 +53,8 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
         training: the images the fit is made on, without augmentation; of whole images their parts.
         count: how many of them, evenly spaced; all if there are fewer.
         ridge: regularisation, relative to the mean square of a layer's input.
+        progress: is told of each layer and of the neck.
+        precision: in which the model sees the images, see `MergeContext`.
 
     Raises:
         MergeError: if an adapter has no lora_A and lora_B.
@@ -53,9 +62,9 @@ def calibrate(sam: Sam, training: PreparedData, count: int, ridge: float, progre
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
     names = list(low_rank_adapters(merged, "calibrated"))
     batches = CalibrationImages(training, count, merged.device)
-    fitted = fit_layers(merged, names, batches, ridge, progress)
+    fitted = fit_layers(merged, names, batches, ridge, progress, precision)
     if names:
-        refit_neck(merged, sam, batches, ridge)
+        refit_neck(merged, sam, batches, ridge, precision)
     progress(len(names) + 1, len(names) + 1, _MESSAGE)
     notes = [calibrated_note(name, fit) for name, fit in fitted.items()]
     return Merged(merged, {name: fit.factors for name, fit in fitted.items()}, notes)
@@ -75,7 +84,12 @@ class FittedLayer:
 
 
 def fit_layers(
-    merged: Sam, names: Sequence[str], images: Iterable[Tensor], ridge: float, progress: Progress = silent
+    merged: Sam,
+    names: Sequence[str],
+    images: Iterable[Tensor],
+    ridge: float,
+    progress: Progress = silent,
+    precision: str = "fp32",
 ) -> dict[str, FittedLayer]:
     """Fit layers and put them in place of their adapters, each fitted to what it sees behind those before it.
 
@@ -85,22 +99,23 @@ def fit_layers(
         images: batches (B, 3, S, S) uint8; iterated once for each layer.
         ridge: regularisation, relative to the mean square of a layer's input.
         progress: is told of each layer, and of one more piece of work that follows.
+        precision: in which the model sees the images, see `MergeContext`.
     """
     fitted = {}
     for done, name in enumerate(names, start=1):
         adapter = merged.get_submodule(name)
         assert isinstance(adapter, LowRankAdapter)
-        fitted[name] = _fit(adapter, merged, images, ridge)
+        fitted[name] = _fit(adapter, merged, images, ridge, precision)
         merged.set_submodule(name, fitted[name].layer)
         progress(done, len(names) + 1, _MESSAGE)
     return fitted
 
 
 @torch.no_grad()
-def _fit(adapter: LowRankAdapter, model: Sam, images: Iterable[Tensor], ridge: float) -> FittedLayer:
+def _fit(adapter: LowRankAdapter, model: Sam, images: Iterable[Tensor], ridge: float, precision: str) -> FittedLayer:
     moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
     for batch in images:
-        x = input_of(adapter, PromptFreeSegmenter(model), batch)
+        x = input_of(adapter, PromptFreeSegmenter(model), batch, precision)
         moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
     up = adapter.scaling * adapter.lora_B.double()
     factors = LoRAFactors(moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge), up)

@@ -22,7 +22,12 @@ from naslora_core.validation import mean_dice
 MERGES: dict[str, Callable[[Sam, MergeContext], Merged]] = {
     "exact": lambda sam, _: exact(sam),
     "calibrated": lambda sam, context: calibrate(
-        sam, context.training, context.config.calibration_images, context.config.ridge, context.progress
+        sam,
+        context.training,
+        context.config.calibration_images,
+        context.config.ridge,
+        context.progress,
+        context.precision,
     ),
     "fold": lambda sam, _: _with_notes(fold(sam), sam),
 }

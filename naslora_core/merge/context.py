@@ -13,10 +13,19 @@ from naslora_core.progress import Progress, silent
 
 @dataclass(frozen=True)
 class MergeContext:
-    """The inputs of a merge beside the adapted model."""
+    """The inputs of a merge beside the adapted model.
+
+    Attributes:
+        training: the images that calibrated merges are fitted to.
+        config: how to merge.
+        precision: in which the model sees these images: "auto", "fp32" or "bf16". What is fitted, and what is measured
+            of it, is computed in float32 or more.
+        progress: is told of every fitted layer.
+    """
 
     training: PreparedData
     config: MergeConfig
+    precision: str = "fp32"
     progress: Progress = silent
 
 

@@ -4,10 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.errors import MergeError
+from naslora_core.sam.precision import autocast
+
+_BLOCK = 128
 
 
 class Moments:
     """Second moments of a layer's input tokens x and the cell's outputs t, in float64, summed batch by batch.
+
+    Of those of x, which are symmetric, only blocks on and above the diagonal are summed: it is most of the time.
 
     Args:
         in_features: channels of x.
@@ -17,7 +22,7 @@ class Moments:
 
     def __init__(self, in_features: int, rank: int, device: torch.device) -> None:
         self.tokens = 0
-        self.xx = torch.zeros(in_features, in_features, dtype=torch.float64, device=device)
+        self._xx = torch.zeros(in_features, in_features, dtype=torch.float64, device=device)
         self.tx = torch.zeros(rank, in_features, dtype=torch.float64, device=device)
         self.tt = torch.zeros(rank, rank, dtype=torch.float64, device=device)
 
@@ -25,9 +30,16 @@ class Moments:
         """Add inputs (..., in_features) and their outputs (..., rank) to the sums."""
         tokens, outputs = x.flatten(0, -2).double(), t.flatten(0, -2).double()
         self.tokens += len(tokens)
-        self.xx += tokens.t() @ tokens
+        for start in range(0, len(self._xx), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            self._xx[rows, start:] += tokens[:, rows].t() @ tokens[:, start:]
         self.tx += outputs.t() @ tokens
         self.tt += outputs.t() @ outputs
+
+    @property
+    def xx(self) -> Tensor:
+        """The sums of x x', (in_features, in_features)."""
+        return self._xx.triu() + self._xx.triu(1).t()
 
     def fit(self, prior: Tensor, ridge: float) -> Tensor:
         """Return the matrix W that minimises mean |t - W x|^2 + penalty |W - prior|^2, (rank, in_features).
@@ -63,17 +75,28 @@ class _ReachedError(Exception):
         self.x = x
 
 
-def input_of(layer: nn.Module, model: nn.Module, images: Tensor) -> Tensor:
-    """Return the input of a layer for given images, without running the layers after it."""
+def input_of(layer: nn.Module, model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
+    """Return the input of a layer for given images, without running the layers after it.
+
+    Args:
+        layer: a part of the model.
+        model: maps images to anything.
+        images: (B, 3, S, S).
+        precision: of the layers before it: "auto", "fp32" or "bf16".
+
+    Returns:
+        Its first argument, as float32.
+    """
 
     def stop(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         raise _ReachedError(inputs[0])
 
     handle = layer.register_forward_pre_hook(stop)
     try:
-        model(images)
+        with autocast(precision, images.device):
+            model(images)
     except _ReachedError as reached:
-        return reached.x
+        return reached.x.float()
     finally:
         handle.remove()
     raise MergeError(f"a {type(layer).__name__} takes no part in segmenting an image; check adapter.target_modules")

@@ -17,7 +17,7 @@ _ROWS = 32
 
 
 @torch.no_grad()
-def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
+def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float, precision: str = "fp32") -> None:
     """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
 
     Those of the feature pyramids of SAM 2 and SAM 3 are refitted too, level by level.
@@ -27,12 +27,13 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         adapted: the model it came from.
         batches: images, each (B, 3, S, S) uint8; iterated once for each convolution.
         ridge: keeps the weights near what they are, relative to the mean square of the inputs.
+        precision: in which the models see the images, see `MergeContext`.
     """
     own, other = merged.image_encoder.neck, adapted.image_encoder.neck
     if not isinstance(own, nn.Sequential):
-        _refit_pyramid(merged, adapted, batches, ridge)
+        _refit_pyramid(merged, adapted, batches, ridge, precision)
         return
-    inputs = _NeckInputs(merged, adapted, batches)
+    inputs = _NeckInputs(merged, adapted, batches, precision)
     for place, layer in enumerate(own):
         if not isinstance(layer, nn.Conv2d):
             continue
@@ -43,7 +44,7 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
 
 
-def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float) -> None:
+def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float, precision: str) -> None:
     models = PromptFreeSegmenter(merged), PromptFreeSegmenter(adapted)
     for name, layer in merged.image_encoder.neck.named_modules():
         if not isinstance(layer, nn.Conv2d):
@@ -52,7 +53,7 @@ def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: 
         moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
         for images in batches:
             own_input, other_input = (
-                input_of(conv, model, images) for conv, model in zip((layer, other), models, strict=True)
+                input_of(conv, model, images, precision) for conv, model in zip((layer, other), models, strict=True)
             )
             # Image by image: patches of the finest level are larger than all activations of an image.
             for x, wanted in zip(own_input.split(1), other(other_input).split(1), strict=True):
@@ -65,8 +66,8 @@ def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: 
 class _NeckInputs:
     """For each batch what the blocks of two models give to the neck, (B, C, H, W) each."""
 
-    def __init__(self, merged: Sam, adapted: Sam, batches: Iterable[Tensor]) -> None:
-        self._models, self._batches = (merged, adapted), batches
+    def __init__(self, merged: Sam, adapted: Sam, batches: Iterable[Tensor], precision: str) -> None:
+        self._models, self._batches, self._precision = (merged, adapted), batches, precision
         self._kept: list[tuple[Tensor, ...]] = []
         self._bytes = 0
 
@@ -75,7 +76,10 @@ class _NeckInputs:
             if number < len(self._kept):
                 yield self._kept[number]
                 continue
-            pair = tuple(input_of(sam.image_encoder.neck[0], PromptFreeSegmenter(sam), images) for sam in self._models)
+            pair = tuple(
+                input_of(sam.image_encoder.neck[0], PromptFreeSegmenter(sam), images, self._precision)
+                for sam in self._models
+            )
             self._bytes += sum(x.numel() * x.element_size() for x in pair)
             # As its bytes never fall, what is kept are the first batches.
             if self._bytes <= _KEPT_BYTES:

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from segment_anything.modeling.image_encoder import Attention
+from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 
 from naslora_core.adapted.attach import add_adapters
@@ -59,13 +60,18 @@ def as_official(sam: Sam) -> Sam:
     """Return a copy whose image encoder is segment_anything's, module for module."""
     official = deepcopy(sam)
     encoder = official.image_encoder
-    for block in encoder.blocks:
-        side = block.window_size or encoder.img_size // encoder.patch_embed.proj.kernel_size[0]
-        fused = block.attn
-        block.attn = Attention(
-            fused.qkv.in_features, fused.num_heads, use_rel_pos=fused.use_rel_pos, input_size=(side, side)
+    for place, ours in enumerate(encoder.blocks):
+        side = ours.window_size or encoder.img_size // encoder.patch_embed.proj.kernel_size[0]
+        block = Block(
+            ours.norm1.normalized_shape[0],
+            ours.attn.num_heads,
+            norm_layer=partial(nn.LayerNorm, eps=ours.norm1.eps),
+            use_rel_pos=ours.attn.use_rel_pos,
+            window_size=ours.window_size,
+            input_size=(side, side),
         )
-        block.attn.load_state_dict(fused.state_dict())
+        block.load_state_dict(ours.state_dict())
+        encoder.blocks[place] = block
     encoder.patch_embed.proj.to(memory_format=torch.contiguous_format)
     return official
 

@@ -1,15 +1,17 @@
 """The base class of adapters (a frozen layer with trained parameters beside it), and the registry of methods."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from naslora_core.adapters.callback import TrainingCallback
-from naslora_core.cell import EdgeKernels, MixedOp, Windows
+from naslora_core.cell import EdgeKernels, MixedOp
 from naslora_core.cell.kernels import as_matrix
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import MergeError
+from naslora_core.geometry.windows import PaddedGrid, Windows
 from naslora_core.registry import Registry
 
 
@@ -66,6 +68,20 @@ class Adapter(nn.Module):
         return {key: value for key, value in self.state_dict().items() if not key.startswith("base_layer.")}
 
 
+class Update(NamedTuple):
+    """A low-rank update, up branch(down x).
+
+    Attributes:
+        down: (rank, in_features).
+        branch: maps (B, H, W, rank) to the same shape; in a windowed block B counts windows.
+        up: (out_features, rank).
+    """
+
+    down: Tensor
+    branch: Callable[[Tensor], Tensor]
+    up: Tensor
+
+
 class LowRankAdapter(Adapter):
     """h = W0 x + scaling * lora_B branch(lora_A x), with W0 frozen.
 
@@ -90,10 +106,45 @@ class LowRankAdapter(Adapter):
         nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, H, W, in_features) to (B, H, W, out_features)."""
-        z = nn.functional.linear(x, self.lora_A)
+        """Map (B, H, W, in_features) to (B, H, W, out_features); of a windowed block B counts windows."""
+        return self._adapted(x, None).inside
+
+    def on_padded_grid(self, x: Tensor, windows: Windows) -> PaddedGrid:
+        """Map the image's tokens (B, H, W, in_features) as `forward` maps their windows, padded with zeros.
+
+        Only the branch sees the padding: its operations reach from the image into it.
+
+        Returns:
+            (B, H, W, out_features), and what lies beyond.
+        """
+        return self._adapted(x, windows)
+
+    def updates(self) -> list[Update]:
+        """Return what is added to the base layer's output."""
         # Scaling the small matrix instead of the large result saves a pass over it, forward and backward.
-        return self.base_layer(x) + nn.functional.linear(self.branch(z), self.lora_B * self.scaling)
+        return [Update(self.lora_A, self.branch, self.lora_B * self.scaling)]
+
+    def _adapted(self, x: Tensor, windows: Windows | None) -> PaddedGrid:
+        # Once, and not in every product; autocast leaves an operation in place alone.
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        batch, height, width = x.shape[:3]
+        inside = self.base_layer(x.flatten(0, 2))
+        bias, whole = self.base_layer.bias, windows.side * windows.across if windows else 0
+        fill = inside.new_zeros(1) if bias is None else bias.to(inside.dtype)
+        right = fill.expand(batch, height, max(0, whole - width), inside.shape[1])
+        below = fill.expand(batch, max(0, whole - height), whole, inside.shape[1])
+        for down, branch, up in self.updates():
+            z = nn.functional.linear(x, down)
+            z = branch(z if windows is None else windows.split(windows.pad(z)))
+            z = z if windows is None else windows.join(z)
+            z, up = z.to(inside.dtype), up.to(inside.dtype)
+            grid = PaddedGrid.of(z, height, width)
+            # In place, because the result is wide: no second pass over it.
+            inside = inside.addmm_(grid.inside.flatten(0, 2), up.t())
+            if windows is not None:
+                right, below = right + grid.right @ up.t(), below + grid.below @ up.t()
+        return PaddedGrid(inside.view(batch, height, width, -1), right, below)
 
     def branch(self, z: Tensor) -> Tensor:
         """Map the projected tokens, (B, H, W, rank), to the same shape."""

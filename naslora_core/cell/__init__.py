@@ -5,6 +5,5 @@ from naslora_core.cell.graph import Cell
 from naslora_core.cell.kernels import EdgeKernels
 from naslora_core.cell.mixed_op import MixedOp
 from naslora_core.cell.partial import PartialMixedOp
-from naslora_core.cell.windows import Windows
 
-__all__ = ["Cell", "ChoiceOp", "EdgeKernels", "MixedOp", "PartialMixedOp", "Windows"]
+__all__ = ["Cell", "ChoiceOp", "EdgeKernels", "MixedOp", "PartialMixedOp"]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from naslora_core.cell.mixed_op import KernelMixer, MixedOp
-from naslora_core.cell.windows import Windows
+from naslora_core.geometry.windows import Windows
 from naslora_core.ops import LinearPrimitive, Primitive
 from naslora_core.ops.base import convolve, identity_kernel, pad_kernel, taps_of
 from naslora_core.ops.identity import Identity

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslora_core.cell import Windows
 from naslora_core.cell.kernels import EdgeKernels, run_kernels
+from naslora_core.geometry.windows import PaddedGrid, Windows
 from naslora_core.merge.tokens import convolve_tokens, filter_tokens
 
 _PREFIX, _WHOLE_IMAGE = "fold_", "image_"
@@ -97,7 +97,14 @@ class FoldedLinear(nn.Linear):
         return layer
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, H, W, in_features) to (B, H, W, out_features)."""
+        """Map (B, H, W, in_features) to (B, H, W, out_features); of a windowed block B counts windows."""
+        return self._run(x, None).inside
+
+    def on_padded_grid(self, x: Tensor, windows: Windows) -> PaddedGrid:
+        """Map the image's tokens (B, H, W, in_features) as `forward` maps their windows, padded with zeros."""
+        return self._run(x, windows)
+
+    def _run(self, x: Tensor, windows: Windows | None) -> PaddedGrid:
         # Autocast would convert the input, and every parameter, by a call for each of them.
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
@@ -105,6 +112,15 @@ class FoldedLinear(nn.Linear):
             x = x.to(dtype)
         wide_weight, down, bias, *branch = self._operands(dtype)
         z = F.linear(x, down)
+        z = self._branch(z if windows is None else windows.split(windows.pad(z)), branch)
+        z = z if windows is None else windows.join(z)
+        inside, right, below = PaddedGrid.of(z, *x.shape[1:3])
+        up = wide_weight[:, self.in_features :]
+        beyond = (F.linear(part, up, bias) if part.numel() else part for part in (right, below))
+        return PaddedGrid(F.linear(torch.cat([x, inside], dim=-1), wide_weight, bias), *beyond)
+
+    def _branch(self, z: Tensor, branch: list[Tensor]) -> Tensor:
+        """Run the branch on (B, H, W, rank); B counts windows where there are any."""
         if self.windows is not None:
             z = self.windows.join(z)
         if self.layout.waves:
@@ -113,9 +129,7 @@ class FoldedLinear(nn.Linear):
             z = convolve_tokens(z, branch[0])
         else:
             z = run_kernels(dict(zip(self.layout.kernels, branch, strict=True)), z, convolve_tokens)
-        if self.windows is not None:
-            z = self.windows.split(z)
-        return F.linear(torch.cat([x, z], dim=-1), wide_weight, bias)
+        return z if self.windows is None else self.windows.split(z)
 
     def _operands(self, dtype: torch.dtype | None) -> list[Any]:
         """Return [W fold_B], fold_A, the bias or None, and the branch's tensors, of a type if one is given."""

@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from naslora_core.adapters.budget.method import windows_of
-from naslora_core.cell import Windows
 from naslora_core.config import LARGEST_IMAGE_PX, LARGEST_RANK, ClassCount
 from naslora_core.errors import CheckpointError
 from naslora_core.files import write_json
+from naslora_core.geometry.windows import Windows
 from naslora_core.merge.folded_linear import FoldedLinear, folded_layers
 from naslora_core.merge.layers import Merged
 from naslora_core.reading import read_model

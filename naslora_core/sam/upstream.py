@@ -38,10 +38,11 @@ _put_off("segment_anything")
 
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer  # noqa: E402
 from segment_anything.modeling.common import LayerNorm2d  # noqa: E402
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos  # noqa: E402
+from segment_anything.modeling.image_encoder import Attention, Block, get_rel_pos  # noqa: E402
 
 __all__ = [
     "Attention",
+    "Block",
     "ImageEncoderViT",
     "LayerNorm2d",
     "MaskDecoder",

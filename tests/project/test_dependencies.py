@@ -58,7 +58,7 @@ SHARED = {"config", "errors", "files", "parallel", "progress", "reading", "regis
 CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "geometry": (),
     "ops": (),
-    "cell": ("ops",),
+    "cell": ("geometry", "ops"),
     "adapters": ("cell", "geometry", "ops"),
     "sam": ("geometry",),
     "adapted": ("adapters", "cell", "geometry", "ops", "sam"),

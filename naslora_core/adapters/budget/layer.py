@@ -4,11 +4,11 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from naslora_core.adapters.base import LowRankAdapter
+from naslora_core.adapters.base import LowRankAdapter, Update
 from naslora_core.adapters.budget.architecture import LayerChoice
-from naslora_core.cell import ChoiceOp, EdgeKernels, MixedOp, Windows
+from naslora_core.cell import ChoiceOp, EdgeKernels, MixedOp
+from naslora_core.geometry.windows import Windows
 from naslora_core.ops import OPS, LinearPrimitive, PointwisePrimitive
 from naslora_core.ops.base import identity_kernel, taps_of
 from naslora_core.ops.frequency import FrequencyFilter
@@ -68,21 +68,19 @@ class ChoosingLayer(LowRankAdapter):
         masks = kept if self.choice is not None else kept * nested
         return masks if self.gates is None else masks * self.gates
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, H, W, in_features) to (B, H, W, out_features)."""
-        result: Tensor
+    def updates(self) -> list[Update]:
+        """Return what is added to the base layer's output: the branch, and the base scaled, as far as they are left."""
         if self.choice is not None and not self.choice.rank:
-            result = self.base_layer(x)
-            return result
+            return []
         # Channels that no projection takes are left out; where the operation cannot be cut to the rest, they are zero.
         masks = self.masks()
         rank = self.rank if self.op.is_uncut else max(self.caps.values())
         rows = masks[:, :rank].repeat_interleave(self.lora_B.shape[0] // len(masks), dim=0)
         taken = torch.arange(rank, device=rows.device) < max(self.caps.values())
-        result = self.base_layer(x)
+        updates = []
         if rank and (self.choice is None or self.choice.operation != SCALES):
-            z = linear(x, self.lora_A[:rank] * taken[:, None])
-            result = result + linear(self.branch(z), self.lora_B[:, :rank] * (rows * self.scaling))
+            down, up = self.lora_A[:rank] * taken[:, None], self.lora_B[:, :rank] * (rows * self.scaling)
+            updates.append(Update(down, self.branch, up))
         if self._scaled is not None and (self.choice is None or self.choice.operation == SCALES):
             gains = self._scaled.get_parameter("scales") - 1
             # During the search all are tried, whatever becomes of the ranks: they cost next to nothing.
@@ -90,8 +88,8 @@ class ChoosingLayer(LowRankAdapter):
             down, up = (self.get_buffer(name) for name in ("base_A", "base_B"))
             if self.choice is not None:
                 down, up = down[:rank], up[:, :rank]
-            result = result + linear(linear(x, down), up * gains)
-        return result
+            updates.append(Update(down, nn.Identity(), up * gains))
+        return updates
 
     def branch(self, z: Tensor) -> Tensor:
         """Run the operations on (B, H, W, rank)."""
@@ -169,10 +167,9 @@ class FoundLayer(LowRankAdapter):
             self.lora_A.requires_grad_(False)
             self.lora_B.requires_grad_(False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, H, W, in_features) to (B, H, W, out_features)."""
-        up = self.lora_B * (self.get_buffer("_taken") * self.scaling)
-        return self.base_layer(x) + linear(self.branch(linear(x, self.lora_A)), up)
+    def updates(self) -> list[Update]:
+        """Return what is added to the base layer's output."""
+        return [Update(self.lora_A, self.branch, self.lora_B * (self.get_buffer("_taken") * self.scaling))]
 
     def branch(self, z: Tensor) -> Tensor:
         """Run the operation on (B, H, W, rank), of the whole image where it is meant for it."""

@@ -13,9 +13,9 @@ from naslora_core.adapters.budget.draw import draw_random, spread_evenly
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels
 from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.adapters.layers import find_layers, grid_of, replace_layers, targets_of
-from naslora_core.cell import Windows
 from naslora_core.config import NOTHING_GIVEN, AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError
+from naslora_core.geometry.windows import Windows
 from naslora_core.ops import OPS, resolve_space
 
 

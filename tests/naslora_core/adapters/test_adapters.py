@@ -9,6 +9,7 @@ from naslora_core.adapters.layers import inject
 from naslora_core.adapters.lora import LoRALayer
 from naslora_core.config import AdapterConfig, SearchConfig
 from naslora_core.errors import ConfigError, InjectionError, MergeError
+from naslora_core.geometry.windows import Windows
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -46,6 +47,23 @@ def test_the_first_step_reaches_lora_b_and_the_second_everything_else(layer):
         optimizer.step()
     changed = {name for name, value in layer.named_parameters() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if not name.startswith("base_layer.")}
+
+
+def test_the_tokens_of_an_image_are_mapped_as_their_padded_windows_are(layer):
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    windows, x = Windows(4, 3), torch.randn(2, 10, 10, 6, requires_grad=True)
+    outcomes = []
+    for whole in (
+        layer.eval().on_padded_grid(x, windows).whole(),
+        windows.join(layer(windows.split(windows.pad(x)))),
+    ):
+        weights = torch.randn(whole.shape, generator=torch.Generator().manual_seed(0))
+        learnt = [x, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
+        gradients = torch.autograd.grad((whole * weights).sum(), learnt, allow_unused=True)
+        outcomes.append([whole, *(gradient for gradient in gradients if gradient is not None)])
+    for found, expected in zip(*outcomes, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_lora_adds_the_product_of_its_factors():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from naslora_core.cell import ChoiceOp, Windows
+from naslora_core.cell import ChoiceOp
+from naslora_core.geometry.windows import Windows
 from naslora_core.ops.spaces import SPACES
 
 SPACE = (*SPACES["choices"], "image_dw_dil_conv_3x3", "dct_filter", "singular_values")

@@ -9,9 +9,9 @@ from torch import nn
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
-from naslora_core.cell import Windows
 from naslora_core.cell.kernels import run_kernels
 from naslora_core.errors import CheckpointError
+from naslora_core.geometry.windows import Windows
 from naslora_core.merge.fold import fold, fold_layer
 from naslora_core.merge.folded_linear import FoldedLinear
 from naslora_core.merge.merged import load_merged, save_merged
@@ -47,6 +47,17 @@ def padded_windows(images=2, channels=6):
     grid = torch.zeros(images, 8, 8, channels)
     grid[:, :7, :7] = torch.randn(images, 7, 7, channels)
     return WINDOWS.split(grid)
+
+
+@pytest.mark.parametrize("windows", [None, WINDOWS])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.no_grad()
+def test_the_tokens_of_an_image_are_mapped_as_their_padded_windows_are(windows, bias):
+    layer = fold_layer(Branched(nn.Linear(6, 9, bias), 3, torch.randn(3, 3, 5, 5), windows=windows))
+    assert isinstance(layer, FoldedLinear)
+    image = torch.randn(2, 7, 7, 6)
+    expected = WINDOWS.join(layer(WINDOWS.split(WINDOWS.pad(image))))
+    torch.testing.assert_close(layer.on_padded_grid(image, WINDOWS).whole(), expected)
 
 
 @pytest.mark.parametrize("windows", [None, WINDOWS])

@@ -6,7 +6,7 @@ from torch import nn
 
 from naslora_core.adapters.budget.architecture import LayerChoice
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels, singular_vectors
-from naslora_core.cell import Windows
+from naslora_core.geometry.windows import Windows
 from naslora_core.ops.spaces import SPACES
 
 SPACE = (*SPACES["choices"], "image_dw_dil_conv_3x3", "dct_filter", "singular_values")
@@ -43,6 +43,18 @@ def test_every_weight_and_alpha_learns(x):
     silent = [name for name, p in layer.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert silent == []
     assert layer.base_layer.weight.grad is None
+
+
+@pytest.mark.parametrize("operation", ["", *SPACE])
+def test_the_tokens_of_an_image_are_mapped_as_their_padded_windows_are(operation):
+    layer, image = trained(), torch.randn(2, 7, 7, 12)
+    layers = [layer]
+    if operation:
+        layer.choose(LayerChoice(operation=operation, ranks=dict(zip(SECTIONS, (4, 0, 2), strict=True))))
+        layers.append(layer.found())
+    for each in layers:
+        expected = WINDOWS.join(each(WINDOWS.split(WINDOWS.pad(image))))
+        torch.testing.assert_close(each.on_padded_grid(image, WINDOWS).whole(), expected)
 
 
 @pytest.mark.parametrize("windows", [None, WINDOWS])

@@ -5,9 +5,9 @@ import torch
 
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapters.budget.architecture import LayerChoice, sections_of
-from naslora_core.cell import Windows
 from naslora_core.config import MergeConfig, ModelConfig
 from naslora_core.data.prepared.prepared import PreparedData
+from naslora_core.geometry.windows import Windows
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import choose
 from naslora_core.merge.context import MergeContext

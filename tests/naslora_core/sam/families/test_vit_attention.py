@@ -3,14 +3,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Attention, get_rel_pos
+from segment_anything.modeling.image_encoder import Attention, Block, get_rel_pos
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.profiler import ProfilerActivity, profile
 
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.families import vit_attention as subject
-from naslora_core.sam.families.vit_attention import FusedAttention, explicit, fuse_attention, widened
+from naslora_core.sam.families.vit_attention import FusedAttention, attend, fuse_attention
 from naslora_core.sam.specs import MODEL_SPECS, ViTSpec
 
 GRIDS = [(14, 14), (16, 16), (5, 7), (20, 12)]
@@ -50,10 +50,10 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("limit", [0, 10**6], ids=["widened", "explicit"])
+@pytest.mark.parametrize("in_pieces", [False, True], ids=["fused", "in pieces"])
 @pytest.mark.parametrize("grid", GRIDS)
-def test_output_and_all_gradients_are_upstreams(grid, limit, dtype, monkeypatch):
-    monkeypatch.setattr(subject, "EXPLICIT_MAX_TOKENS", limit)
+def test_output_and_all_gradients_are_upstreams(grid, in_pieces, dtype, monkeypatch):
+    monkeypatch.setattr(subject, "_likes_pieces", lambda _: in_pieces)
     upstream = _upstream(grid).to(dtype)
     expected = _outcome(upstream, _tokens(grid).to(dtype))
     found = _outcome(FusedAttention(upstream), _tokens(grid).to(dtype))
@@ -115,27 +115,63 @@ def _operations(module: nn.Module, x: torch.Tensor) -> set[str]:
     return {event.key for event in recorded.key_averages()}
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("grid", [(14, 14), (5, 7), (24, 24)])
 @torch.no_grad()
-def test_inference_takes_the_flash_kernel(grid, dtype):
-    found = _operations(FusedAttention(_upstream(grid)).to(dtype), _tokens(grid).to(dtype))
-    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in found
-    assert "aten::_scaled_dot_product_attention_math" not in found
-
-
-def test_training_takes_the_flash_kernel_on_an_image_grid_only():
+def test_without_relative_positions_float32_takes_the_flash_kernel():
     flash = "aten::_scaled_dot_product_flash_attention_for_cpu"
-    assert flash in _operations(FusedAttention(_upstream((24, 24))), _tokens((24, 24)).requires_grad_())
-    assert flash not in _operations(FusedAttention(_upstream((14, 14))), _tokens((14, 14)).requires_grad_())
+    module = FusedAttention(_upstream((14, 14), use_rel_pos=False))
+    assert flash in _operations(module, _tokens((14, 14)))
+    assert flash not in _operations(module.bfloat16(), _tokens((14, 14)).bfloat16())
 
 
-def test_the_widened_form_needs_no_other_backend_in_training():
-    q, k, v = (torch.randn(1, 3, 35, 16, requires_grad=True) for _ in range(3))
+def test_a_graph_that_is_exported_has_one_attention_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    found = _operations(FusedAttention(_upstream((5, 7))), _tokens((5, 7)))
+    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in found
+
+
+def test_the_widened_form_needs_no_other_backend_in_training(monkeypatch):
+    q, k, v = (torch.randn(1, 3, 5, 7, 16, requires_grad=True) for _ in range(3))
     tables = [get_rel_pos(side, side, torch.randn(2 * side - 1, 16)) for side in (5, 7)]
+    in_pieces = attend(q, k, v, (tables[0], tables[1]))
+    monkeypatch.setattr(subject, "_likes_pieces", lambda _: False)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        found = widened(q, k, v, *tables)
-    torch.testing.assert_close(found, explicit(q, k, v, (tables[0], tables[1])), rtol=0, atol=1e-5)
+        found = attend(q, k, v, (tables[0], tables[1]))
+    torch.testing.assert_close(found, in_pieces, rtol=0, atol=1e-5)
+
+
+class _Plain(nn.Module):
+    """A layer that is no `nn.Linear`, so that it is given windows as upstream's is."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("hidden", ["", "qkv", "proj"])
+@pytest.mark.parametrize(("side", "window"), [(8, 4), (9, 4), (3, 4), (10, 5)])
+def test_windows_are_upstreams_whatever_they_leave_over(side, window, hidden):
+    torch.manual_seed(5)
+    upstream = Block(48, num_heads=3, use_rel_pos=True, window_size=window, input_size=(side, side))
+    for table in (upstream.attn.rel_pos_h, upstream.attn.rel_pos_w):
+        nn.init.normal_(table)
+    x = torch.randn(2, side, side, 48, dtype=torch.float64)
+    expected = _outcome(upstream.double(), x)
+    block = subject.WindowedBlock(upstream)
+    if hidden:
+        expected = {name.replace(f"{hidden}.", f"{hidden}.layer."): value for name, value in expected.items()}
+        setattr(block.attn, hidden, _Plain(getattr(block.attn, hidden)))
+    _assert_same(_outcome(block, x), expected, 1e-12)
+
+
+def test_what_lies_beyond_the_image_costs_no_product_and_no_query():
+    block = subject.WindowedBlock(Block(48, num_heads=3, window_size=4, input_size=(9, 9)))
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+        block(torch.randn(1, 9, 9, 48))
+    seen = [event.input_shapes[1][0] for event in recorded.events() if event.name == "aten::addmm"]
+    assert seen == [81] * 4
 
 
 def test_an_accelerator_is_not_asked_for_cudnns_attention(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from segment_anything.modeling.image_encoder import window_partition
 
-from naslora_core.cell import Windows
+from naslora_core.geometry.windows import Windows
 
 
 @pytest.mark.parametrize(("grid", "side"), [(16, 8), (64, 14), (10, 7), (5, 14)])

@@ -51,8 +51,8 @@ class PromptFreeSegmenter(nn.Module):
 
     def decode(self, features: Features, images: Tensor | None = None) -> Tensor:
         """Return mask logits, as `forward` does, of the features of B normalised images, and of these."""
-        masks, _ = self.sam.predict_masks(features, images)
-        return masks[:, : self.classes].float()
+        masks, _ = self.sam.predict_masks(features, images, self.classes)
+        return masks.float()
 
     def upscale(self, low_res_masks: Tensor) -> Tensor:
         """Return logits (B, K, S, S) at the size of the input."""

@@ -70,15 +70,18 @@ class Sam(nn.Module):
         """Return the features of normalised images (B, 3, S, S)."""
         raise TypeError(f"{type(self).__name__} must define encode()")
 
-    def predict_masks(self, features: Features, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return masks without prompts, one for every mask token.
+    def predict_masks(
+        self, features: Features, images: Tensor | None = None, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return masks without prompts, those of the first mask tokens.
 
         Args:
             features: of `encode`.
             images: normalised, (B, 3, S, S); for a decoder with a detail path.
+            count: of masks; None is one for each of the T mask tokens.
 
         Returns:
-            low_res_masks (B, T, h, w), mask logits, and iou_predictions (B, T), for all T mask tokens.
+            low_res_masks (B, count, h, w), mask logits, and iou_predictions (B, T), for all T mask tokens.
         """
         raise TypeError(f"{type(self).__name__} must define predict_masks()")
 

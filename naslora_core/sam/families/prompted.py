@@ -18,18 +18,19 @@ class PromptedSam(UpstreamSam, Sam):
         """Return embeddings (B, C, h, w) alone."""
         return (self.image_encoder(images),)
 
-    def predict_masks(self, features: Features, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return masks with SAM's "no mask" embedding as the only prompt, (B, T, 4h, 4w), and their quality."""
-        embeddings, prompts = features[0], self.prompt_encoder
-        # Not len(), which would make a number of an exported model's batch size.
-        batch, channels, height, width = embeddings.shape
+    def predict_masks(
+        self, features: Features, images: Tensor | None = None, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return masks with SAM's "no mask" embedding as the only prompt, (B, count, 4h, 4w), and quality (B, T)."""
+        prompts = self.prompt_encoder
         return decode_masks(
             self.mask_decoder,
-            embeddings,
+            features[0],
             prompts.get_dense_pe(),
-            embeddings.new_zeros(batch, 0, channels),
-            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(batch, -1, height, width),
+            None,
+            prompts.no_mask_embed.weight.reshape(1, -1, 1, 1),
             images,
+            count,
         )
 
     def mask_channels(self) -> int:

@@ -52,8 +52,10 @@ class TrackerSam(Sam):
         decoder = self.mask_decoder
         return embeddings + self.no_memory_embedding.view(1, -1, 1, 1), decoder.conv_s1(finer), decoder.conv_s0(finest)
 
-    def predict_masks(self, features: Features, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return masks (B, T, 4h, 4w) of all tokens, and their quality in 0..1, with "no mask" as the only prompt.
+    def predict_masks(
+        self, features: Features, images: Tensor | None = None, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return masks (B, count, 4h, 4w), and all tokens' quality in 0..1, with "no mask" as the only prompt.
 
         No prompt is no sparse token at all, as in the authors' `SAM2ImagePredictor`; transformers' own forward adds
         two that say "not a point", and so does the authors' tracker of objects in videos.
@@ -71,7 +73,7 @@ class TrackerSam(Sam):
         upscaled = decoder.activation(decoder.upscale_layer_norm(upscaled))
         upscaled = decoder.activation(decoder.upscale_conv2(upscaled) + finest)
         # The score of an object's presence comes first, the quality of the masks second.
-        kernels = [mlp(tokens[:, 0, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)]
+        kernels = [mlp(tokens[:, 0, 2 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps[:count])]
         masks = masks_of_kernels(decoder, torch.stack(kernels, dim=1), upscaled, images)
         return masks, decoder.iou_prediction_head(tokens[:, 0, 1])
 

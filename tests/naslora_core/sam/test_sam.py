@@ -42,6 +42,29 @@ def test_a_batch_is_decoded_as_upstream_decodes_its_images_one_by_one():
             torch.testing.assert_close(quality[part], expected[1], rtol=1e-4, atol=1e-5)
 
 
+def test_masks_without_prompts_have_the_gradients_of_upstreams_decoder():
+    torch.manual_seed(0)
+    sam = build_sam("sam_tiny")
+    decoder, pe, dense = sam.mask_decoder, sam.prompt_encoder.get_dense_pe(), torch.randn(1, 128, 1, 1)
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    embeddings = torch.randn(2, 128, 16, 16, requires_grad=True)
+    learning = {name: value for name, value in decoder.named_parameters() if "iou_prediction" not in name}
+    ours = decode_masks(decoder, embeddings, pe, None, dense)[0]
+    nothing = torch.zeros(1, 0, 128)
+    theirs = torch.cat([decoder.predict_masks(one, pe, nothing, dense)[0] for one in embeddings.split(1)])
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    wanted = torch.randn_like(theirs)
+    found = (torch.autograd.grad((wanted * masks).sum(), [embeddings, *learning.values()]) for masks in (ours, theirs))
+    for name, own, other in zip(["embeddings", *learning], *found, strict=True):
+        # Of sums over some thousand places, in another order.
+        largest = float(other.abs().max())
+        assert largest > 0
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4 * max(1.0, largest), msg=name)
+    first = decode_masks(decoder, embeddings, pe, None, dense, count=1)[0]
+    torch.testing.assert_close(first, theirs[:, :1], rtol=1e-4, atol=1e-4)
+
+
 def test_the_segmenter_gives_the_logits_of_sam_predictor_without_prompts(images):
     torch.manual_seed(0)
     sam: Sam = build_sam("sam_tiny")

@@ -11,6 +11,7 @@ from naslora_core.adapters.budget.architecture import Architecture, read_archite
 from naslora_core.adapters.budget.cost import InferenceCost, LayerCosts, Limits, is_exact, spent
 from naslora_core.adapters.budget.draw import draw_random, spread_evenly
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer, rank_levels
+from naslora_core.adapters.budget.replay import blocks_of
 from naslora_core.adapters.budget.search import BudgetSearch
 from naslora_core.adapters.layers import find_layers, grid_of, replace_layers, targets_of
 from naslora_core.config import NOTHING_GIVEN, AdapterConfig, SearchConfig
@@ -57,7 +58,7 @@ def build_budgeted(encoder: nn.Module, adapter: AdapterConfig, search: SearchCon
         name: ChoosingLayer(layer, adapter.lora_alpha, space, levels, sections_of(name), windows_of(encoder, name))
         for name, layer in free.items()
     }
-    callback = BudgetSearch(choosing, costs, limits)
+    callback = BudgetSearch(choosing, costs, limits, blocks_of(encoder, choosing))
     for layer in choosing.values():
         layer.callback = callback
     replace_layers(encoder, choosing)

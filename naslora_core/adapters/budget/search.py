@@ -1,17 +1,21 @@
 """The search under a budget: in rounds, what is worth least for its cost goes, until the rest fits."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from naslora_core.adapters.budget.architecture import LayerChoice
 from naslora_core.adapters.budget.cost import LayerCosts, Limits, is_exact, spent
 from naslora_core.adapters.budget.draw import draw_random
 from naslora_core.adapters.budget.knapsack import choose_within
 from naslora_core.adapters.budget.layer import SCALES, ChoosingLayer
+from naslora_core.adapters.budget.replay import Replay
 from naslora_core.adapters.callback import Average, Probe, TrainingCallback
 
 # When there are rounds, as shares of the training. Before the first all layers learn with all neighbours and ranks; the
@@ -20,6 +24,10 @@ ROUNDS = (0.2, 0.3, 0.4, 0.5)
 
 # Of layers that have not chosen yet.
 _UNKNOWN: Mapping[str, str] = {}
+_NO_BLOCKS: Mapping[str, nn.Module] = {}
+
+# A layer's name, and what makes a context in which it is changed.
+Change = tuple[str, Callable[[], AbstractContextManager[None]]]
 
 
 class BudgetSearch(TrainingCallback):
@@ -33,14 +41,22 @@ class BudgetSearch(TrainingCallback):
         layers: that choose, by name.
         costs: of their choices.
         limits: of all layers together.
+        blocks: of the encoder, by the names of the layers in them; a pass that measures a layer leaves out those
+            before its own.
 
     Attributes:
         worth: by layer, by how much the loss rose without its neighbours when that was measured last.
         branch_worth: by layer, by how much it would rise without its branch, as its channels tell, in the last round.
     """
 
-    def __init__(self, layers: Mapping[str, ChoosingLayer], costs: Mapping[str, LayerCosts], limits: Limits) -> None:
-        self._layers, self._costs, self._limits = dict(layers), dict(costs), limits
+    def __init__(
+        self,
+        layers: Mapping[str, ChoosingLayer],
+        costs: Mapping[str, LayerCosts],
+        limits: Limits,
+        blocks: Mapping[str, nn.Module] = _NO_BLOCKS,
+    ) -> None:
+        self._layers, self._costs, self._limits, self._blocks = dict(layers), dict(costs), limits, dict(blocks)
         self._steps, self._rounds = 0, 0
         self._probes: Sequence[Probe] = ()
         self._average: Average = lambda loss, _: float(loss)
@@ -125,10 +141,10 @@ class BudgetSearch(TrainingCallback):
         spatial = [name for name, layer in self._layers.items() if layer.op.chosen is None]
         if not any(self._costs[name].first_paid != self._costs[name].free for name in spatial):
             return []
-        before = self._loss()
-        for name in spatial:
-            layer = self._layers[name]
-            self.worth[name] = self._without(layer) - before if any(layer.caps.values()) else 0.0
+        measured = [name for name in spatial if any(self._layers[name].caps.values())]
+        before, *without = self._losses([(name, partial(_muted, self._layers[name])) for name in measured])
+        self.worth |= dict.fromkeys(spatial, 0.0)
+        self.worth |= {name: loss - before for name, loss in zip(measured, without, strict=True)}
         gains = [np.array([0.0, self.worth[name]]) for name in spatial]
         times = [np.array([0.0, self._costs[name].time(self._as_it_is(name))]) for name in spatial]
         kept = [name for name, keeps in zip(spatial, choose_within(gains, times, limit), strict=True) if keeps]
@@ -148,17 +164,22 @@ class BudgetSearch(TrainingCallback):
 
     def _operations(self, kept: Sequence[str]) -> dict[str, str]:
         """Return the operation that is worth most for its cost, of the layers that keep their neighbours."""
-        gains, times, spatial = [], [], {}
+        gains, times, found = [], [], {}
+        spatial = {name: [op for op in self._costs[name].space if not is_exact(op)] for name in kept}
+        changes: list[Change] = []
+        for name, operations in spatial.items():
+            layer = self._layers[name]
+            having = [partial(_having, layer, operation) for operation in operations]
+            changes += [(name, change) for change in (partial(_muted, layer), *having)]
+        losses = iter(self._losses(changes)[1:] if changes else [])
         for name in kept:
             layer, costs = self._layers[name], self._costs[name]
-            spatial[name] = [operation for operation in costs.space if not is_exact(operation)]
-            without = self._without(layer)
-            own = [without - self._with(layer, operation) for operation in spatial[name]]
+            without = next(losses)
+            own = [without - next(losses) for _ in spatial[name]]
             self.worth[name] = max(own)
             gains.append(np.array([0.0, *own]))
             choices = (LayerChoice(operation=operation, ranks=layer.caps) for operation in spatial[name])
             times.append(np.array([0.0, *(costs.time(choice) for choice in choices)]))
-        found = {}
         for name, place in zip(kept, choose_within(gains, times, self._limits.time), strict=True):
             if place:
                 found[name] = spatial[name][place - 1]
@@ -167,25 +188,17 @@ class BudgetSearch(TrainingCallback):
         return found
 
     @torch.no_grad()
-    def _loss(self) -> float:
-        return sum(self._average(probe(), []) for probe in self._probes) / len(self._probes)
-
-    def _without(self, layer: ChoosingLayer) -> float:
-        layer.op.muted = True
-        try:
-            return self._loss()
-        finally:
-            layer.op.muted = False
-
-    def _with(self, layer: ChoosingLayer, operation: str) -> float:
-        """Return the loss with one operation in a layer, which stays as it was."""
-        before = layer.op
-        layer.op = copy.deepcopy(before)
-        try:
-            layer.op.choose(before.space.index(operation))
-            return self._loss()
-        finally:
-            layer.op = before
+    def _losses(self, changes: Sequence[Change]) -> list[float]:
+        """Return the loss of the layers as they are, and with each change alone."""
+        sums = [0.0] * (1 + len(changes))
+        for probe in self._probes:
+            replay = Replay(self._blocks)
+            with replay.recording():
+                sums[0] += self._average(probe(), [])
+            for place, (name, change) in enumerate(changes, 1):
+                with change(), replay.before(self._blocks.get(name)):
+                    sums[place] += self._average(probe(), [])
+        return [total / len(self._probes) for total in sums]
 
     def _worth_of_ranks(self) -> list[np.ndarray]:
         """Return what each rank is worth, (levels,), of every projection of every layer; the largest one 0."""
@@ -231,3 +244,25 @@ class BudgetSearch(TrainingCallback):
             layer.op.chosen, layer.caps = chosen, caps
             if choice is not None:
                 layer.resume(LayerChoice.model_validate(choice))
+
+
+@contextmanager
+def _muted(layer: ChoosingLayer) -> Iterator[None]:
+    """Let a layer do without its neighbours."""
+    layer.op.muted = True
+    try:
+        yield
+    finally:
+        layer.op.muted = False
+
+
+@contextmanager
+def _having(layer: ChoosingLayer, operation: str) -> Iterator[None]:
+    """Let a layer have one operation, and stay as it was afterwards."""
+    before = layer.op
+    layer.op = copy.deepcopy(before)
+    try:
+        layer.op.choose(before.space.index(operation))
+        yield
+    finally:
+        layer.op = before

@@ -27,6 +27,7 @@ from naslora_core.training.checks import describe_determinism
 from naslora_core.training.distributed import Processes
 from naslora_core.training.history import AlphaRecord, EpochRecord, ignore_epoch, write_records
 from naslora_core.training.loop import SearchAndTrain, TrainingRecord
+from naslora_core.training.memory import keep_freed_memory
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints, fingerprint
 from stages.curves import curves
@@ -55,6 +56,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     training, validation = (load_prepared(prepared, split, params.train.scale) for split in ("train", "validation"))
     train, detail = _decide(params.train, paths.source("validate", domain) / VIEW_FILE)
     processes = Processes()
+    keep_freed_memory()
     progress = progress if processes.is_main else silent
     sam = load_base(params.model, progress)
     set_head(sam, MaskHead(len(training.classes), detail, training.scale), params.seed)

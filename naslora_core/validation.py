@@ -22,7 +22,7 @@ def mean_dice(segmenter: PromptFreeSegmenter, data: PreparedData, precision: str
     return float(dice_per_image(segmenter, data, range(len(data)), precision).mean())
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def dice_per_image(segmenter: PromptFreeSegmenter, data: PreparedData, rows: Sequence[int], precision: str) -> Tensor:
     """Return the Dice score of some images at the model's input size, without padding and ignored pixels, (len(rows),).
 

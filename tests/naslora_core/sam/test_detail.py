@@ -1,5 +1,7 @@
 """The head of a mask decoder: classes, detail path and scale."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,7 @@ from segment_anything import SamPredictor
 
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.sam.build import build_sam
-from naslora_core.sam.detail import add_detail_path, detail_of
+from naslora_core.sam.detail import DetailPath, add_detail_path, detail_of
 from naslora_core.sam.head import MaskHead, head_of, set_head
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -88,6 +90,51 @@ def test_a_detail_path_learns_what_a_quarter_cannot_show(detail, adapter, search
     assert losses[0] > 0.6
     assert min(losses) < 0.35
     assert learning == {name for name, _ in path.named_parameters()}
+
+
+def naively(path: DetailPath, images: torch.Tensor, features: torch.Tensor, kernels: torch.Tensor) -> torch.Tensor:
+    """The formula of a detail path, as a list of its layers."""
+
+    def run(layers, *parts):
+        x = torch.cat(parts, dim=1)
+        for layer in layers:
+            if isinstance(layer, torch.nn.Conv2d):
+                x = F.conv2d(x, layer.weight, layer.bias, layer.stride, layer.padding)
+            elif isinstance(layer, torch.nn.InstanceNorm2d):
+                x = F.instance_norm(x, weight=layer.weight, bias=layer.bias, eps=layer.eps)
+            else:
+                x = layer(x) if isinstance(layer, torch.nn.GELU) else run(layer, x)
+        return x
+
+    def enlarged(x, factor):
+        return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+    of_image = run(path.image, F.pixel_unshuffle(images, 2))
+    joined = enlarged(run(path.join, run(path.coarse, of_image), features), 2)
+    own = F.conv2d(run(path.fine, of_image, joined), path.out.weight, path.out.bias)
+    own = own.unflatten(1, (kernels.shape[-1], -1))
+    fine = F.pixel_shuffle(torch.einsum("btc,bcphw->btphw", kernels, own), path.per_axis).squeeze(2)
+    return enlarged(torch.einsum("btc,bchw->bthw", kernels, features), 2 * path.per_axis) + fine
+
+
+@pytest.mark.parametrize("trains", [True, False])
+@pytest.mark.parametrize("per_axis", [1, 2])
+def test_a_path_gives_the_masks_and_gradients_of_its_formula(per_axis, trains):
+    torch.manual_seed(0)
+    path = DetailPath(16, per_axis).train(trains)
+    for parameter in path.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    images, features, kernels = torch.randn(2, 3, 32, 32), torch.randn(2, 16, 8, 8), torch.randn(2, 3, 16)
+    inputs = [tensor.requires_grad_() for tensor in (features, kernels)]
+    learning = [*inputs, *path.parameters()]
+    results = []
+    for way in (path, partial(naively, path)):
+        masks = way(images, *inputs)
+        results.append([masks, *torch.autograd.grad(masks.square().mean(), learning)])
+    # A bias before a norm has no effect, and a gradient of rounding errors.
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=2e-5)
+    assert results[0][0].abs().mean() > 0.1
 
 
 def test_a_path_starts_the_same_with_a_seed_and_leaves_the_random_state_alone():

@@ -10,7 +10,7 @@ those of SAM 3's pyramid; those of SAM 2's see single tokens, and recover little
 """
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,11 +25,11 @@ from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.by_layer import LayerMerge
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
-from naslora_core.merge.moments import Moments, input_of
+from naslora_core.merge.moments import Moments
 from naslora_core.merge.neck import refit_neck
+from naslora_core.merge.passes import Passes
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
-from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 _BATCH_SIZE = 8
 _MESSAGE = "calibrate the merge"
@@ -62,9 +62,10 @@ def calibrate(
     merged = copy.deepcopy(sam).requires_grad_(False).eval()
     names = list(low_rank_adapters(merged, "calibrated"))
     batches = CalibrationImages(training, count, merged.device)
-    fitted = fit_layers(merged, names, batches, ridge, progress, precision)
+    passes = Passes(merged, batches, precision)
+    fitted = fit_layers(merged, names, passes, ridge, progress)
     if names:
-        refit_neck(merged, sam, batches, ridge, precision)
+        refit_neck(merged, sam, batches, ridge, precision, passes)
     progress(len(names) + 1, len(names) + 1, _MESSAGE)
     notes = [calibrated_note(name, fit) for name, fit in fitted.items()]
     return Merged(merged, {name: fit.factors for name, fit in fitted.items()}, notes)
@@ -84,38 +85,31 @@ class FittedLayer:
 
 
 def fit_layers(
-    merged: Sam,
-    names: Sequence[str],
-    images: Iterable[Tensor],
-    ridge: float,
-    progress: Progress = silent,
-    precision: str = "fp32",
+    merged: Sam, names: Sequence[str], passes: Passes, ridge: float, progress: Progress = silent
 ) -> dict[str, FittedLayer]:
     """Fit layers and put them in place of their adapters, each fitted to what it sees behind those before it.
 
     Args:
         merged: changed in place.
         names: of layers with low-rank adapters, in the order of the model.
-        images: batches (B, 3, S, S) uint8; iterated once for each layer.
+        passes: of the calibration images through `merged`.
         ridge: regularisation, relative to the mean square of a layer's input.
         progress: is told of each layer, and of one more piece of work that follows.
-        precision: in which the model sees the images, see `MergeContext`.
     """
     fitted = {}
     for done, name in enumerate(names, start=1):
         adapter = merged.get_submodule(name)
         assert isinstance(adapter, LowRankAdapter)
-        fitted[name] = _fit(adapter, merged, images, ridge, precision)
+        fitted[name] = _fit(adapter, passes, ridge)
         merged.set_submodule(name, fitted[name].layer)
         progress(done, len(names) + 1, _MESSAGE)
     return fitted
 
 
 @torch.no_grad()
-def _fit(adapter: LowRankAdapter, model: Sam, images: Iterable[Tensor], ridge: float, precision: str) -> FittedLayer:
+def _fit(adapter: LowRankAdapter, passes: Passes, ridge: float) -> FittedLayer:
     moments = Moments(adapter.base_layer.in_features, adapter.rank, adapter.lora_A.device)
-    for batch in images:
-        x = input_of(adapter, PromptFreeSegmenter(model), batch, precision)
+    for x in passes.inputs_of(adapter):
         moments.add(x, adapter.branch(F.linear(x, adapter.lora_A)))
     up = adapter.scaling * adapter.lora_B.double()
     factors = LoRAFactors(moments.fit(_centre(adapter) @ adapter.lora_A.double(), ridge), up)

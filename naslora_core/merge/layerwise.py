@@ -17,6 +17,7 @@ from naslora_core.merge.exact import exact_layer, exact_note
 from naslora_core.merge.fold import fold_layer
 from naslora_core.merge.layers import LoRAFactors, Merged, with_layers
 from naslora_core.merge.neck import refit_neck
+from naslora_core.merge.passes import Passes
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
@@ -75,7 +76,8 @@ class LayerwiseMerge:
         if calibrated and not folded:
             # Beside folded layers it gained nothing: of eight layers of a trained model, with 1, 2 and 4 folded, the
             # loss of Dice was 0.017, 0.013 and 0.004 without it, 0.019, 0.018 and 0.006 with it.
-            refit_neck(sam, self._sam, self._images, self._context.config.ridge, self._context.precision)
+            passes = self._passes.through(sam)
+            refit_neck(sam, self._sam, self._images, self._context.config.ridge, self._context.precision, passes)
         factors = {name: exact.factors for name, exact in self._exact.items()}
         factors |= {name: self._fitted[name].factors for name in calibrated}
         known = {name: update for name, update in factors.items() if update is not None}
@@ -92,16 +94,14 @@ class LayerwiseMerge:
         return CalibrationImages(self._context.training, self._context.config.calibration_images, self._sam.device)
 
     @cached_property
+    def _passes(self) -> Passes:
+        """Passes through the model of exact and, as soon as they are fitted, calibrated layers."""
+        return Passes(self._with_exact_layers(), self._images, self._context.precision)
+
+    @cached_property
     def _fitted(self) -> dict[str, FittedLayer]:
         context = self._context
-        return fit_layers(
-            self._with_exact_layers(),
-            self._spatial,
-            self._images,
-            context.config.ridge,
-            context.progress,
-            context.precision,
-        )
+        return fit_layers(self._passes.model, self._spatial, self._passes, context.config.ridge, context.progress)
 
     @cached_property
     def _folds(self) -> dict[str, nn.Linear]:

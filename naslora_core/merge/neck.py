@@ -1,23 +1,29 @@
 """Fit the encoder's neck to answer behind merged blocks as it did behind the unmerged ones."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naslora_core.merge.moments import Moments, input_of
+from naslora_core.merge.passes import Passes
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
-# What all blocks give for a batch is kept for the second convolution up to this; the rest is computed twice.
-_KEPT_BYTES = 2**28
 # Of a pyramid's level, that are summed in float64 at once.
 _ROWS = 32
 
 
 @torch.no_grad()
-def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: float, precision: str = "fp32") -> None:
+def refit_neck(
+    merged: Sam,
+    adapted: Sam,
+    batches: Iterable[Tensor],
+    ridge: float,
+    precision: str = "fp32",
+    passes: Passes | None = None,
+) -> None:
     """Refit the neck's convolutions, one after the other and in place, to the outputs they have in `adapted`.
 
     Those of the feature pyramids of SAM 2 and SAM 3 are refitted too, level by level.
@@ -28,17 +34,19 @@ def refit_neck(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: floa
         batches: images, each (B, 3, S, S) uint8; iterated once for each convolution.
         ridge: keeps the weights near what they are, relative to the mean square of the inputs.
         precision: in which the models see the images, see `MergeContext`.
+        passes: of the batches through `merged`, which go on where they are; None begins at the images.
     """
     own, other = merged.image_encoder.neck, adapted.image_encoder.neck
     if not isinstance(own, nn.Sequential):
         _refit_pyramid(merged, adapted, batches, ridge, precision)
         return
-    inputs = _NeckInputs(merged, adapted, batches, precision)
+    of_merged = Passes(merged, batches, precision) if passes is None else passes
+    of_adapted = Passes(adapted, batches, precision)
     for place, layer in enumerate(own):
         if not isinstance(layer, nn.Conv2d):
             continue
         moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
-        for own_input, other_input in inputs:
+        for own_input, other_input in zip(of_merged.inputs_of(own[0]), of_adapted.inputs_of(other[0]), strict=True):
             wanted = other[: place + 1](other_input)
             moments.add(_patches(layer, own[:place](own_input)), wanted.permute(0, 2, 3, 1))
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
@@ -61,30 +69,6 @@ def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: 
                 for rows in zip(_patches(layer, x).split(_ROWS, 1), targets.split(_ROWS, 1), strict=True):
                     moments.add(*rows)
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
-
-
-class _NeckInputs:
-    """For each batch what the blocks of two models give to the neck, (B, C, H, W) each."""
-
-    def __init__(self, merged: Sam, adapted: Sam, batches: Iterable[Tensor], precision: str) -> None:
-        self._models, self._batches, self._precision = (merged, adapted), batches, precision
-        self._kept: list[tuple[Tensor, ...]] = []
-        self._bytes = 0
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        for number, images in enumerate(self._batches):
-            if number < len(self._kept):
-                yield self._kept[number]
-                continue
-            pair = tuple(
-                input_of(sam.image_encoder.neck[0], PromptFreeSegmenter(sam), images, self._precision)
-                for sam in self._models
-            )
-            self._bytes += sum(x.numel() * x.element_size() for x in pair)
-            # As its bytes never fall, what is kept are the first batches.
-            if self._bytes <= _KEPT_BYTES:
-                self._kept.append(pair)
-            yield pair
 
 
 def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:

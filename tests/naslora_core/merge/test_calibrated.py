@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.data.prepared.batches import spread_rows
-from naslora_core.merge import calibrated, neck
+from naslora_core.merge import calibrated, passes
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
 from naslora_core.merge.fold import fold
@@ -181,9 +181,9 @@ def test_the_neck_is_fitted_alike_whether_its_inputs_are_kept_or_computed_again(
     torch.nn.init.normal_(folded.image_encoder.neck[0].weight, std=0.05)
     images = torch.from_numpy(prepared.images.copy()).permute(0, 3, 1, 2).split(2)
     necks = []
-    # Of three batches from two models, the first has 2 x 2 x 256 tokens of 192 channels: three quarters of 2^20 bytes.
-    for room in (2**28, 2**20):
-        monkeypatch.setattr(neck, "_KEPT_BYTES", room)
+    # Of three batches, the first has 2 x 256 tokens of 192 channels: three quarters of 2^19 bytes.
+    for room in (2**27, 2**19):
+        monkeypatch.setattr(passes, "_KEPT_BYTES", room)
         fitted = copy.deepcopy(folded)
         refit_neck(fitted, sam, images, 1e-3)
         necks.append(fitted.image_encoder.neck.state_dict())

@@ -1,6 +1,7 @@
 """Who may import whom: pipelines -> stages -> naslora_core, and each tool in one place."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ TRAINING_FREE = (
 )
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The full names a file imports, anywhere in it; relative imports do not occur."""
     names = set()

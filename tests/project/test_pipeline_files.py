@@ -1,6 +1,7 @@
 """dvc.yaml says what the code does: commands, settings, and the files a stage depends on."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def closure(start: Path) -> set[str]:
     return {str(path.relative_to(ROOT)) for path in found if not is_empty(path)}
 
 
+@cache
 def direct_imports(path: Path) -> list[Path]:
     files: list[Path] = []
     for node in run_time_nodes(ast.parse(path.read_text(encoding="utf-8"))):
@@ -125,6 +127,7 @@ def run_time_nodes(tree: ast.AST) -> list[ast.AST]:
     return nodes
 
 
+@cache
 def is_empty(path: Path) -> bool:
     """Say whether a file holds nothing but a docstring."""
     return all(isinstance(node, ast.Expr) for node in ast.parse(path.read_text(encoding="utf-8")).body)

@@ -4,9 +4,12 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures.preloaded import PYTHON_VARIABLE, preloaded_python
 
 # Before torch is loaded: on shared cores its threads would lose most of their time spinning for each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -15,6 +18,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ("tests.fixtures.models", "tests.fixtures.scores")
+_servers = ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start, once for all processes of pytest, what starts programs fast; it loads nothing before it is asked."""
+    if PYTHON_VARIABLE not in os.environ and hasattr(os, "fork"):
+        os.environ[PYTHON_VARIABLE] = str(_servers.enter_context(preloaded_python()))
+        _servers.callback(os.environ.pop, PYTHON_VARIABLE)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it."""
+    _servers.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

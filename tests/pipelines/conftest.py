@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from naslora_core.errors import NasLoraError
 from naslora_core.evaluation.metrics import METRICS
+from pipelines.dvc import command
+from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[2]
 DOMAINS = ("discs", "squares")
@@ -176,7 +178,7 @@ class Project:
     def naslora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a user does."""
         return subprocess.run(
-            [*NASLORA, *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=300
+            [fast_python(), *NASLORA[1:], *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=300
         )
 
 
@@ -201,6 +203,13 @@ def write_domain(root: Path, seed: int) -> None:
     (root / "splits.csv").write_text("\n".join(["name,split", *lines]) + "\n")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _fast_dvc() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "_DVC", [fast_python(), "-m", "dvc"])
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project that has run once; do not change it."""
@@ -217,7 +226,7 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (root / "models" / "base.safetensors").write_bytes(b"weights")
     for seed, domain in enumerate(DOMAINS):
         write_domain(root / "data" / domain, seed)
-    dvc = [sys.executable, "-m", "dvc"]
+    dvc = [fast_python(), "-m", "dvc"]
     subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=root, check=True)
     subprocess.run([*dvc, "add", "--quiet", "data"], cwd=root, check=True)
     project = Project(root)

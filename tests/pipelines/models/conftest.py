@@ -1,9 +1,9 @@
 """Two people on one project: a bare git repository, a shared folder as DVC remote, and clones of both."""
 
 import os
+import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from naslora_core.evaluation.metrics import METRICS
+from tests.fixtures.preloaded import fast_python
 from tests.pipelines.conftest import DVC_YAML, NASLORA, REPOSITORY, STAGE, Project, write_domain
 
-_DVC = Path(sys.executable).parent
 _CONFIG = """[core]
     analytics = false
     check_update = false
@@ -75,9 +75,10 @@ def _environment(root: Path) -> dict[str, str]:
     programs = root.parent / "bin"
     if not programs.is_dir():
         programs.mkdir()
-        (programs / "naslora").write_text(f"#!{sys.executable}\n{NASLORA[-1]}\n")
-        (programs / "naslora").chmod(0o755)
-    path = os.pathsep.join(map(str, (programs, _DVC, os.environ.get("PATH", os.defpath))))
+        for name, words in (("naslora", NASLORA[1:]), ("dvc", ("-m", "dvc"))):
+            (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join((fast_python(), *words))} "$@"\n')
+            (programs / name).chmod(0o755)
+    path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
     python_path = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
     named = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _PERSON.items()}
     return {**os.environ, "PATH": path, "PYTHONPATH": python_path, **named}

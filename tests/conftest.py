@@ -1,5 +1,6 @@
 """For all tests: nothing leaves this machine, and nothing is written outside temporary folders."""
 
+import gc
 import ipaddress
 import os
 import socket
@@ -23,9 +24,17 @@ _servers = ExitStack()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start, once for all processes of pytest, what starts programs fast; it loads nothing before it is asked."""
+    # Importing and collecting make no garbage worth looking for, and to look among so many objects takes long.
+    gc.disable()
     if PYTHON_VARIABLE not in os.environ and hasattr(os, "fork"):
         os.environ[PYTHON_VARIABLE] = str(_servers.enter_context(preloaded_python()))
         _servers.callback(os.environ.pop, PYTHON_VARIABLE)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for garbage from here on, but not among what has been imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

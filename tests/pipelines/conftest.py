@@ -177,9 +177,8 @@ class Project:
 
     def naslora(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command as a user does."""
-        return subprocess.run(
-            [fast_python(), *NASLORA[1:], *arguments], cwd=self.root, capture_output=True, text=True, check=False, timeout=300
-        )
+        command = [fast_python(), *NASLORA[1:], *arguments]
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False, timeout=300)
 
 
 NASLORA = [sys.executable, "-c", "from pipelines.cli.app import main; main()"]

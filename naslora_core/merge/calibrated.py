@@ -24,10 +24,10 @@ from naslora_core.data.prepared.crops import as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.errors import MergeError
 from naslora_core.merge.by_layer import LayerMerge
+from naslora_core.merge.fitting.moments import Moments
+from naslora_core.merge.fitting.neck import refit_neck
+from naslora_core.merge.fitting.passes import Passes
 from naslora_core.merge.layers import LoRAFactors, Merged, linear_layer, low_rank_adapters
-from naslora_core.merge.moments import Moments
-from naslora_core.merge.neck import refit_neck
-from naslora_core.merge.passes import Passes
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import Sam
 

@@ -14,10 +14,10 @@ from naslora_core.merge.by_layer import LayerMerge
 from naslora_core.merge.calibrated import CalibrationImages, FittedLayer, calibrated_note, fit_layers
 from naslora_core.merge.context import MergeContext
 from naslora_core.merge.exact import exact_layer, exact_note
+from naslora_core.merge.fitting.neck import refit_neck
+from naslora_core.merge.fitting.passes import Passes
 from naslora_core.merge.fold import fold_layer
 from naslora_core.merge.layers import LoRAFactors, Merged, with_layers
-from naslora_core.merge.neck import refit_neck
-from naslora_core.merge.passes import Passes
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

@@ -7,12 +7,13 @@ import torch.nn.functional as F
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.data.prepared.batches import spread_rows
-from naslora_core.merge import calibrated, passes
+from naslora_core.merge import calibrated
 from naslora_core.merge.calibrated import calibrate
 from naslora_core.merge.exact import exact
+from naslora_core.merge.fitting import passes
+from naslora_core.merge.fitting.moments import Moments, input_of
+from naslora_core.merge.fitting.neck import refit_neck
 from naslora_core.merge.fold import fold
-from naslora_core.merge.moments import Moments, input_of
-from naslora_core.merge.neck import refit_neck
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

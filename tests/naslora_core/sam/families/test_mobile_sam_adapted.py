@@ -11,9 +11,9 @@ from naslora_core.geometry.windows import Windows
 from naslora_core.merge.certificate import certify
 from naslora_core.merge.choose import choose
 from naslora_core.merge.context import MergeContext
+from naslora_core.merge.fitting.moments import input_of
 from naslora_core.merge.fold import fold
 from naslora_core.merge.merged import save_merged
-from naslora_core.merge.moments import input_of
 from naslora_core.predict import Predictor
 from naslora_core.sam.build import build_sam
 from naslora_core.sam.checkpoint import load_base

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslora_core.merge.moments import Moments, input_of
-from naslora_core.merge.passes import Passes
+from naslora_core.merge.fitting.moments import Moments, input_of
+from naslora_core.merge.fitting.passes import Passes
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

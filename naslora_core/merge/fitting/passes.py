@@ -7,7 +7,7 @@ from copy import copy
 import torch
 from torch import Tensor, nn
 
-from naslora_core.merge.moments import input_of
+from naslora_core.merge.fitting.moments import input_of
 from naslora_core.sam.build import Sam
 from naslora_core.sam.families.vit_encoder import ViTEncoder
 from naslora_core.sam.segmenter import PromptFreeSegmenter

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from naslora_core.merge import passes
-from naslora_core.merge.moments import input_of
-from naslora_core.merge.passes import Passes
+from naslora_core.merge.fitting import passes
+from naslora_core.merge.fitting.moments import input_of
+from naslora_core.merge.fitting.passes import Passes
 from naslora_core.sam.build import Sam, build_sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 

@@ -1,0 +1,1 @@
+"""Fit layers and neck by least squares to what an unmerged model gives for calibration images."""

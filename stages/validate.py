@@ -27,16 +27,15 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     Raises:
         DataError: if the data fails; the message names the files.
     """
-    root, output = paths.data(domain), paths.output("validate", domain)
+    dataset, output = read_dataset(paths.data(domain)), paths.output("validate", domain)
     with atomic_directory(output) as folder:
         docs = folder / "data_docs"
         docs.mkdir()
         measured, input_px = paths.measured(domain), find_spec(params.model.name, params.model.image_size).image_size
         remembered = paths.digests(domain)
         verdict, table = check_dataset(
-            root, params.quality, progress, measured, docs=docs, input_px=input_px, remembered=remembered
+            dataset, params.quality, progress, measured, docs=docs, input_px=input_px, remembered=remembered
         )
-        dataset = read_dataset(root)
         write_table(folder / "measurements.parquet", table, dataset.card, input_px)
         write_clearance(folder / CLEARANCE_FILE, verdict.passed, domain, verdict.dataset_sha256)
         view = suggest_view(table, dataset.card, input_px)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from naslora_core.config import QualityConfig
 from naslora_core.data.dataset.card import DatasetCard
-from naslora_core.data.dataset.dataset import fingerprint, read_dataset
+from naslora_core.data.dataset.dataset import Dataset, fingerprint, read_dataset
 from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.splits import SPLITS
 from naslora_core.progress import Progress, silent
@@ -23,7 +23,7 @@ from naslora_core.quality.verdict import Failure, FileProblem, Verdict
 
 
 def check_dataset(
-    root: Path,
+    data: Path | Dataset,
     quality: QualityConfig,
     progress: Progress = silent,
     cache: Path | None = None,
@@ -32,10 +32,10 @@ def check_dataset(
     input_px: int | None = None,
     remembered: Path | None = None,
 ) -> tuple[Verdict, pd.DataFrame]:
-    """Read, measure and check the dataset in `root`; changes nothing in it.
+    """Measure and check a dataset; changes nothing in it.
 
     Args:
-        root: the dataset.
+        data: its folder, or what `read_dataset` has found there.
         quality: what is accepted.
         progress: called after each measured file.
         cache: measurements of an earlier call, which save measuring unchanged files; written anew.
@@ -50,11 +50,17 @@ def check_dataset(
     Raises:
         DataError: if there is no dataset to judge: no card, no image, a wrong splits.csv.
     """
-    dataset = read_dataset(root)
-    earlier = read_reusable(cache, dataset.card, input_px) if cache else None
+    dataset = data if isinstance(data, Dataset) else read_dataset(data)
     digests = file_digests(dataset, remembered)
-    bits = quality.near_duplicate_bits
-    table = measure_pairs(dataset, progress, bits, earlier, input_px=input_px, digests=digests)
+    table = measure_pairs(
+        dataset,
+        progress,
+        quality.near_duplicate_bits,
+        # No name is given to it here, as it may be large, and is of no use afterwards.
+        read_reusable(cache, dataset.card, input_px) if cache else None,
+        input_px=input_px,
+        digests=digests,
+    )
     if cache:
         write_table(cache, table, dataset.card, input_px)
     verdict = judge(table, build_suite(quality, dataset.card, input_px), dataset.card, docs)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from naslora_core.data.dataset.dataset import Dataset, Pair
@@ -20,6 +21,8 @@ from naslora_core.quality.table import content_columns
 KINDS: tuple[Kind, ...] = ("image", "mask")
 # Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
 _WORTH_A_PROCESS = 1200
+# A row takes many times as much memory as a line of a table.
+_ROWS_AT_ONCE = 2048
 
 
 def measure_pairs(
@@ -47,24 +50,29 @@ def measure_pairs(
         One row a pair, sorted by name, with the columns that `quality.table` explains.
     """
     digests = file_digests(dataset) if digests is None else digests
-    root, files = dataset.root.resolve(), dataset.files
+    root = dataset.root.resolve()
     listed = pd.DataFrame([_list(dataset, pair, root, digests) for pair in dataset.pairs])
     parts = {kind: _reuse(listed, kind, earlier, content_columns(kind, dataset.card)) for kind in KINDS}
-    jobs = [
-        (kind, files / listed.at[row, kind], row)
-        for kind in KINDS
-        for row in parts[kind].index[parts[kind][f"{kind}_state"].isna()]
-    ]
+    jobs: list[tuple[int, Kind, Path]] = []
+    for kind in KINDS:
+        for row in np.flatnonzero(parts[kind][f"{kind}_state"].isna()).tolist():
+            path = dataset.pairs[row].image if kind == "image" else dataset.pairs[row].mask
+            assert path is not None
+            jobs.append((row, kind, path))
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    tables: dict[Kind, list[pd.DataFrame]] = {kind: [] for kind in KINDS}
     work = partial(measure_file, card=dataset.card, input_px=input_px)
     workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
     with parallel_map(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
-        measured = measure([(kind, path) for kind, path, _ in jobs])
-        for done, ((kind, _, row), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
+        measured = measure([(kind, path) for _, kind, path in jobs])
+        for done, ((row, kind, _), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
             found[kind].append({"row": row, **columns})
+            if len(found[kind]) == _ROWS_AT_ONCE:
+                tables[kind].append(_as_table(found[kind], parts[kind]))
+                found[kind] = []
             progress(done, len(jobs), f"check {dataset.card.name}")
     for kind, rows in found.items():
-        parts[kind] = _fill(parts[kind], rows)
+        parts[kind] = _fill(parts[kind], [*tables[kind], *([_as_table(rows, parts[kind])] if rows else [])])
     table = pd.concat([listed, *parts.values()], axis=1)
     return add_split_columns(
         add_relations(table, near_duplicate_bits, dataset.card.accepted_copies), dataset.card.classes
@@ -107,8 +115,12 @@ def _reuse(listed: pd.DataFrame, kind: Kind, earlier: pd.DataFrame | None, colum
     return part
 
 
-def _fill(part: pd.DataFrame, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    if not rows:
+def _as_table(rows: list[dict[str, Any]], part: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(rows).set_index("row").reindex(columns=part.columns).astype(part.dtypes)
+
+
+def _fill(part: pd.DataFrame, measured: list[pd.DataFrame]) -> pd.DataFrame:
+    if not measured:
         return part
-    new = pd.DataFrame(rows).set_index("row").reindex(columns=part.columns).astype(part.dtypes)
+    new = pd.concat(measured)
     return pd.concat([part.drop(index=new.index), new]).sort_index()

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from naslora_core.errors import DataError
@@ -18,18 +19,31 @@ Result = TypeVar("Result")
 
 _MOST_WORKERS = 8
 CHUNK = 8
+# Bytes of a JPEG that take about as long to decode as reading a small file takes in all.
+_LIKE_A_SMALL_FILE = 30_000
 
 
-def worker_count(items: int, worth_a_process: int) -> int:
-    """Return the number of processes to use for `items`; 1 means this process alone.
+def worker_count(files: Iterable[Path], worth_a_process: int) -> int:
+    """Return the number of processes to use for reading `files`; 1 means this process alone.
 
     Args:
-        items: how many there are.
-        worth_a_process: how many of them take as long as starting a process and its imports.
+        files: what is read; those that cannot be looked at count as small ones.
+        worth_a_process: how many small files take as long as starting a process and its imports.
     """
-    if items < 2 * worth_a_process:
-        return 1
-    return min(_processors(), _MOST_WORKERS)
+    small_files = 0.0
+    for file in files:
+        small_files += 1 + _size(file) / _LIKE_A_SMALL_FILE
+        # No need to look at the rest: a data set may have many.
+        if small_files >= 2 * worth_a_process:
+            return min(_processors(), _MOST_WORKERS)
+    return 1
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def measure_pairs(
     found: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     tables: dict[Kind, list[pd.DataFrame]] = {kind: [] for kind in KINDS}
     work = partial(measure_file, card=dataset.card, input_px=input_px)
-    workers = workers or worker_count(len(jobs), _WORTH_A_PROCESS)
+    workers = workers or worker_count((path for _, _, path in jobs), _WORTH_A_PROCESS)
     with parallel_map(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
         measured = measure([(kind, path) for _, kind, path in jobs])
         for done, ((row, kind, _), columns) in enumerate(zip(jobs, measured, strict=True), start=1):

@@ -2,6 +2,7 @@
 
 import math
 import os
+from pathlib import Path
 
 import pytest
 
@@ -27,8 +28,16 @@ def test_a_process_that_the_system_ends_is_told() -> None:
             list(leave([3, 3]))
 
 
-def test_few_items_are_not_worth_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_files_are_not_worth_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = tmp_path / "absent.png"
     monkeypatch.setattr(parallel, "_processors", lambda: 4)
-    assert [worker_count(items, 32) for items in (0, 1, 63, 64, 10_000)] == [1, 1, 1, 4, 4]
+    assert [worker_count([absent] * count, 32) for count in (0, 1, 63, 64, 10_000)] == [1, 1, 1, 4, 4]
     monkeypatch.setattr(parallel, "_processors", lambda: 64)
-    assert worker_count(64, 32) == 8
+    assert worker_count([absent] * 64, 32) == 8
+
+
+def test_few_large_files_are_worth_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_processors", lambda: 4)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(bytes(4_000_000))
+    assert [worker_count([photo] * count, 1000) for count in (2, 14, 15, 1000)] == [1, 1, 4, 4]

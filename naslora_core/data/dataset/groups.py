@@ -46,7 +46,7 @@ def find_duplicates(
     looks: dict[str, tuple[int, bytes]] = {}
     with parallel_map(
         partial(file_signature, reading=card.image if card else None),
-        workers or worker_count(len(names), _WORTH_A_PROCESS),
+        workers or worker_count(paths.values(), _WORTH_A_PROCESS),
         "compares images",
         use_one_thread,
     ) as describe:

@@ -75,7 +75,8 @@ def preprocess(
     earlier = open_earlier_output(output, recipe)
     if not earlier.items and kept is not None:
         earlier = open_earlier_output(kept, recipe)
-    fresh = sum(row.key not in earlier.items for rows in shards.values() for row in rows)
+    planned = (row for rows in shards.values() for row in rows)
+    fresh = [row.pair.image for row in planned if row.key not in earlier.items and row.pair.image]
     tick = _ticker(progress, len(dataset.pairs), dataset.card.name, earlier.problem)
     sizes: dict[str, list[Sizes]] = {}
     sums: dict[str, dict[str, str]] = {}

@@ -106,7 +106,7 @@ def survey_masks(paths: Sequence[Path], progress: Progress = silent, workers: in
     """
     files = list(dict.fromkeys(paths))
     survey = Survey()
-    count = workers or worker_count(len(files), _WORTH_A_PROCESS)
+    count = workers or worker_count(files, _WORTH_A_PROCESS)
     with parallel_map(measure_mask, count, "reads masks", use_one_thread) as measure:
         found: Iterable[MaskFacts] = measure(files)
         for done, facts in enumerate(found, start=1):

@@ -29,6 +29,15 @@ def decide_precision(precision: str, device: torch.device) -> str:
     return "bf16" if has_fast_bf16(device) else "fp32"
 
 
+def computing_type(precision: str, device: torch.device) -> torch.dtype | None:
+    """Return the type that `autocast` computes matrix products in; None where they stay as their weights are.
+
+    Raises:
+        ConfigError: if `precision` is none of auto, fp32 and bf16.
+    """
+    return torch.bfloat16 if decide_precision(precision, device) == "bf16" else None
+
+
 def describe_precision(precision: str, device: torch.device) -> str:
     """Describe precision and device with the reason, as in "bf16 on cpu (auto: the processor computes in it)"."""
     decided = decide_precision(precision, device)
@@ -47,7 +56,8 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Non
     Raises:
         ConfigError: if `precision` is none of these.
     """
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=decide_precision(precision, device) == "bf16")
+    dtype = computing_type(precision, device)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
 def best_device() -> torch.device:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from naslora_core.adapted.genotype import searched_edges
+from naslora_core.adapted.held_weights import HeldWeights
 from naslora_core.adapters.base import Adapter, callbacks_of
 from naslora_core.adapters.callback import Probe
 from naslora_core.config import SearchConfig, TrainConfig
@@ -17,7 +18,7 @@ from naslora_core.data.prepared.batches import Batch, ShuffledBatches, make_batc
 from naslora_core.data.prepared.crops import ShuffledCrops, as_squares
 from naslora_core.data.prepared.prepared import PreparedData
 from naslora_core.progress import Progress, silent
-from naslora_core.sam.precision import autocast
+from naslora_core.sam.precision import autocast, computing_type
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 from naslora_core.training.checks import check_pressure
 from naslora_core.training.distributed import Processes
@@ -118,6 +119,7 @@ class AlternatingPhases:
         for callback in self._callbacks:
             callback.plan(self._planned_weight_steps)
             callback.look(self._probes(self._measured_images, silent), self.processes.average)
+        self._held = HeldWeights(segmenter.sam.image_encoder, computing_type(precision, segmenter.sam.device))
         self._losses, self._micro_batches, self._non_finite_steps = EpochLosses(), MicroBatches(), NonFiniteSteps()
         self._set_time(epoch=0)
 
@@ -150,6 +152,10 @@ class AlternatingPhases:
         """
         self._set_time(epoch)
         self.segmenter.train()
+        with self._held.hold():
+            return self._run_epoch(epoch, progress)
+
+    def _run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         search, losses = self._search, self._losses
         searching = self._arch is not None and epoch >= search.warmup_epochs
         for _ in range(len(losses.weights), len(self._weight_batches)):

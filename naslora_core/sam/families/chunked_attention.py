@@ -1,4 +1,4 @@
-"""Attention on a CPU in pieces that stay in its cache, with a backward pass that keeps no attention weights."""
+"""Attention on a CPU in pieces that stay in its cache; the weights of large ones are computed again for a gradient."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,8 @@ from torch import Tensor
 
 # Logits of a piece. More no longer lie in the cache of a core; fewer cost more in calls than they save.
 PIECE = 2**20
+# Where there are no more keys, as in windows, the weights are small enough to be kept for the backward pass.
+KEPT_KEYS = 256
 
 
 def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -34,28 +36,38 @@ def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 class _AttendInPieces(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        ctx.save_for_backward(q, k, v)
-        out = q.new_empty(*q.shape[:2], v.shape[-1])
+        out, kept = q.new_empty(*q.shape[:2], v.shape[-1]), []
+        keeps = any(ctx.needs_input_grad) and k.shape[1] <= KEPT_KEYS
         for rows, queries in _pieces(q, k):
-            out[rows, queries] = torch.bmm(_weights(q[rows, queries], k[rows]), v[rows])
+            weights = _weights(q[rows, queries], k[rows])
+            out[rows, queries] = torch.bmm(weights, v[rows])
+            kept += [weights] if keeps else []
+        ctx.save_for_backward(q, k, v, *kept)
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = ctx.saved_tensors
+        q, k, v, *kept = ctx.saved_tensors
         channels = v.shape[-1]
-        d_q = torch.empty_like(q)
-        # Summed over the pieces of a row.
-        d_k, d_v = (torch.zeros_like(v, dtype=torch.promote_types(v.dtype, torch.float32)) for _ in range(2))
-        for rows, queries in _pieces(q, k):
+        d_q, d_k, d_v = torch.empty_like(q), torch.zeros_like(k), torch.empty_like(v)
+        # Of the pieces of one row, in which its keys have a part each.
+        sums: list[Tensor] = []
+        for place, (rows, queries) in enumerate(_pieces(q, k)):
             own, d_out = q[rows, queries], gradients[0][rows, queries]
-            weights = _weights(own, k[rows])
+            weights = kept[place] if kept else _weights(own, k[rows])
             d_weights = torch.bmm(d_out, v[rows].transpose(1, 2))
             d_logits = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
             d_q[rows, queries] = torch.bmm(d_logits, k[rows])
-            d_k[rows] += torch.bmm(d_logits.transpose(1, 2), own[..., :channels])
-            d_v[rows] += torch.bmm(weights.transpose(1, 2), d_out)
-        return d_q, torch.nn.functional.pad(d_k.to(k.dtype), (0, k.shape[-1] - channels)), d_v.to(v.dtype)
+            parts = [
+                torch.bmm(d_logits.transpose(1, 2), own[..., :channels]),
+                torch.bmm(weights.transpose(1, 2), d_out),
+            ]
+            if own.shape[1] < q.shape[1]:
+                # Not in bfloat16, in which sums lose what is small.
+                parts = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in parts]
+            sums = [total + part for total, part in zip(sums, parts, strict=True)] if queries.start else parts
+            d_k[rows, :, :channels], d_v[rows] = sums
+        return d_q, d_k, d_v
 
 
 def _weights(q: Tensor, k: Tensor) -> Tensor:

@@ -24,9 +24,11 @@ def _gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad((out * weights).sum(), inputs))
 
 
+@pytest.mark.parametrize("kept_keys", [8, 9])
 @pytest.mark.parametrize("piece", [1, 9 * 5, 9 * 12, 9 * 12 * 2, 2**20])
-def test_output_and_gradients_are_those_of_the_formula_however_it_is_cut(piece, monkeypatch):
+def test_output_and_gradients_are_those_of_the_formula_however_it_is_cut(piece, kept_keys, monkeypatch):
     monkeypatch.setattr(subject, "PIECE", piece)
+    monkeypatch.setattr(subject, "KEPT_KEYS", kept_keys)
     inputs = _tensors()
     found, expected = attend_in_pieces(*inputs), _naive(*inputs)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
@@ -59,6 +61,7 @@ def test_bfloat16_loses_no_more_than_the_formula_does_in_it(piece, monkeypatch):
 
 def test_no_tensor_has_more_logits_than_a_piece(monkeypatch):
     monkeypatch.setattr(subject, "PIECE", 100)
+    monkeypatch.setattr(subject, "KEPT_KEYS", 0)
     inputs = [torch.randn(2, 40, 4, requires_grad=True) for _ in range(3)]
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
         attend_in_pieces(*inputs).sum().backward()

@@ -1,0 +1,65 @@
+"""Frozen weights in the type that a training computes in, so that autocast does not convert them at every step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from naslora_core.adapted.state import find_adapters
+from naslora_core.adapters import LowRankAdapter
+
+
+def product_layers(encoder: nn.Module) -> list[nn.Module]:
+    """Return the frozen layers of an encoder whose weights are read by matrix products and convolutions alone.
+
+    Autocast converts what these take. Adapters that read their layer's weight otherwise, such as DoRA's norms, keep
+    it as it is.
+    """
+    adapters = find_adapters(encoder).values()
+    aside = {part for layer in adapters if not isinstance(layer, LowRankAdapter) for part in layer.modules()}
+    return [
+        layer
+        for layer in encoder.modules()
+        if type(layer) in (nn.Linear, nn.Conv2d)
+        and layer not in aside
+        and not any(parameter.requires_grad for parameter in layer.parameters())
+    ]
+
+
+class HeldWeights:
+    """Copies of frozen weights in bfloat16, which take the weights' place for as long as a training step lasts.
+
+    What is computed is the same: autocast rounds the same weights in the same way, only at every step. The weights
+    themselves stay in memory, and are back in their place outside of `hold`: whatever saves, merges or looks at them
+    finds them whole.
+
+    Args:
+        encoder: whose layers are frozen by now.
+        dtype: that autocast computes in; None where it is off, and nothing is held.
+    """
+
+    def __init__(self, encoder: nn.Module, dtype: torch.dtype | None) -> None:
+        self._encoder, self._dtype = encoder, dtype
+        self._copies: dict[nn.Parameter, tuple[tuple[int, int], Tensor]] = {}
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Put the copies in place, and the weights back in the end."""
+        layers = product_layers(self._encoder) if self._dtype is not None else []
+        whole = {parameter: parameter.data for layer in layers for parameter in layer.parameters()}
+        try:
+            for parameter in whole:
+                parameter.data = self._copy_of(parameter)
+            yield
+        finally:
+            for parameter, weight in whole.items():
+                parameter.data = weight
+
+    def _copy_of(self, parameter: nn.Parameter) -> Tensor:
+        # Of the weight as it is now, should somebody have loaded another one.
+        state = parameter.data_ptr(), parameter._version
+        known = self._copies.get(parameter)
+        if known is None or known[0] != state:
+            known = self._copies[parameter] = state, parameter.data.to(self._dtype)
+        return known[1]

@@ -15,7 +15,7 @@ from naslora_core.training.phases import AlternatingPhases
 
 ROOT = Path(__file__).parents[3]
 SIDE = 64
-# The network under the adapters is Segment Anything's, windows and all; of the operations one reads those one asks about.
+# The network under the adapters is Segment Anything's, windows too; of the operations one reads those one asks about.
 ASIDE = ("naslora_core/sam/", "naslora_core/geometry/windows.py", "naslora_core/ops/")
 NOT_ASIDE = ("naslora_core/sam/segmenter.py", "naslora_core/ops/base.py")
 

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import tarfile
-from io import BytesIO
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -12,14 +10,13 @@ BEFORE = "a2beb0d63290e66b50ea74593ceac9ddbfee20d9"
 
 
 def unpack(revision: str, folder: Path) -> Path:
-    """Unpack a commit of this repository into `folder`, and return that.
+    """Check a commit of this repository out into `folder`, and return that.
 
     Exits with a line of explanation where git does not know the commit.
     """
-    done = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f"error: --before {revision}: {done.stderr.decode().strip()}; name a commit of a full clone's history")
-    folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+    for words in (["clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], ["checkout", "--quiet", revision]):
+        where = ROOT if words[0] == "clone" else folder
+        done = subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"error: --before {revision}: {done.stderr.strip()}; name a commit of a full clone's history")
     return folder

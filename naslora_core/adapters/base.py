@@ -68,6 +68,15 @@ class Adapter(nn.Module):
         return {key: value for key, value in self.state_dict().items() if not key.startswith("base_layer.")}
 
 
+def autocast_type(x: Tensor) -> torch.dtype | None:
+    """Return the type that autocast computes products with a tensor in; None where it is off."""
+    device = x.device.type
+    # Nothing is computed on "meta", where costs are counted, and autocast does not know it.
+    if device == "meta" or not torch.is_autocast_enabled(device):
+        return None
+    return torch.get_autocast_dtype(device)
+
+
 class Update(NamedTuple):
     """A low-rank update, up branch(down x).
 
@@ -126,8 +135,7 @@ class LowRankAdapter(Adapter):
 
     def _adapted(self, x: Tensor, windows: Windows | None) -> PaddedGrid:
         # Once, and not in every product; autocast leaves an operation in place alone.
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+        x = x.to(autocast_type(x) or x.dtype)
         batch, height, width = x.shape[:3]
         inside = self.base_layer(x.flatten(0, 2))
         bias, whole = self.base_layer.bias, windows.side * windows.across if windows else 0

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from naslora_core.adapters.base import autocast_type
 from naslora_core.cell.kernels import EdgeKernels, run_kernels
 from naslora_core.geometry.windows import PaddedGrid, Windows
 from naslora_core.merge.tokens import convolve_tokens, filter_tokens
@@ -106,8 +107,7 @@ class FoldedLinear(nn.Linear):
 
     def _run(self, x: Tensor, windows: Windows | None) -> PaddedGrid:
         # Autocast would convert the input, and every parameter, by a call for each of them.
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        dtype = autocast_type(x)
         if dtype is not None:
             x = x.to(dtype)
         wide_weight, down, bias, *branch = self._operands(dtype)

@@ -37,6 +37,9 @@ def finished(tmp_path_factory) -> tuple[Path, Params]:
         "search.warmup_epochs=1",
         "search.arch_every=1",
         "adapter.rank=2",
+        "model.image_size=64",
+        "train.view=whole",
+        "evaluate.gallery_size=2",
     ]
     params = load_params(root / "params.yaml", settings)
     for stage in PER_DOMAIN.values():

@@ -20,6 +20,8 @@ SETTINGS = (
     "model.image_size=64",
     "adapter.rank=2",
     "train.epochs=2",
+    # At this size the gate suggests crops, of which there are many.
+    "train.batch_size=32",
     "search.warmup_epochs=1",
     "search.arch_every=1",
     "evaluate.gallery_size=2",

@@ -16,7 +16,10 @@ from stages import evaluate, merge, preprocess, search_train, validate
 from stages.paths import StagePaths
 from tests.stages.drawn import DOMAIN, draw_project
 
-SETTINGS = ("train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "train.batch_size=4")
+SETTINGS = (
+    "train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "train.batch_size=4",
+    "model.image_size=64", "train.view=whole", "evaluate.gallery_size=1",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

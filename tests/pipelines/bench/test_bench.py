@@ -34,7 +34,8 @@ question: Does it run?
 reference: lora
 domains: [leaf_lesions]
 seeds: [7]
-settings: [model.image_size=64, train.epochs=1, train.batch_size=4, merge.calibration_images=2, merge.max_metric_drop=1]
+settings:
+  [model.image_size=64, train.view=whole, train.epochs=1, train.batch_size=4, merge.calibration_images=2, merge.max_metric_drop=1]
 rows:
   lora: [adapter.method=lora]
   nas_lora:

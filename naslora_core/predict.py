@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from naslora_core.adapted.held_weights import HeldWeights
 from naslora_core.adapted.saved import load_adapted
 from naslora_core.config import Flips, ModelConfig
 from naslora_core.merge.merged import load_merged
 from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips, means_over_flips
-from naslora_core.sam.precision import autocast, decide_precision, find_device
+from naslora_core.sam.precision import autocast, computing_type, decide_precision, find_device
 from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
 from naslora_core.sam.square import resize, resized_shape, window_side
 from naslora_core.sam.tiled import square_logits, tiled_logits, to_probabilities
@@ -38,6 +39,7 @@ class Predictor:
         self._inference = inference
         self._segmenter = PromptFreeSegmenter(sam).eval().to(self._device)
         self._precision = precision
+        self._held = HeldWeights(sam.image_encoder, computing_type(precision, self._device))
         self.parameter_count = count_parameters(sam)
 
     @classmethod
@@ -131,20 +133,22 @@ class Predictor:
         if (window := self.window) is None:
             return self._of_whole_images(images)
         scale = self.image_size / window
-        return [logits.numpy() for logits in square_logits(self._segmenter, images, scale, self._precision)]
+        with torch.no_grad(), self._held.hold():
+            return [logits.numpy() for logits in square_logits(self._segmenter, images, scale, self._precision)]
 
     def _of_parts(self, image: np.ndarray, scale: float) -> np.ndarray:
         how = self._inference
         found = np.empty((self._segmenter.classes, *image.shape[:2]), dtype=np.float32)
-        for top, logits in tiled_logits(self._segmenter, image, scale, self._precision, how.overlap, how.flips):
-            found[:, top : top + logits.shape[1]] = logits
+        with torch.no_grad(), self._held.hold():
+            for top, logits in tiled_logits(self._segmenter, image, scale, self._precision, how.overlap, how.flips):
+                found[:, top : top + logits.shape[1]] = logits
         return found
 
     @torch.no_grad()
     def _of_whole_images(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         size = self.image_size
         shapes = [resized_shape(image.shape[0], image.shape[1], size) for image in images]
-        with autocast(self._precision, self._device):
+        with self._held.hold(), autocast(self._precision, self._device):
             low_res_masks = self._segmenter(self._squares(images, shapes))
         logits = self._segmenter.upscale(low_res_masks)
         found = []

@@ -1,4 +1,4 @@
-"""Frozen weights in the type that a training computes in, so that autocast does not convert them at every step."""
+"""Weights in the type that products are computed in, so that autocast does not convert them at every step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,31 +11,28 @@ from naslora_core.adapters import LowRankAdapter
 
 
 def product_layers(encoder: nn.Module) -> list[nn.Module]:
-    """Return the frozen layers of an encoder whose weights are read by matrix products and convolutions alone.
+    """Return the layers of an encoder whose weights are read by matrix products and convolutions alone, and stay.
 
     Autocast converts what these take. Adapters that read their layer's weight otherwise, such as DoRA's norms, keep
-    it as it is.
+    it as it is; so do layers that learn, unless no gradient is asked for.
     """
     adapters = find_adapters(encoder).values()
     aside = {part for layer in adapters if not isinstance(layer, LowRankAdapter) for part in layer.modules()}
-    return [
-        layer
-        for layer in encoder.modules()
-        if type(layer) in (nn.Linear, nn.Conv2d)
-        and layer not in aside
-        and not any(parameter.requires_grad for parameter in layer.parameters())
-    ]
+    layers = [layer for layer in encoder.modules() if type(layer) in (nn.Linear, nn.Conv2d) and layer not in aside]
+    if not torch.is_grad_enabled():
+        return layers
+    return [layer for layer in layers if not any(parameter.requires_grad for parameter in layer.parameters())]
 
 
 class HeldWeights:
-    """Copies of frozen weights in bfloat16, which take the weights' place for as long as a training step lasts.
+    """Copies of frozen weights in bfloat16, which take the weights' place while a model is trained or predicts.
 
     What is computed is the same: autocast rounds the same weights in the same way, only at every step. The weights
     themselves stay in memory, and are back in their place outside of `hold`: whatever saves, merges or looks at them
     finds them whole.
 
     Args:
-        encoder: whose layers are frozen by now.
+        encoder: whose layers are looked up whenever copies are put in place.
         dtype: that autocast computes in; None where it is off, and nothing is held.
     """
 
@@ -47,7 +44,9 @@ class HeldWeights:
     def hold(self) -> Iterator[None]:
         """Put the copies in place, and the weights back in the end."""
         layers = product_layers(self._encoder) if self._dtype is not None else []
-        whole = {parameter: parameter.data for layer in layers for parameter in layer.parameters()}
+        parameters = [parameter for layer in layers for parameter in layer.parameters()]
+        # Others are held already, perhaps in another thread, which is to put them back.
+        whole = {parameter: parameter.data for parameter in parameters if parameter.dtype is torch.float32}
         try:
             for parameter in whole:
                 parameter.data = self._copy_of(parameter)

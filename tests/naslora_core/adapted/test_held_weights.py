@@ -79,3 +79,23 @@ def test_layers_that_learn_and_those_that_adapters_look_at_keep_their_weights(ad
         sam.image_encoder.patch_embed.proj,
         *(layer for block in blocks for layer in (block.attn.proj, block.mlp.lin1, block.mlp.lin2)),
     }
+
+
+def test_where_no_gradient_is_asked_for_weights_that_could_learn_are_held_too():
+    sam = build_sam("sam_tiny", 64)
+    assert not product_layers(sam.image_encoder)
+    with torch.no_grad(), HeldWeights(sam.image_encoder, torch.bfloat16).hold():
+        assert sam.image_encoder.blocks[0].attn.qkv.weight.dtype is torch.bfloat16
+    assert sam.image_encoder.blocks[0].attn.qkv.weight.dtype is torch.float32
+
+
+@torch.no_grad()
+def test_whoever_holds_them_first_puts_them_back(sam):
+    before = {name: value.clone() for name, value in sam.state_dict().items()}
+    first, second = (HeldWeights(sam.image_encoder, torch.bfloat16).hold() for _ in range(2))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert all(torch.equal(value, before[name]) for name, value in sam.state_dict().items())
+    assert product_layers(sam.image_encoder)[0].weight.dtype is torch.float32

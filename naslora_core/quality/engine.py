@@ -1,8 +1,6 @@
 """Run the suite of checks on a table of measurements with Great Expectations."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -51,26 +49,6 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     """
     # Here, too, for use as a library; nothing of the user's data may leave the machine.
     turn_telemetry_off()
-    with _collection_paused():
-        return _run_suite(table, suite, docs)
-
-
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Pause the collection of garbage, for work that makes many objects which stay.
-
-    It would look at all of them again and again: a fourth of the time that Great Expectations takes to be imported.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None) -> list[CheckResult]:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

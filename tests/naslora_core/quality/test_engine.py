@@ -1,12 +1,10 @@
 """How the engine hands a table to Great Expectations."""
 
-import gc
-
 import pandas as pd
 import pytest
 
 from naslora_core.quality.data_docs import as_html
-from naslora_core.quality.engine import _collection_paused, _column_as_html
+from naslora_core.quality.engine import _column_as_html
 
 
 @pytest.mark.parametrize("dtype", ["object", "string"])
@@ -23,14 +21,3 @@ def test_a_column_is_escaped_as_if_each_cell_were(dtype):
 
 def test_a_column_without_a_text_stays_so():
     assert _column_as_html(pd.Series([None, None], dtype="string")).isna().all()
-
-
-def test_garbage_is_collected_again_afterwards_also_after_an_error():
-    def fail() -> None:
-        assert not gc.isenabled()
-        raise KeyError
-
-    assert gc.isenabled()
-    with pytest.raises(KeyError), _collection_paused():
-        fail()
-    assert gc.isenabled()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset.dataset import Dataset, Pair
+from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, Pair
 from naslora_core.data.dataset.digests import file_digests
 from naslora_core.data.dataset.duplicates import use_one_thread
 from naslora_core.parallel import parallel_map, worker_count
@@ -21,6 +21,7 @@ from naslora_core.quality.table import content_columns
 KINDS: tuple[Kind, ...] = ("image", "mask")
 # Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
 _WORTH_A_PROCESS = 1200
+_LISTED = ["name", "split", "group", *(f"{kind}{what}" for kind in KINDS for what in ("", "_sha256", "_link"))]
 # A row takes many times as much memory as a line of a table.
 _ROWS_AT_ONCE = 2048
 
@@ -51,7 +52,7 @@ def measure_pairs(
     """
     digests = file_digests(dataset) if digests is None else digests
     root = dataset.root.resolve()
-    listed = pd.DataFrame([_list(dataset, pair, root, digests) for pair in dataset.pairs])
+    listed = pd.DataFrame([_list(pair, root, digests) for pair in dataset.pairs], columns=_LISTED)
     parts = {kind: _reuse(listed, kind, earlier, content_columns(kind, dataset.card)) for kind in KINDS}
     jobs: list[tuple[int, Kind, Path]] = []
     for kind in KINDS:
@@ -79,12 +80,11 @@ def measure_pairs(
     )
 
 
-def _list(dataset: Dataset, pair: Pair, root: Path, digests: Mapping[Path, str]) -> dict[str, str]:
-    row = {"name": pair.name, "split": pair.split, "group": pair.group}
-    for kind, path in (("image", pair.image), ("mask", pair.mask)):
-        row[kind] = dataset.relative(path)
-        row[f"{kind}_sha256"] = "" if path is None else digests[path]
-        row[f"{kind}_link"] = "" if path is None else _leads_out(path, root)
+def _list(pair: Pair, root: Path, digests: Mapping[Path, str]) -> tuple[str, ...]:
+    """Return what a pair has in the columns `_LISTED`."""
+    row: tuple[str, ...] = (pair.name, pair.split, pair.group)
+    for folder, path in ((IMAGES_FOLDER, pair.image), (MASKS_FOLDER, pair.mask)):
+        row += ("", "", "") if path is None else (f"{folder}/{path.name}", digests[path], _leads_out(path, root))
     return row
 
 

@@ -66,11 +66,7 @@ def _read(path: Path) -> dict[str, tuple[State, str]]:
         content = read_object(path)
         if content["format"] != _FORMAT:
             return {}
-        return {name: (state, digest) for name, (state, digest) in content["files"].items() if _is_digest(digest)}
+        return {name: (state, bytes.fromhex(digest).hex()) for name, (state, digest) in content["files"].items()}
     # It makes the next run faster and is no more than that, so that a damaged one is none.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _is_digest(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")

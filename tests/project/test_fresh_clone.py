@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fixtures.preloaded import fast_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,7 +18,7 @@ def sh(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def dvc(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return sh(root, sys.executable, "-m", "dvc", *words)
+    return sh(root, fast_python(), "-m", "dvc", *words)
 
 
 @pytest.fixture(scope="module")

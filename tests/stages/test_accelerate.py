@@ -50,7 +50,13 @@ def history(paths: StagePaths) -> list[dict[str, str]]:
 
 def test_two_processes_train_what_one_trains(project):
     settings = [*MIXTURE, "train.epochs=2", "search.warmup_epochs=0", "search.arch_every=1", "search.arch_split=0.3"]
-    settings += ["adapter.rank=2", "train.batch_size=4", "model.precision=fp32", "model.image_size=64", "train.view=whole"]
+    settings += [
+        "adapter.rank=2",
+        "train.batch_size=4",
+        "model.precision=fp32",
+        "model.image_size=64",
+        "train.view=whole",
+    ]
     settings += [f"model.checkpoint={project.root / 'models/sam_tiny.safetensors'}"]
     params = load_params(project.params, settings)
     one, two = StagePaths(project.root, "one"), StagePaths(project.root, "two")

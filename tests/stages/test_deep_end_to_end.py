@@ -61,7 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[StagePaths, Param
     shutil.copy(REPOSITORY / "params.yaml", root / "params.yaml")
     settings = [f"domains=[{DEEP},{TWIN}]", f"model.checkpoint={base}", "model.image_size=64", "train.epochs=2"]
     settings += ["search.warmup_epochs=0", "search.arch_every=1", "adapter.rank=2", "merge.mode=fold"]
-    settings += ["train.batch_size=32", "evaluate.gallery_size=2"]
+    settings += ["train.view=crops", "train.scale=0.5", "evaluate.gallery_size=2"]
     params, paths = load_params(root / "params.yaml", [*settings, "model.precision=fp32"]), StagePaths(root)
     for name in (DEEP, TWIN):
         request = ImportRequest(root / "in" / name, value_range="0:4095" if name == DEEP else None)

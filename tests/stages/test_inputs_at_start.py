@@ -2,15 +2,14 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.dvc.command import environment
+from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[2]
-DVC = (sys.executable, "-m", "dvc")
 STAGE = """
 from pathlib import Path
 from stages.runner import run_stage
@@ -54,7 +53,7 @@ def drawn(tmp_path_factory) -> Path:
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
-    subprocess.run([*DVC, "init", "--no-scm", "--quiet"], cwd=root, check=True)
+    subprocess.run([fast_python(), "-m", "dvc", "init", "--no-scm", "--quiet"], cwd=root, check=True)
     return root
 
 
@@ -68,7 +67,7 @@ class Run:
         """Run `dvc repro` while something happens; returns its exit code, and what it printed."""
         (self.root / "meanwhile.py").write_text(meanwhile)
         env = environment() | {"PYTHONPATH": str(REPOSITORY)}
-        command = [*DVC, "repro"]
+        command = [fast_python(), "-m", "dvc", "repro"]
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, done.stdout + done.stderr
 

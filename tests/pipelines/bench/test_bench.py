@@ -35,7 +35,8 @@ reference: lora
 domains: [leaf_lesions]
 seeds: [7]
 settings:
-  [model.image_size=64, train.view=whole, train.epochs=1, train.batch_size=4, merge.calibration_images=2, merge.max_metric_drop=1]
+  [model.image_size=64, train.view=whole, train.epochs=1, train.batch_size=4, merge.calibration_images=2,
+   merge.max_metric_drop=1]
 rows:
   lora: [adapter.method=lora]
   nas_lora:

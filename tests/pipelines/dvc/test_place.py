@@ -1,7 +1,6 @@
 """What git says of a folder, and whether DVC is told to do without it."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from pipelines.dvc.git import repository_state, require_repository
 from pipelines.dvc.place import settle
 from pipelines.run.doctor import examine
 from stages.provenance import code_revision
+from tests.fixtures.preloaded import fast_python
 
 AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 
@@ -79,7 +79,7 @@ def test_a_hook_of_another_repository_does_not_send_git_there(tmp_path, monkeypa
 
 
 def test_dvc_works_without_git_and_uses_it_again_from_the_first_commit_on(tmp_path, monkeypatch):
-    dvc, said = (sys.executable, "-m", "dvc"), list[str]()
+    dvc, said = (fast_python(), "-m", "dvc"), list[str]()
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     sh(tmp_path, "git", "init", "--quiet")
     sh(tmp_path, *dvc, "init", "--quiet")

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.data.dataset.view import VIEW_FILE, SuggestedView, write_view
 from naslora_core.data.synthetic.generate import generate_domain
 from pipelines.dvc.command import environment
+from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[3]
 DOMAIN = "leaf_lesions"
@@ -37,7 +37,7 @@ class Project:
     def dvc(self, *arguments: str) -> None:
         env = environment() | {"PYTHONPATH": str(REPOSITORY)}
         done = subprocess.run(
-            [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=env, capture_output=True, text=True,
+            [fast_python(), "-m", "dvc", *arguments], cwd=self.root, env=env, capture_output=True, text=True,
             check=False, timeout=120,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from naslora_core.errors import PipelineError
 from pipelines.dvc.command import environment
 from pipelines.dvc.results import find_results, pull_results, push_results
 from stages.run_cache import keep_result
+from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[3]
 STAGE = """
@@ -46,7 +46,7 @@ TARGET = STAGES[1]
 
 def dvc(root: Path, *words: str) -> str:
     env = environment() | {"PYTHONPATH": str(REPOSITORY)}
-    command = [sys.executable, "-m", "dvc", *words]
+    command = [fast_python(), "-m", "dvc", *words]
     done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

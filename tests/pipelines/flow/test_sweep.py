@@ -15,6 +15,7 @@ from pipelines.dvc.clones import Remote, clone, place_of
 from pipelines.dvc.command import environment
 from pipelines.flow.clone import fresh_clone, source_of
 from pipelines.flow.sweep_job import SweepJob, default_threads, jobs_of, run_job
+from tests.fixtures.preloaded import fast_python
 from tests.pipelines.conftest import NASLORA
 from tests.pipelines.flow.conftest import until
 
@@ -123,7 +124,7 @@ def test_a_project_may_be_a_folder_of_a_larger_repository_whose_other_changes_do
 def test_a_job_that_fails_says_what_the_program_has_said_and_keeps_its_output(committed):
     (committed.root / "broken").touch()
     committed.touch_image("discs")
-    sh(committed.root, "dvc", "add", "--quiet", "data")
+    sh(committed.root, fast_python(), "-m", "dvc", "add", "--quiet", "data")
     commit(committed.root)
     source = source_of(committed.root, ["discs"])
     with pytest.raises(PipelineError) as error:
@@ -177,7 +178,7 @@ def test_a_failed_job_does_not_stop_others_and_what_they_computed_is_found_again
     stage = committed.root / "stage.py"
     stage.write_text(f"import sys\nif 'squares' in sys.argv: sys.exit('error: no squares today')\n{stage.read_text()}")
     committed.touch_image("squares")
-    sh(committed.root, "dvc", "add", "--quiet", "data")
+    sh(committed.root, fast_python(), "-m", "dvc", "add", "--quiet", "data")
     commit(committed.root, "squares fail")
     job = SweepJob("discs", "lora", 3)
     source = source_of(committed.root, ["discs", "squares"])

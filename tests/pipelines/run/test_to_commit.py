@@ -2,12 +2,12 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.run.to_commit import files_to_commit, stored_in_repository
+from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[3]
 SMALL = ("artifacts/evaluate/leaf/metrics.json", "artifacts/search_train/leaf/history.csv",
@@ -79,7 +79,7 @@ def test_outside_git_nothing_is_named(tmp_path: Path):
 
 def test_a_remote_inside_the_repository_is_told_from_one_outside(root: Path, tmp_path: Path):
     def dvc(*words: str) -> None:
-        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, capture_output=True, check=True)
+        subprocess.run([fast_python(), "-m", "dvc", *words], cwd=root, capture_output=True, check=True)
 
     dvc("init", "--quiet", "--subdir")
     assert stored_in_repository(root) is None

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from typer.testing import Result
 
 from naslora_core.data.dataset.dataset import fingerprint, read_dataset
 from naslora_core.errors import ConfigError, DataError, PipelineError
+from tests.fixtures.preloaded import fast_python
 
 Data = Callable[..., Result]
 
 
 def sh(root: Path, *command: str) -> str:
-    words = [sys.executable, "-m", *command] if command[0] == "dvc" else list(command)
+    words = [fast_python(), "-m", *command] if command[0] == "dvc" else list(command)
     done = subprocess.run(words, cwd=root, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

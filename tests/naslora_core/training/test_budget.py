@@ -1,6 +1,9 @@
 """A training under a budget from its first step to the merged model."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from naslora_core.adapted.architecture import architecture_of, keep_found
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.genotype import describe_genotype
 from naslora_core.adapted.saved import load_adapted, save_adapted
+from naslora_core.adapters.budget.architecture import LayerChoice
 from naslora_core.adapters.budget.layer import ChoosingLayer, FoundLayer
 from naslora_core.adapters.budget.method import spent_by
 from naslora_core.config import MergeConfig
@@ -19,7 +23,7 @@ from naslora_core.merge.context import MergeContext
 from naslora_core.merge.merged import load_merged, save_merged
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-from naslora_core.training.loop import SearchAndTrain
+from naslora_core.training.loop import SearchAndTrain, TrainingRecord
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
 
@@ -29,12 +33,12 @@ TARGETS = ("attn.qkv", "attn.proj", "mlp.lin1", "mlp.lin2")
 LIMITS = {"budget": 1.35, "max_parameters": 20_000, "space": "choices"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small(model):
     return model.model_copy(update={"image_size": SIDE})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data() -> PreparedData:
     rng = np.random.default_rng(1)
     images = rng.integers(0, 90, size=(6, SIDE, SIDE, 3)).astype(np.uint8)
@@ -44,7 +48,7 @@ def data() -> PreparedData:
     return PreparedData(images, masks, [(SIDE, SIDE)] * 6, [(SIDE, SIDE)] * 6, list("abcdef"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def start(small, adapter, search, train, data):
     """Return a function that gives a run under a budget, its model and its adapters."""
 
@@ -62,21 +66,36 @@ def start(small, adapter, search, train, data):
     return make
 
 
-@pytest.fixture
-def found(start, small, tmp_path):
-    """A finished training in a folder: its model, genotype and settings."""
+@dataclass(frozen=True)
+class Found:
+    """A finished training in a folder, and what it had learned before layers without a branch were taken out."""
+
+    folder: Path
+    record: TrainingRecord
+    state: dict[str, torch.Tensor]
+    architecture: dict[str, LayerChoice] | None
+    sam: torch.nn.Module
+    genotype: dict[str, Any]
+    left: dict[str, torch.nn.Module]
+
+
+@pytest.fixture(scope="module")
+def found(start, small, tmp_path_factory):
+    """The run under a budget, trained once; not to be changed."""
+    folder = tmp_path_factory.mktemp("found")
     run, sam, adapters, (wide, settings) = start()
     record = run.run()
-    genotype = describe_genotype(sam, adapters)
+    state = {name: value.clone() for name, value in sam.state_dict().items()}
+    genotype, architecture = describe_genotype(sam, adapters), architecture_of(adapters)
     left = keep_found(sam, adapters)
-    save_adapted(tmp_path, PromptFreeSegmenter(sam), left, small, wide, settings, seed=3)
-    (tmp_path / "genotype.json").write_text(json.dumps(genotype))
-    return record, sam, genotype, left
+    save_adapted(folder, PromptFreeSegmenter(sam), left, small, wide, settings, seed=3)
+    (folder / "genotype.json").write_text(json.dumps(genotype))
+    return Found(folder, record, state, architecture, sam, genotype, left)
 
 
 def test_the_found_architecture_keeps_both_limits(found):
-    record, _, genotype, left = found
-    assert record.best_epoch >= 2
+    genotype, left = found.genotype, found.left
+    assert found.record.best_epoch >= 2
     assert genotype["inference"] <= LIMITS["budget"]
     assert 0 < genotype["parameters"] <= LIMITS["max_parameters"]
     own = sum(p.numel() for layer in left.values() for p in layer.parameters() if p.requires_grad)
@@ -87,12 +106,11 @@ def test_the_found_architecture_keeps_both_limits(found):
 
 
 def test_it_is_saved_loaded_and_merged(found, small, data, tmp_path):
-    _, sam, _, left = found
     images = torch.from_numpy(data.images[:2].transpose(0, 3, 1, 2))
-    loaded, adapters = load_adapted(tmp_path, small)
-    assert adapters.keys() == left.keys()
+    loaded, adapters = load_adapted(found.folder, small)
+    assert adapters.keys() == found.left.keys()
     with torch.no_grad():
-        wanted = PromptFreeSegmenter(sam).eval()(images)
+        wanted = PromptFreeSegmenter(found.sam).eval()(images)
         assert torch.equal(loaded(images), wanted)
     for mode in ("fold", "auto"):
         context = MergeContext(data, MergeConfig(mode=mode, max_metric_drop=1, calibration_images=2, ridge=1e-3))
@@ -123,10 +141,7 @@ def test_without_any_time_to_spend_the_merge_is_a_stock_checkpoint(start, small,
     torch.testing.assert_close(merged, wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_the_same_run_finds_the_same_and_one_that_was_stopped_too(start, tmp_path):
-    first, sam, adapters, _ = start()
-    first.run()
-    expected = {name: value.clone() for name, value in sam.state_dict().items()}
+def test_the_same_run_finds_the_same_and_one_that_was_stopped_too(found, start, tmp_path):
     steps = 0
 
     class StopError(Exception):
@@ -146,8 +161,8 @@ def test_the_same_run_finds_the_same_and_one_that_was_stopped_too(start, tmp_pat
     resumed, other, others, _ = start()
     assert all(layer.choice is None for layer in others.values() if isinstance(layer, ChoosingLayer))
     resumed.run(Checkpoints(path, 0))
-    assert architecture_of(others) == architecture_of(adapters)
-    assert all(torch.equal(value, expected[name]) for name, value in other.state_dict().items())
+    assert architecture_of(others) == found.architecture
+    assert all(torch.equal(value, found.state[name]) for name, value in other.state_dict().items())
 
 
 # All have 196,608 with every rank: LoRA of rank 8 on these layers.
@@ -163,9 +178,9 @@ def test_an_architecture_that_nobody_searched_costs_as_much(start, how, setting,
     assert run.run().best_epoch >= 1
 
 
-def test_a_found_architecture_is_trained_again_as_it_is(found, start, tmp_path):
-    _, _, genotype, left = found
-    run, _, adapters, _ = start(budget="none", max_parameters="none", from_=tmp_path / "genotype.json")
-    assert adapters.keys() == left.keys()
-    assert {name: layer.choice for name, layer in adapters.items()} == {n: layer.choice for n, layer in left.items()}
+def test_a_found_architecture_is_trained_again_as_it_is(found, start):
+    run, _, adapters, _ = start(budget="none", max_parameters="none", from_=found.folder / "genotype.json")
+    assert adapters.keys() == found.left.keys()
+    kept = {name: layer.choice for name, layer in found.left.items()}
+    assert {name: layer.choice for name, layer in adapters.items()} == kept
     assert run.run().best_epoch >= 1

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from naslora_core.errors import PipelineError
-from naslora_core.files import atomic_file, file_md5, write_json
+from naslora_core.files import atomic_file, clock_of_files, file_md5, write_json
 from pipelines.dvc.changes import ChangedStages
 from pipelines.run.file_looks import Looks, by_path, look
 
@@ -49,7 +49,7 @@ def take(root: Path) -> Snapshot | None:
         None if a file cannot be looked at or read, or too much of it is too new.
     """
     try:
-        recent_ns = _now_ns(root) - _RACY_NS
+        recent_ns = clock_of_files(root / ".naslora" / "unchanged" / "now") - _RACY_NS
         roots = _roots(root)
         looks = look(root, roots, recent_ns)
         if len(looks.recent) > _MOST_RACY or sum(looks.recent.values()) > _MOST_RACY_BYTES:
@@ -184,14 +184,6 @@ def _roots(root: Path) -> tuple[str, ...]:
 
 def _folders_above(name: str) -> list[str]:
     return list(accumulate(name.split("/")[:-1], "{}/{}".format))
-
-
-def _now_ns(root: Path) -> int:
-    """Return the time by the clock that files get theirs from, which on a share is another machine's."""
-    mark = root / ".naslora" / "unchanged" / "now"
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_bytes(b"\n")
-    return mark.stat().st_mtime_ns
 
 
 def _answer_file(root: Path) -> Path:

@@ -1,12 +1,11 @@
 """Remember the digests of a dataset's files, so that only those that have changed are read again."""
 
 import stat
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from naslora_core.data.dataset.dataset import IMAGES_FOLDER, MASKS_FOLDER, Dataset, file_digest
-from naslora_core.files import write_json
+from naslora_core.files import clock_of_files, write_json
 from naslora_core.reading import read_object
 
 _FORMAT = 1
@@ -27,10 +26,10 @@ def file_digests(dataset: Dataset, remembered: Path | None = None) -> dict[Path,
             file is the same as long as the disk says so: the time at which its entry was changed cannot be set.
     """
     known = _read(remembered) if remembered else {}
+    began = clock_of_files(remembered.with_suffix(".now")) if remembered else 0
     digests: dict[Path, str] = {}
     kept: dict[str, tuple[State, str]] = {}
     for name, path in _files(dataset):
-        began = time.time_ns()
         state = _state(path)
         found = known.get(name)
         if state and found and found[0] == state:

@@ -1,4 +1,4 @@
-"""A demo domain that the commit before has trained, copied for everybody who runs a later stage on it."""
+"""A demo domain that the commit before has trained, on whose files both commits run a later stage."""
 
 import shutil
 import statistics
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.against.commands import run_python
 from benchmarks.against.compare import Comparison, Measure, Sample, take_turns
-from benchmarks.against.earlier import ROOT, unpack
 from benchmarks.against.row import Options
+from benchmarks.against.rows.demo import make_project
 
 DOMAIN = "leaf_lesions"
 # Of the stage's own function: what is left of its process beside imports, arguments and checks.
@@ -36,23 +36,23 @@ def compare_stage(stage: str, before_it: tuple[str, ...], options: Options) -> C
         before_it: the stages whose outputs it needs, in their order; run by the commit before.
         options: of the row.
     """
-    before = unpack(options.before, options.folder / "before")
-    project = unpack(options.before, options.folder / "project")
     run = partial(run_python, threads=options.threads)
-    run(["-m", "dvc", "config", "--local", "core.no_scm", "true"], project, project)
-    models = (str(path.relative_to(project)) for path in (project / "models").glob("*.dvc"))
-    run(["-m", "dvc", "pull", "data.dvc", *models], project, project)
+    folders = {
+        name: make_project(revision, options.folder / name, options.threads)
+        for name, revision in {"ours": "HEAD", "before": options.before}.items()
+    }
+    before = folders["before"]
     for name in before_it:
-        run(["-m", f"stages.{name}", "--domain", DOMAIN], project, project)
-    folders = {"ours": (ROOT, project), "before": (before, options.folder / "copy")}
-    shutil.copytree(project, folders["before"][1], symlinks=True)
+        run(["-m", f"stages.{name}", "--domain", DOMAIN], before, before)
+    shutil.rmtree(folders["ours"] / "artifacts")
+    shutil.copytree(before / "artifacts", folders["ours"] / "artifacts")
     alone: dict[str, list[float]] = {name: [] for name in folders}
 
     def measure(name: str) -> Sample:
-        code, cwd = folders[name]
-        run(["-c", _ALONE, stage, DOMAIN], code, cwd)
-        alone[name].append(float((cwd / "seconds").read_text(encoding="utf-8")))
-        return run(["-m", f"stages.{stage}", "--domain", DOMAIN], code, cwd)
+        root = folders[name]
+        run(["-c", _ALONE, stage, DOMAIN], root, root)
+        alone[name].append(float((root / "seconds").read_text(encoding="utf-8")))
+        return run(["-m", f"stages.{stage}", "--domain", DOMAIN], root, root)
 
     others: dict[str, Measure] = {"before": partial(measure, "before")}
     found = take_turns(partial(measure, "ours"), others, options.rounds)
@@ -65,9 +65,9 @@ def _of_main(seconds: dict[str, list[float]]) -> Iterator[str]:
     yield f"without imports: {ours:.2f} CPU s, before {before:.2f}, ratio {ours / before:.2f}"
 
 
-def _of_outputs(stage: str, folders: dict[str, tuple[Path, Path]]) -> Iterator[str]:
+def _of_outputs(stage: str, folders: dict[str, Path]) -> Iterator[str]:
     """Yield which files are the same, byte by byte."""
-    ours, before = (cwd / "artifacts" / stage / DOMAIN for _, cwd in folders.values())
+    ours, before = (root / "artifacts" / stage / DOMAIN for root in folders.values())
     files = sorted(str(path.relative_to(ours)) for path in ours.rglob("*") if path.is_file())
     other = [name for name in files if (ours / name).read_bytes() != (before / name).read_bytes()]
     yield f"{len(files) - len(other)} of {len(files)} outputs are the same bytes; others: {', '.join(other) or 'none'}"

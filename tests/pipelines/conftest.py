@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from naslora_core.errors import NasLoraError
 from naslora_core.evaluation.metrics import METRICS
 from pipelines.dvc import command
+from tests.fixtures.once import made_once
 from tests.fixtures.preloaded import fast_python
 
 REPOSITORY = Path(__file__).parents[2]
@@ -212,7 +213,10 @@ def _fast_dvc() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a project that has run once; do not change it."""
-    root = tmp_path_factory.mktemp("project")
+    return Project(made_once(tmp_path_factory, "project", _run_project))
+
+
+def _run_project(root: Path) -> None:
     (root / "stage.py").write_text(STAGE.replace("METRIC_NAMES", repr(tuple(METRICS))))
     (root / "dvc.yaml").write_text(DVC_YAML)
     shutil.copy(REPOSITORY / ".dvcignore", root / ".dvcignore")
@@ -228,11 +232,9 @@ def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     dvc = [fast_python(), "-m", "dvc"]
     subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=root, check=True)
     subprocess.run([*dvc, "add", "--quiet", "data"], cwd=root, check=True)
-    project = Project(root)
-    first = project.naslora("run")
+    first = Project(root).naslora("run")
     assert first.returncode == 0, first.stdout + first.stderr
     (root / "first_run.txt").write_text(first.stdout)
-    return project
 
 
 @pytest.fixture

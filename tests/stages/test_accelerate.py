@@ -3,7 +3,6 @@
 import csv
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from naslora_core.progress import silent
 from naslora_core.training.distributed import Processes
 from stages import preprocess, search_train, validate
 from stages.paths import StagePaths
+from tests.fixtures.preloaded import fast_python
 from tests.stages.drawn import DOMAIN, MIXTURE, REPOSITORY, draw_project
 
 
@@ -64,7 +64,7 @@ def test_two_processes_train_what_one_trains(project):
         for stage in (validate, preprocess):
             stage.main(DOMAIN, params, paths, silent)
     search_train.main(DOMAIN, params, one, silent)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch = [fast_python(), "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     words = ["-m", "stages.search_train", "--domain", DOMAIN, "--run", "two"]
     words += [word for setting in settings for word in ("--set", setting)]

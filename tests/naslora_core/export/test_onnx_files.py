@@ -33,23 +33,6 @@ def merged(tmp_path_factory, _small_sam):  # noqa: F811
     return save_small(tmp_path_factory.mktemp("folded"), fold, "nas_lora", 3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _converted_once():
-    """Converting takes seconds, and all files here are of one model."""
-    original, models = onnx_file._convert, {}
-
-    def convert(source, opset):
-        if opset not in models:
-            models[opset] = original(source, opset)
-        model = onnx.ModelProto()
-        model.CopyFrom(models[opset])
-        return model
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_file, "_convert", convert)
-        yield
-
-
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory):
     """Prepared images of the model's size, three of them to validate on."""

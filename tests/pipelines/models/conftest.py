@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from naslora_core.evaluation.metrics import METRICS
+from tests.fixtures.once import made_once
 from tests.fixtures.preloaded import fast_python
 from tests.pipelines.conftest import DVC_YAML, NASLORA, REPOSITORY, STAGE, Project, write_domain
 
@@ -98,7 +99,10 @@ def _stand_in() -> str:
 @pytest.fixture(scope="session")
 def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a team whose first member has run the project and shared all; do not change it."""
-    folder = tmp_path_factory.mktemp("team")
+    return made_once(tmp_path_factory, "team", _run_and_share)
+
+
+def _run_and_share(folder: Path) -> None:
     first = folder / "first"
     write_domain(first / "data" / "discs", seed=0)
     (first / "stage.py").write_text(_stand_in())
@@ -125,7 +129,6 @@ def shared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkout.shell("dvc add --quiet data models/base.safetensors && naslora run")
     checkout.share("First models")
     checkout.executed()
-    return folder
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ KINDS: tuple[Kind, ...] = ("image", "mask")
 # Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
 _WORTH_A_PROCESS = 1200
 _LISTED = ["name", "split", "group", *(f"{kind}{what}" for kind in KINDS for what in ("", "_sha256", "_link"))]
+# Sent to a process: what is not yet sent takes a kilobyte for each such part.
+_FILES_AT_ONCE = 64
 # A row takes many times as much memory as a line of a table.
 _ROWS_AT_ONCE = 2048
 
@@ -64,7 +66,8 @@ def measure_pairs(
     tables: dict[Kind, list[pd.DataFrame]] = {kind: [] for kind in KINDS}
     work = partial(measure_file, card=dataset.card, input_px=input_px)
     workers = workers or worker_count((path for _, _, path in jobs), _WORTH_A_PROCESS)
-    with parallel_map(work, workers, f"measures files of '{dataset.card.name}'", use_one_thread) as measure:
+    doing = f"measures files of '{dataset.card.name}'"
+    with parallel_map(work, workers, doing, use_one_thread, _FILES_AT_ONCE) as measure:
         measured = measure([(kind, path) for _, kind, path in jobs])
         for done, ((row, kind, _), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
             found[kind].append({"row": row, **columns})

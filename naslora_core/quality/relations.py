@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from naslora_core.data.dataset.duplicates import label_duplicates
+from naslora_core.data.dataset.duplicates import groups_of, label_duplicates
 from naslora_core.data.dataset.mask_looks import label_by_masks
 
 
@@ -49,11 +49,9 @@ def _partners(table: pd.DataFrame, labels: np.ndarray, other_split: bool) -> lis
     names, splits = table["name"].to_numpy(), table["split"].to_numpy()
     partners = [""] * len(table)
     if not other_split:
-        labels = np.unique(np.stack([labels, pd.factorize(splits)[0]]), axis=1, return_inverse=True)[1].ravel()
-    order = np.argsort(labels, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        if len(members) == 1:
-            continue
+        codes, known = pd.factorize(splits)
+        labels = labels * len(known) + codes
+    for members in groups_of(labels):
         # One of these differs from any member: comparing all of a long video would be quadratic.
         first_of_split = {splits[row]: row for row in reversed(members)}
         candidates = sorted(first_of_split.values()) if other_split else members[:2]

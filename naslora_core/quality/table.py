@@ -100,7 +100,8 @@ def write_table(path: Path, table: pd.DataFrame, card: DatasetCard, input_px: in
 def read_table(path: Path) -> pd.DataFrame | None:
     """Read measurements; None if there are none or the file is damaged."""
     try:
-        return pq.read_table(path).to_pandas()
+        # Every column is let go as soon as it is converted: the small pictures of all images take much memory.
+        return pq.read_table(path).to_pandas(split_blocks=True, self_destruct=True)
     except (OSError, pa.ArrowException):
         return None
 

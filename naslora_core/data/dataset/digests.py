@@ -11,9 +11,8 @@ from naslora_core.reading import read_object
 _FORMAT = 1
 # A file that was written so shortly ago may be written once more without another time: file systems count in up to 2 s.
 _SETTLED_NS = 3_000_000_000
-
-# Size, times of the last change of content and of anything, inode: a file that has kept them all was not written.
-State = list[int]
+# Of a digest, and the space before it.
+_DIGEST_LENGTH = 65
 
 
 def file_digests(dataset: Dataset, remembered: Path | None = None) -> dict[Path, str]:
@@ -28,16 +27,16 @@ def file_digests(dataset: Dataset, remembered: Path | None = None) -> dict[Path,
     known = _read(remembered) if remembered else {}
     began = clock_of_files(remembered.with_suffix(".now")) if remembered else 0
     digests: dict[Path, str] = {}
-    kept: dict[str, tuple[State, str]] = {}
+    kept: dict[str, str] = {}
     for name, path in _files(dataset):
-        state = _state(path)
-        found = known.get(name)
-        if state and found and found[0] == state:
-            digests[path], kept[name] = found[1], found
+        state, written = _state(path)
+        found = known.get(name, "")
+        if state and found[:-_DIGEST_LENGTH] == state:
+            digests[path], kept[name] = found[1 - _DIGEST_LENGTH :], found
             continue
         digests[path] = file_digest(path)
-        if state and began - max(state[1:3]) > _SETTLED_NS:
-            kept[name] = (state, digests[path])
+        if state and digests[path] and began - written > _SETTLED_NS:
+            kept[name] = f"{state} {digests[path]}"
     if remembered and kept != known:
         write_json(remembered, {"format": _FORMAT, "files": kept}, indent=None)
     return digests
@@ -50,22 +49,28 @@ def _files(dataset: Dataset) -> Iterable[tuple[str, Path]]:
                 yield f"{folder}/{path.name}", path
 
 
-def _state(path: Path) -> State | None:
-    """Return by what it is seen whether a file was written; None for what is no file."""
+def _state(path: Path) -> tuple[str, int]:
+    """Return by what it is seen whether a file was written, and the time in ns at which it was; "" for no file.
+
+    Its size, the times of the last change of its content and of anything, and its inode: as a text, of which very many
+    take little memory.
+    """
     try:
         found = path.stat()
     except OSError:
-        return None
-    is_file = stat.S_ISREG(found.st_mode)
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino] if is_file else None
+        return "", 0
+    if not stat.S_ISREG(found.st_mode):
+        return "", 0
+    written, changed = found.st_mtime_ns, found.st_ctime_ns
+    return f"{found.st_size} {written} {changed} {found.st_ino}", max(written, changed)
 
 
-def _read(path: Path) -> dict[str, tuple[State, str]]:
+def _read(path: Path) -> dict[str, str]:
     try:
         content = read_object(path)
-        if content["format"] != _FORMAT:
-            return {}
-        return {name: (state, bytes.fromhex(digest).hex()) for name, (state, digest) in content["files"].items()}
+        files = content["files"] if content["format"] == _FORMAT else {}
+        is_whole = all(len(bytes.fromhex(state_and_digest[-64:])) == 32 for state_and_digest in files.values())
+        return files if is_whole else {}
     # It makes the next run faster and is no more than that, so that a damaged one is none.
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

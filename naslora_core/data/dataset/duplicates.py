@@ -90,6 +90,19 @@ def label_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, max_bits: int) 
     return groups
 
 
+def groups_of(labels: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the places of each label that is there more than once, ascending, as (M,) int arrays.
+
+    Args:
+        labels: (N,) int.
+    """
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1)) if len(labels) else np.empty(0, np.int64)
+    sizes = np.diff(starts, append=len(labels))
+    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
+        yield order[start : start + size]
+
+
 def _pairs_of_equals(values: np.ndarray) -> Iterator[np.ndarray]:
     """Yield all pairs of places with equal values, as (2, M) arrays, M about a million or the size of one group."""
     order = np.argsort(values, kind="stable")

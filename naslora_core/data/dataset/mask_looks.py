@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from naslora_core.data.dataset.card import IGNORED_ID
+from naslora_core.data.dataset.duplicates import groups_of
 
 GRID_SIDE = 16
 # Of the cosine of two looks. Two masks of one size that share half of their union have 0.67, one that lies in
@@ -50,10 +51,9 @@ def label_by_masks(labels: np.ndarray, looks: Sequence[bytes | None], files: Seq
     divided = labels.copy()
     names = np.array(files, dtype=object)
     unused = int(labels.max(initial=0)) + 1
-    order = np.argsort(labels, kind="stable")
-    for members in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+    for members in groups_of(labels):
         known = [look for row in members if (look := looks[row]) is not None]
-        if len(members) < 2 or len(known) < len(members):
+        if len(known) < len(members):
             continue
         for cluster in _clusters(_vectors(known), names[members])[1:]:
             divided[members[cluster]] = unused

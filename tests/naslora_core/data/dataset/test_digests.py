@@ -86,7 +86,8 @@ def test_a_damaged_record_is_none(dataset, remembered, content):
 def test_a_digest_that_is_none_is_not_believed(dataset, remembered, monkeypatch):
     monkeypatch.setattr(module, "_SETTLED_NS", 0)
     file_digests(dataset, remembered)
+    assert len(json.loads(remembered.read_text())["files"]) == 6
     record = json.loads(remembered.read_text())
-    record["files"] = {name: [state, "not hexadecimal"] for name, (state, _) in record["files"].items()}
+    record["files"] = {name: f"{text[:-64]}{'z' * 64}" for name, text in record["files"].items()}
     remembered.write_text(json.dumps(record))
     assert file_digests(dataset, remembered) == _as_read(dataset)

@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("image", "mask")
 # Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
 _WORTH_A_PROCESS = 1200
 _LISTED = ["name", "split", "group", *(f"{kind}{what}" for kind in KINDS for what in ("", "_sha256", "_link"))]
-# Sent to a process: what is not yet sent takes a kilobyte for each such part.
+# At most so many are sent to a process together: what is not yet sent takes a kilobyte for each such part.
 _FILES_AT_ONCE = 64
 # A row takes many times as much memory as a line of a table.
 _ROWS_AT_ONCE = 2048
@@ -67,7 +67,9 @@ def measure_pairs(
     work = partial(measure_file, card=dataset.card, input_px=input_px)
     workers = workers or worker_count((path for _, _, path in jobs), _WORTH_A_PROCESS)
     doing = f"measures files of '{dataset.card.name}'"
-    with parallel_map(work, workers, doing, use_one_thread, _FILES_AT_ONCE) as measure:
+    # Of few large ones every process shall have some.
+    at_once = max(1, min(_FILES_AT_ONCE, len(jobs) // (4 * workers)))
+    with parallel_map(work, workers, doing, use_one_thread, at_once) as measure:
         measured = measure([(kind, path) for _, kind, path in jobs])
         for done, ((row, kind, _), columns) in enumerate(zip(jobs, measured, strict=True), start=1):
             found[kind].append({"row": row, **columns})

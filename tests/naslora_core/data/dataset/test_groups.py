@@ -1,13 +1,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
 from naslora_core.config import load_params
 from naslora_core.data.dataset.dataset import list_images, read_dataset
-from naslora_core.data.dataset.duplicates import MOST_BITS
+from naslora_core.data.dataset.duplicates import MOST_BITS, groups_of
 from naslora_core.data.dataset.groups import find_duplicates, join_groups
 from naslora_core.data.dataset.splits import draw_splits
 from naslora_core.data.importers import IMPORTERS, ImportRequest, import_dataset
@@ -89,3 +90,11 @@ def test_a_chain_of_duplicates_is_one_group() -> None:
 def test_two_images_of_soybean_rust_are_one_file() -> None:
     folder = Path(os.environ["NASLORA_DATASETS"]) / "soybean-rust" / "original_images"
     assert find_duplicates(list_images(folder)) == {"image29": "image29", "image37": "image29"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 300])
+def test_the_places_of_labels_that_repeat_are_found_as_by_counting(count):
+    labels = np.random.default_rng(count).integers(0, max(1, count // 2), count)
+    expected = [np.flatnonzero(labels == label).tolist() for label in range(count)]
+    found = [members.tolist() for members in groups_of(labels)]
+    assert found == [places for places in expected if len(places) > 1]

@@ -73,6 +73,14 @@ def _code(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
 
 
+@pytest.fixture(autouse=True)
+def _hear_ctrl_c():
+    """Shells make background jobs deaf to Ctrl-C, and all they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def wait_for(file: Path) -> int:
     deadline = time.monotonic() + 30
     while not (file.exists() and file.read_text()):

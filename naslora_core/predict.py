@@ -19,7 +19,7 @@ from naslora_core.sam.build import Sam
 from naslora_core.sam.checkpoint import load_base
 from naslora_core.sam.inference import PLAIN, Inference, mean_over_flips, means_over_flips
 from naslora_core.sam.precision import autocast, computing_type, decide_precision, find_device
-from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters
+from naslora_core.sam.segmenter import PromptFreeSegmenter, count_parameters, segment_in_turns
 from naslora_core.sam.square import resize, resized_shape, window_side
 from naslora_core.sam.tiled import square_logits, tiled_logits, to_probabilities
 
@@ -149,7 +149,7 @@ class Predictor:
         size = self.image_size
         shapes = [resized_shape(image.shape[0], image.shape[1], size) for image in images]
         with self._held.hold(), autocast(self._precision, self._device):
-            low_res_masks = self._segmenter(self._squares(images, shapes))
+            low_res_masks = segment_in_turns(self._segmenter, self._squares(images, shapes))
         logits = self._segmenter.upscale(low_res_masks)
         found = []
         for row, image, (height, width) in zip(logits, images, shapes, strict=True):

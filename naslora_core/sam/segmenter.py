@@ -9,6 +9,9 @@ from naslora_core.sam.classes import class_count
 from naslora_core.sam.families.model import Features, Sam
 from naslora_core.sam.head import head_of
 
+# Of images that a CPU predicts at once: one of SAM's own size.
+_PIXELS_IN_TURN = 1024**2
+
 
 class PromptFreeSegmenter(nn.Module):
     """Segment with one mask token per class and SAM's "no mask" embedding as the only prompt.
@@ -84,6 +87,24 @@ def freeze_all_but_decoder(sam: Sam) -> None:
 def count_parameters(module: nn.Module, trainable_only: bool = False) -> int:
     """Return the number of parameters of a module."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable_only)
+
+
+def segment_in_turns(segmenter: PromptFreeSegmenter, images: Tensor) -> Tensor:
+    """Return what the segmenter returns of images, without a gradient, and on a CPU a few at a time.
+
+    A CPU is no faster on more, and their wide tensors would be too large for memory that is used again: each would be
+    asked for and cleared anew.
+
+    Args:
+        segmenter: on any device.
+        images: as the segmenter takes them.
+    """
+    with torch.no_grad():
+        if images.device.type != "cpu":
+            low_res_masks: Tensor = segmenter(images)
+            return low_res_masks
+        turn = max(1, _PIXELS_IN_TURN // images[0, 0].numel())
+        return torch.cat([segmenter(part) for part in images.split(turn)])
 
 
 def predict_low_res(segmenter: PromptFreeSegmenter, images: Tensor, batch_size: int = 8) -> Tensor:

@@ -11,7 +11,7 @@ from naslora_core.config import Flips
 from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.sam.inference import OVERLAP, mean_over_flips
 from naslora_core.sam.precision import autocast
-from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.segmenter import PromptFreeSegmenter, segment_in_turns
 from naslora_core.sam.square import fit_into_square, window_side
 
 _BATCH_SIZE = 8
@@ -68,7 +68,7 @@ def square_logits(
     squares = [fit_into_square(image, side, scale) for image in images]
     batch = torch.from_numpy(np.stack([square for square, _ in squares])).to(device).permute(0, 3, 1, 2)
     with autocast(precision, device):
-        low_res_masks = segmenter(batch)
+        low_res_masks = segment_in_turns(segmenter, batch)
     logits = segmenter.upscale(low_res_masks)
     found = []
     for row, image, (_, (height, width)) in zip(logits, images, squares, strict=True):

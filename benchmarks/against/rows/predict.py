@@ -9,7 +9,7 @@ from benchmarks.against.compare import Comparison, Measure, Sample, Target, take
 from benchmarks.against.row import Options, Row
 
 # Of a round; images a second is what counts.
-IMAGES = 4
+IMAGES = 2
 # As large as a camera's, and as what screens show.
 SIZE = (720, 960)
 

@@ -12,8 +12,12 @@ PIECE = 2**20
 KEPT_KEYS = 256
 
 
-def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return softmax(q k^T) v, of which no more than `PIECE` logits are in memory at once, or those of one query.
+# Of every query (N, T, H) for each row of keys, and (N, T, W) for each column of them.
+Bias = tuple[Tensor, Tensor]
+
+
+def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor, bias: Bias | None = None) -> Tensor:
+    """Return softmax(q k^T + bias) v, of which no more than `PIECE` logits are in memory at once, or those of a query.
 
     In bfloat16 it takes a third of the time of torch's fused kernel on processors without matrix units. The softmax
     rounds to the tensors' own type whatever autocast says, and computes in float32 inside.
@@ -22,6 +26,7 @@ def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         q: queries, scaled, (N, T, E).
         k: keys, (N, S, E). The channels that v has not get no gradient.
         v: values, (N, S, D) with D <= E.
+        bias: where keys lie on a grid of H * W = S; that of a key is the sum of its row's and its column's.
 
     Returns:
         (N, T, D).
@@ -29,35 +34,40 @@ def attend_in_pieces(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     Source: weights are computed again in the backward pass as in FlashAttention, arXiv:2205.14135, section 3.1.
     """
     with torch.autocast(q.device.type, enabled=False):
-        out: Tensor = _AttendInPieces.apply(q, k, v)
+        out: Tensor = _AttendInPieces.apply(q, k, v, *(bias or ()))
     return out
 
 
 class _AttendInPieces(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> Tensor:
         out, kept = q.new_empty(*q.shape[:2], v.shape[-1]), []
         keeps = any(ctx.needs_input_grad) and k.shape[1] <= KEPT_KEYS
         for rows, queries in _pieces(q, k):
-            weights = _weights(q[rows, queries], k[rows])
+            weights = _weights(q[rows, queries], k[rows], [part[rows, queries] for part in bias])
             out[rows, queries] = torch.bmm(weights, v[rows])
             kept += [weights] if keeps else []
-        ctx.save_for_backward(q, k, v, *kept)
+        ctx.save_for_backward(q, k, v, *bias, *kept)
+        ctx.biases = len(bias)
         return out
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, *kept = ctx.saved_tensors
-        channels = v.shape[-1]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        q, k, v, *others = ctx.saved_tensors
+        bias, kept, channels = others[: ctx.biases], others[ctx.biases :], v.shape[-1]
         d_q, d_k, d_v = torch.empty_like(q), torch.zeros_like(k), torch.empty_like(v)
+        d_bias = [torch.empty_like(part) for part in bias]
         # Of the pieces of one row, in which its keys have a part each.
         sums: list[Tensor] = []
         for place, (rows, queries) in enumerate(_pieces(q, k)):
             own, d_out = q[rows, queries], gradients[0][rows, queries]
-            weights = kept[place] if kept else _weights(own, k[rows])
+            weights = kept[place] if kept else _weights(own, k[rows], [part[rows, queries] for part in bias])
             d_weights = torch.bmm(d_out, v[rows].transpose(1, 2))
             d_logits = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
             d_q[rows, queries] = torch.bmm(d_logits, k[rows])
+            for part, others_axis in zip(d_bias, (3, 2), strict=False):
+                grid = d_logits.unflatten(-1, (bias[0].shape[-1], bias[1].shape[-1]))
+                part[rows, queries] = grid.sum(dim=others_axis)
             parts = [
                 torch.bmm(d_logits.transpose(1, 2), own[..., :channels]),
                 torch.bmm(weights.transpose(1, 2), d_out),
@@ -67,11 +77,14 @@ class _AttendInPieces(torch.autograd.Function):
                 parts = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in parts]
             sums = [total + part for total, part in zip(sums, parts, strict=True)] if queries.start else parts
             d_k[rows, :, :channels], d_v[rows] = sums
-        return d_q, d_k, d_v
+        return d_q, d_k, d_v, *d_bias
 
 
-def _weights(q: Tensor, k: Tensor) -> Tensor:
-    return torch.bmm(q, k.transpose(1, 2)).softmax(dim=-1)
+def _weights(q: Tensor, k: Tensor, bias: list[Tensor]) -> Tensor:
+    if not bias:
+        return torch.bmm(q, k.transpose(1, 2)).softmax(dim=-1)
+    grid = bias[0].unsqueeze(-1) + bias[1].unsqueeze(-2)
+    return torch.baddbmm(grid.flatten(2), q, k.transpose(1, 2)).softmax(dim=-1)
 
 
 def _pieces(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice]]:

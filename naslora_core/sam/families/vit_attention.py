@@ -123,7 +123,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor] | None
     if tables is None:
         q, k = q.flatten(2, 3), k.flatten(2, 3)
         return _by_hand(q * scale, k, v) if by_hand else fused(q, k, v, scale)
-    wide_q, wide_k = widen(q * scale, k, *(table / scale for table in tables))
+    bias = bias_terms(q, *tables)
+    if by_hand and sum(k.shape[2:4]) > channels:
+        # In few channels, more for the bias would cost more than adding it.
+        return _by_hand(q.flatten(2, 3) * scale, k.flatten(2, 3), v, *(part.flatten(2, 3) for part in bias))
+    wide_q, wide_k = widen(q * scale, k, *bias)
     if by_hand:
         return _by_hand(wide_q, wide_k, v)
     # Fused kernels take no V narrower than Q and K, and lose up to a third of their speed off multiples of 16.
@@ -131,7 +135,19 @@ def attend(q: Tensor, k: Tensor, v: Tensor, tables: tuple[Tensor, Tensor] | None
     return fused(wide_q, wide_k, F.pad(v, (0, wide_k.shape[-1] - channels)), 1.0)[..., :channels]
 
 
-def widen(q: Tensor, k: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+def bias_terms(q: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the bias of every query (N, heads, h, w, D) for the rows, (..., h, w, H), and the columns, (..., h, w, W).
+
+    Args:
+        q: queries, not scaled.
+        rows, columns: tables as in `attend`.
+    """
+    height, width = q.shape[2:4]
+    row_bias = torch.einsum("nmhwc,hkc->nmhwk", q, rows[:height])
+    return row_bias, torch.einsum("nmhwc,wkc->nmhwk", q, columns[:width])
+
+
+def widen(q: Tensor, k: Tensor, row_bias: Tensor, column_bias: Tensor) -> tuple[Tensor, Tensor]:
     """Put the bias into additional channels of queries and keys, so that no tensor of all pairs is built.
 
     A query holds its bias for every row and every column of the grid, a key a one for its own row and its own
@@ -140,16 +156,15 @@ def widen(q: Tensor, k: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, 
     Args:
         q: (N, heads, h, w, D).
         k: (N, heads, H, W, D).
-        rows, columns: tables as in `attend`.
+        row_bias: (N, heads, h, w, H).
+        column_bias: (N, heads, h, w, W).
 
     Returns:
         (N, heads, h * w, D + H + W) and (N, heads, H * W, D + H + W).
     """
-    (height, width), (seen_height, seen_width) = q.shape[2:4], k.shape[2:4]
-    row_bias = torch.einsum("nmhwc,hkc->nmhwk", q, rows[:height])
-    column_bias = torch.einsum("nmhwc,wkc->nmhwk", q, columns[:width])
-    row_of = torch.eye(seen_height, dtype=k.dtype, device=k.device).repeat_interleave(seen_width, 0)
-    column_of = torch.eye(seen_width, dtype=k.dtype, device=k.device).repeat(seen_height, 1)
+    height, width = k.shape[2:4]
+    row_of = torch.eye(height, dtype=k.dtype, device=k.device).repeat_interleave(width, 0)
+    column_of = torch.eye(width, dtype=k.dtype, device=k.device).repeat(height, 1)
     place = torch.cat([row_of, column_of], dim=1).expand(*k.shape[:2], -1, -1)
     wide_q = torch.cat([part.flatten(2, 3) for part in (q, row_bias, column_bias)], dim=-1)
     return wide_q, torch.cat([k.flatten(2, 3), place], dim=-1)
@@ -170,8 +185,9 @@ def fused(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None, bias: Ten
         return F.scaled_dot_product_attention(q, k, v, bias, scale=scale)
 
 
-def _by_hand(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return attend_in_pieces(*(part.flatten(0, 1) for part in (q, k, v))).unflatten(0, q.shape[:2])
+def _by_hand(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> Tensor:
+    own_q, own_k, own_v, *own = (part.flatten(0, 1) for part in (q, k, v, *bias))
+    return attend_in_pieces(own_q, own_k, own_v, (own[0], own[1]) if own else None).unflatten(0, q.shape[:2])
 
 
 def _on_padded_grid(layer: nn.Module, x: Tensor, windows: Windows) -> PaddedGrid:

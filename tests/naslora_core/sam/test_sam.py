@@ -12,10 +12,11 @@ from naslora_core.adapted.attach import add_adapters
 from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam import checkpoint, precision
+from naslora_core.sam import segmenter as segmenter_file
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
 from naslora_core.sam.decode import decode_masks
-from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.segmenter import PromptFreeSegmenter, segment_in_turns
 from naslora_core.sam.specs import MODEL_SPECS
 from naslora_core.sam.weights import read_metadata, read_weights, save_weights
 
@@ -228,3 +229,15 @@ def test_gradient_checkpointing_gives_the_same_gradients_from_less_memory(base_f
     assert gradients
     for name, gradient in gradients.items():
         torch.testing.assert_close(recomputed[name], gradient, msg=name)
+
+
+def test_images_in_turns_have_the_masks_they_have_together(monkeypatch):
+    segmenter, images = PromptFreeSegmenter(build_sam("sam_tiny", 64)).eval(), torch.randint(0, 256, (5, 3, 64, 64))
+    sizes: list[int] = []
+    segmenter.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    together = segment_in_turns(segmenter, images)
+    monkeypatch.setattr(segmenter_file, "_PIXELS_IN_TURN", 2 * 64 * 64 + 1)
+    in_turns = segment_in_turns(segmenter, images)
+    assert sizes == [5, 2, 2, 1]
+    assert not in_turns.requires_grad
+    torch.testing.assert_close(in_turns, together, rtol=0, atol=1e-4)

@@ -19,6 +19,11 @@ def _naive(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (q @ k.transpose(1, 2)).softmax(dim=-1) @ v
 
 
+def _biased(q: Tensor, k: Tensor, v: Tensor, bias: tuple[Tensor, Tensor]) -> Tensor:
+    added = (bias[0][..., :, None] + bias[1][..., None, :]).flatten(2)
+    return (q @ k.transpose(1, 2) + added).softmax(dim=-1) @ v
+
+
 def _gradients(out: Tensor, inputs: list[Tensor]) -> list[Tensor]:
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
     return list(torch.autograd.grad((out * weights).sum(), inputs))
@@ -68,3 +73,17 @@ def test_no_tensor_has_more_logits_than_a_piece(monkeypatch):
     shapes = [shape for event in recorded.events() for shape in event.input_shapes if shape]
     sizes = [torch.Size(shape).numel() for shape in shapes if all(isinstance(side, int) for side in shape)]
     assert max(sizes) == 2 * 40 * 4
+
+
+@pytest.mark.parametrize("kept_keys", [8, 9])
+@pytest.mark.parametrize("piece", [9 * 5, 9 * 12 * 2, 2**20])
+def test_a_bias_of_rows_and_columns_is_added(piece, kept_keys, monkeypatch):
+    monkeypatch.setattr(subject, "PIECE", piece)
+    monkeypatch.setattr(subject, "KEPT_KEYS", kept_keys)
+    q, k, v = (torch.randn(5, tokens, 6, dtype=torch.float64, requires_grad=True) for tokens in (12, 9, 9))
+    bias = tuple(torch.randn(5, 12, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    found, expected = attend_in_pieces(q, k, v, bias), _biased(q, k, v, bias)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    inputs = [q, k, v, *bias]
+    for gradient, exact in zip(_gradients(found, inputs), _gradients(expected, inputs), strict=True):
+        torch.testing.assert_close(gradient, exact, rtol=0, atol=1e-12)

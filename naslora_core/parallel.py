@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 _MOST_WORKERS = 8
 CHUNK = 8
 # Bytes of a JPEG that take about as long to decode as reading a small file takes in all.
-_LIKE_A_SMALL_FILE = 30_000
+_LIKE_A_SMALL_FILE = 5_000
 
 
 def worker_count(files: Iterable[Path], worth_a_process: int) -> int:

@@ -20,7 +20,7 @@ from naslora_core.quality.table import content_columns
 
 KINDS: tuple[Kind, ...] = ("image", "mask")
 # Starting a process and its imports, the caller's included, costs about as much as measuring these many files here.
-_WORTH_A_PROCESS = 1200
+_WORTH_A_PROCESS = 4000
 _LISTED = ["name", "split", "group", *(f"{kind}{what}" for kind in KINDS for what in ("", "_sha256", "_link"))]
 # At most so many are sent to a process together: what is not yet sent takes a kilobyte for each such part.
 _FILES_AT_ONCE = 64

@@ -16,7 +16,7 @@ from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 
 # Starting a process and its imports takes as long as reading about as many images here.
-_WORTH_A_PROCESS = 100
+_WORTH_A_PROCESS = 2000
 
 
 def find_duplicates(

@@ -14,7 +14,7 @@ from naslora_core.parallel import CHUNK, parallel_map
 from naslora_core.sam.square import fit_into_square, resize_mask
 
 # Starting a process and importing this file in it, and the caller, takes as long as decoding so many small images.
-WORTH_A_PROCESS = 400
+WORTH_A_PROCESS = 1000
 
 # (H, W) of the file, and of the image within its square.
 Sizes = tuple[tuple[int, int], tuple[int, int]]

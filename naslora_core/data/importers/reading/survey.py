@@ -10,7 +10,7 @@ from naslora_core.parallel import parallel_map, worker_count
 from naslora_core.progress import Progress, silent
 
 # Starting a process and its imports takes as long as reading about as many masks here.
-_WORTH_A_PROCESS = 1000
+_WORTH_A_PROCESS = 1700
 EXAMPLES = 3
 
 

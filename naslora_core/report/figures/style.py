@@ -139,6 +139,7 @@ def mark_kept_epoch(axes: Axes, epoch: int) -> None:
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write the chart for use outside the page, on white, atomically and the same bytes each time."""
+    _lay_out(figure)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
 
@@ -150,6 +151,7 @@ def to_svg(figure: Figure, prefix: str) -> str:
         figure: drawn within `chart_style`.
         prefix: put before every id, so that several charts can share a page.
     """
+    _lay_out(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -162,3 +164,10 @@ def to_svg(figure: Figure, prefix: str) -> str:
     for name, colour in LIGHT.items():
         svg = svg.replace(colour, f"var(--{name})")
     return svg.strip()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Settle where everything is, which takes longer than drawing it, and which saving would do for each file anew."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)

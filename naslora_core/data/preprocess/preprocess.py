@@ -104,7 +104,8 @@ def preprocess(
                     tick(1)
                 sums[shard] = checksums(folder, shard, kinds_of(view))
         about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
-        write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes, view)})
+        # Of very many images: with an indent it takes as long to write as all else where one image has changed.
+        write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes, view)}, indent=None)
     if kept is not None:
         keep_output(output, kept)
 

@@ -31,7 +31,7 @@ LIBRARIES = {
     "stages.preprocess": _ALL,
     "stages.search_train": (*_ALL, *_TORCH, "torch._dynamo", "torchvision.transforms.v2", "dvclive"),
     "stages.merge": (*_ALL, *_TORCH),
-    "stages.evaluate": (*_ALL, *_TORCH, *_TABLES, "py_sod_metrics", "skimage.morphology", "matplotlib.figure"),
+    "stages.evaluate": (*_ALL, *_TORCH, *_TABLES, "scipy.ndimage", "skimage.morphology", "matplotlib.figure"),
     "stages.report": (*_ALL, *_TABLES, "matplotlib.figure", "jinja2"),
 }
 _PR_SET_PDEATHSIG = 1

@@ -55,7 +55,7 @@ PIPELINE_IMPORTS: dict[str, tuple[str, ...]] = {
     "cli": ("bench", "dvc", "flow", "json_document", "models", "predict", "run", "serve", "stage_server"),
 }
 # The same for the core; all may import the shared modules, single files in naslora_core/.
-SHARED = {"config", "errors", "files", "parallel", "progress", "reading", "registry", "telemetry", "timing"}
+SHARED = {"config", "deferred", "errors", "files", "parallel", "progress", "reading", "registry", "telemetry", "timing"}
 CORE_IMPORTS: dict[str, tuple[str, ...]] = {
     "geometry": (),
     "ops": (),

@@ -6,10 +6,15 @@ All use the probabilities as `Comparison.stretched` prepares them, and are aggre
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from py_sod_metrics import Emeasure, Smeasure, WeightedFmeasure
 
+from naslora_core.deferred import defer_package
 from naslora_core.evaluation.metrics.metric import METRICS
 from naslora_core.evaluation.segmented import Comparison
+
+# Other metrics of this package need scikit-learn, which takes a second to import.
+defer_package("py_sod_metrics")
+
+from py_sod_metrics.sod_metrics import Emeasure, Smeasure, WeightedFmeasure  # noqa: E402
 
 _BETAS_SQUARED = (1.0, 0.3)
 # Both measures of a comparison, as long as that is there: an image's arrays are large.

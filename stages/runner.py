@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import gc
 import signal
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -51,7 +50,6 @@ def run_stage(
     from stages.fit.require import require_fit
 
     turn_telemetry_off()
-    collect_garbage_less_often()
     options = _parse(arguments, needs_domain, switches)
     chosen = {name: True for name in switches if getattr(options, name)}
     before = signal.signal(signal.SIGTERM, _leave)
@@ -85,15 +83,6 @@ def run_stage(
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def collect_garbage_less_often() -> None:
-    """Look for cycles of unused objects after many thousand new ones, not after 700.
-
-    Each look goes through objects that stay: those of large libraries, and the paths of all images. It takes a fifth of
-    the time of a stage that computes little.
-    """
-    gc.set_threshold(10_000)
 
 
 def _explain(error: Exception) -> str | None:

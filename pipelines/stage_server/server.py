@@ -142,9 +142,13 @@ class _Server:
 
 def _load(module: str) -> None:
     """Import what a stage will import."""
-    for library in LIBRARIES.get(module, ()):
-        import_module(library)
-    # What was loaded is garbage for nobody, and collecting it would copy every page of it.
+    gc.disable()
+    try:
+        for library in LIBRARIES.get(module, ()):
+            import_module(library)
+    finally:
+        gc.enable()
+    # What was loaded is garbage for nobody. Looking for some takes time, and later would copy every page of it.
     gc.freeze()
 
 

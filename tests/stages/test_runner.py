@@ -2,6 +2,8 @@
 
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,11 @@ def test_a_switch_of_a_stage_needs_a_trial_and_becomes_a_keyword(capsys):
         run_stage(main, arguments=["--domain", "leaf", "--force"], switches=switches)
     assert "--force needs --run NAME" in capsys.readouterr().err
     assert seen == [True, False]
+
+
+def test_a_stage_seldom_looks_for_garbage_and_never_when_it_ends():
+    # What is registered last runs first, so this sees what the stages have left.
+    end = "lambda: print(gc.get_freeze_count() > 1000, gc.get_count()[0] < 1000)"
+    program = f"import atexit, gc; atexit.register({end}); import stages; print(gc.get_threshold()[0])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["10000", "True", "True"]

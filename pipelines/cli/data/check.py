@@ -58,9 +58,8 @@ def _judge(paths: "StagePaths", domain: str) -> "tuple[Verdict, SuggestedView] |
     from naslora_core.quality.gate import check_dataset
     from naslora_core.quality.scale.view import suggest_view
     from naslora_core.sam.specs import find_spec
-    from stages.runner import ConsoleProgress, collect_garbage_less_often
+    from stages.console import ConsoleProgress
 
-    collect_garbage_less_often()
     try:
         params, root = load_params(paths.params), paths.data(domain)
         input_px = find_spec(params.model.name, params.model.image_size).image_size

@@ -106,9 +106,8 @@ def import_(
     from naslora_core.data.importers.shared.class_options import parse_class_options, parse_ignored, parse_reading
     from pipelines.cli.data.reading import print_painted
     from pipelines.run.enable_domain import enable_domain
-    from stages.runner import ConsoleProgress, collect_garbage_less_often
+    from stages.console import ConsoleProgress
 
-    collect_garbage_less_often()
     if add and replace:
         raise ConfigError("--add keeps what the domain has, --replace takes its place; give one of them")
     importer = None if layout == AUTO else IMPORTERS[layout]

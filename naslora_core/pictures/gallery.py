@@ -35,6 +35,7 @@ from naslora_core.pictures.overlays import (
 CASES = ("worst", "median", "best")
 SHOWN = ("base", "merged")
 PHOTO_SIDE_PX = 640
+_PNG_LEVEL = 4
 
 
 def choose_cases(scores: pd.Series, size: int) -> list[tuple[str, str]]:
@@ -128,8 +129,8 @@ def _write_pictures(
     bare, *outlined, errors = layers.values()
     marked = panels(image, outlined, ignored)
     strip = join_panels([panel(image, bare), *marked, error_panel(image, [*_unlabelled(ignored), *errors])])
-    # At Pillow's own level: the last 4 % of the size, by optimize=True, take five times as long.
-    strip.save(stem.with_suffix(".png"))
+    # A twelfth larger than at Pillow's own level, in less than half the time.
+    strip.save(stem.with_suffix(".png"), compress_level=_PNG_LEVEL)
 
 
 def _unlabelled(ignored: np.ndarray | None) -> list[Contour]:

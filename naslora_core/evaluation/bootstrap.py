@@ -29,11 +29,13 @@ def bootstrap_intervals(values: np.ndarray, seed: int) -> np.ndarray:
     All metrics of a draw are those of the same images, which are drawn only once: that takes longest.
     """
     generator = np.random.default_rng(seed)
+    images = values.shape[1]
     resampled = np.empty((len(values), RESAMPLES))
     # In blocks: all draws at once would take gigabytes for ten thousand images.
     for start in range(0, RESAMPLES, _BLOCK):
-        draws = generator.integers(0, values.shape[1], size=(_BLOCK, values.shape[1]))
-        for row, of_metric in zip(resampled, values, strict=True):
-            row[start : start + _BLOCK] = of_metric[draws].mean(axis=1)
+        draws = generator.integers(0, images, size=(_BLOCK, images)) + images * np.arange(_BLOCK)[:, None]
+        # How often each image is drawn, by which one product sums all metrics: half the time of looking every value up.
+        times = np.bincount(draws.ravel(), minlength=draws.size).reshape(draws.shape)
+        resampled[:, start : start + _BLOCK] = values @ times.T / images
     tail = 50 * (1 - CONFIDENCE)
     return np.percentile(resampled, [tail, 100 - tail], axis=1).T

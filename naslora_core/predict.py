@@ -108,18 +108,18 @@ class Predictor:
             return mean_over_flips(self._of_whole_images, images, self._inference.flips)
         return [self._of_parts(image, scale) for image in images]
 
-    def with_flips(self, image: np.ndarray, flips: Sequence[Flips]) -> Iterator[np.ndarray]:
-        """Yield the probabilities of an image (H, W, 3) uint8 with each of some flips, from the fewest on.
+    def with_flips(self, images: Sequence[np.ndarray], flips: Sequence[Flips]) -> Iterator[list[np.ndarray]]:
+        """Yield the probabilities of images (H, W, 3) uint8 with each of some flips, from the fewest on.
 
-        Of an image that is seen whole every flip is predicted once for all of them, and when it is asked for.
+        Of images that are seen whole every flip is predicted once for all of them, and when it is asked for.
         """
         if self.window is None:
-            for name, (logits,) in means_over_flips(self._of_whole_images, [image]):
+            for name, found in means_over_flips(self._of_whole_images, images):
                 if name in flips:
-                    yield to_probabilities(logits)
+                    yield [to_probabilities(logits) for logits in found]
         else:
             for name in flips:
-                yield self.using(replace(self._inference, flips=name))([image])[0]
+                yield self.using(replace(self._inference, flips=name))(images)
 
     def logits_of_pieces(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return what `logits` returns of images that the caller has cut: each goes into the input in one piece.

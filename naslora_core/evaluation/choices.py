@@ -13,14 +13,15 @@ from naslora_core.data.dataset.card import DatasetCard
 from naslora_core.data.dataset.dataset import Pair
 from naslora_core.data.dataset.encoding import read_pair
 from naslora_core.evaluation.bootstrap import bootstrap_interval
+from naslora_core.evaluation.evaluate import BATCH_SIZE
 from naslora_core.evaluation.metrics import METRICS
 from naslora_core.evaluation.segmented import SegmentedImage, decide
 from naslora_core.evaluation.summary import DECIMALS
 from naslora_core.progress import Progress, silent
 
-# some flips from the fewest on, an overlap -> an image (H, W, 3) uint8 -> its probabilities with each of them in turn,
+# some flips from the fewest on, an overlap -> images (H, W, 3) uint8 -> their probabilities with each of them in turn,
 # as `Predict` gives them
-PredictWays = Callable[[Sequence[Flips], float], Callable[[np.ndarray], Iterator[np.ndarray]]]
+PredictWays = Callable[[Sequence[Flips], float], Callable[[Sequence[np.ndarray]], Iterator[list[np.ndarray]]]]
 
 _FLIPS: tuple[Flips, ...] = ("none", "horizontal", "all")
 _OVERLAPS, _USUAL_THRESHOLD = (0.0, 0.0625, 0.25), 0.5
@@ -28,6 +29,9 @@ _OVERLAPS, _USUAL_THRESHOLD = (0.0, 0.0625, 0.25), 0.5
 _MOST_IMAGES = 16
 # An image seen in parts costs as much as it has parts; of a larger one its middle stands for it.
 _MIDDLE_PX = 1024
+# Predicted together, as stage evaluate predicts all others: at most so many images, of at most so many pixels in all
+# unless one alone has more.
+_TOGETHER, _PIXELS_TOGETHER = BATCH_SIZE, 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def measure_choices(
     """Measure every choice at test time on at most `_MOST_IMAGES` validation images.
 
     Args:
-        predict_with: returns what predicts with given flips and overlap. It is asked for all flips of an image that is
+        predict_with: returns what predicts with given flips and overlap. It is asked for all flips of images that are
             seen whole at once, as each mean goes on where the one before ended.
         in_use: how the model is used.
         sees_parts: whether it sees images part by part, so that there is something to overlap.
@@ -111,7 +115,7 @@ def measure_options(
     middle_px: int | None = None,
     progress: Progress = silent,
 ) -> Measured:
-    """Measure the Dice of every option on every image, one of which is predicted in all ways before the next.
+    """Measure the Dice of every option on every image, a few of which are predicted in all ways before the next.
 
     Args:
         options: see `find_options`.
@@ -121,20 +125,42 @@ def measure_options(
     """
     ways = list(dict.fromkeys((option.usage.flips, option.usage.overlap) for option in options))
     dice, seconds = np.empty((len(options), len(pairs))), {way: list[float]() for way in ways}
-    for column, pair in enumerate(pairs):
-        image, truth = (_middle(pixels, middle_px) for pixels in read_pair(pair, card))
+    done = 0
+    for images, truths in _batches(pairs, card, middle_px):
+        columns = range(done, done + len(images))
         for together in _together(ways, middle_px is not None):
-            found, taken = predict_with([flips for flips, _ in together], together[0][1])(image), 0.0
+            found, taken = predict_with([flips for flips, _ in together], together[0][1])(images), 0.0
             for way in together:
                 started = time.process_time()
-                probability = next(found)
+                probabilities = next(found)
                 taken += time.process_time() - started
-                seconds[way].append(taken)
+                seconds[way].append(taken / len(images))
                 for row, option in enumerate(options):
                     if (option.usage.flips, option.usage.overlap) == way:
-                        dice[row, column] = _dice(probability, option.usage.threshold, truth, len(card.classes))
-        progress(column + 1, len(pairs), "choices at test time")
+                        dice[row, columns] = [
+                            _dice(probability, option.usage.threshold, truth, len(card.classes))
+                            for probability, truth in zip(probabilities, truths, strict=True)
+                        ]
+        done += len(images)
+        progress(done, len(pairs), "choices at test time")
     return Measured(options, dice, {way: statistics.median(taken) for way, taken in seconds.items()})
+
+
+def _batches(
+    pairs: Sequence[Pair], card: DatasetCard, middle_px: int | None
+) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """Yield images and their masks, as many as are predicted together."""
+    images: list[np.ndarray] = []
+    truths: list[np.ndarray] = []
+    for pair in pairs:
+        image, truth = (_middle(pixels, middle_px) for pixels in read_pair(pair, card))
+        pixels = sum(mask.size for mask in (*truths, truth))
+        if images and (len(images) == _TOGETHER or pixels > _PIXELS_TOGETHER):
+            yield images, truths
+            images, truths = [], []
+        images.append(image)
+        truths.append(truth)
+    yield images, truths
 
 
 def _together(ways: Sequence[tuple[Flips, float]], sees_parts: bool) -> list[list[tuple[Flips, float]]]:

@@ -82,8 +82,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StagePaths:
         def using(self, inference: Inference) -> "Bright":
             return Bright(inference)
 
-        def with_flips(self, image: np.ndarray, flips: list[Any]) -> Iterator[np.ndarray]:
-            return (Bright(replace(self.inference, flips=name))([image])[0] for name in flips)
+        def with_flips(self, images: list[np.ndarray], flips: list[Any]) -> Iterator[list[np.ndarray]]:
+            return (Bright(replace(self.inference, flips=name))(images) for name in flips)
 
         def __call__(self, images: list[np.ndarray]) -> list[np.ndarray]:
             shift = {"none": 0.0, "horizontal": 0.1, "all": 0.2}[self.inference.flips]

@@ -37,8 +37,8 @@ def predict_with(flips: str, overlap: float) -> Any:
 
 
 def ways_of(predict_with: Any) -> Any:
-    """Ways to predict one image with several flips, from what predicts images with given flips and overlap."""
-    return lambda flips, overlap: lambda image: (predict_with(name, overlap)([image])[0] for name in flips)
+    """Ways to predict images with several flips, from what predicts them with given flips and overlap."""
+    return lambda flips, overlap: lambda images: (predict_with(name, overlap)(images) for name in flips)
 
 
 def test_options_hold_what_is_in_use_and_what_the_model_can_do() -> None:
@@ -67,20 +67,44 @@ def test_dice_is_what_stage_evaluate_measures(pairs: list[Pair], card: DatasetCa
 
 def test_what_flips_share_is_in_the_seconds_of_each(pairs: list[Pair], card: DatasetCard) -> None:
     def slow(flips: Any, overlap: float) -> Any:
-        def predict(image: np.ndarray) -> Any:
+        def predict(images: list[np.ndarray]) -> Any:
             for name in flips:
-                until = time.process_time() + 0.02
+                until = time.process_time() + 0.02 * len(images)
                 while time.process_time() < until:
                     pass
-                yield predict_with(name, overlap)([image])[0]
+                yield predict_with(name, overlap)(images)
 
         return predict
 
     options = find_options(IN_USE, sees_parts=False, chosen_threshold=None)
-    took = list(measure_options(options, slow, pairs[:1], card).seconds.values())
+    took = list(measure_options(options, slow, pairs[:3], card).seconds.values())
     assert 0.02 <= took[0] < took[1] - 0.015 < took[2] - 0.03
     alone = measure_options(options, slow, pairs[:1], card, middle_px=30).seconds.values()
     assert all(seconds < 0.035 for seconds in alone)
+
+
+def test_images_are_predicted_together_as_far_as_memory_allows(
+    pairs: list[Pair], card: DatasetCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is predicted together, each image has the Dice that it has alone."""
+    options, seen = find_options(IN_USE, sees_parts=False, chosen_threshold=None), []
+
+    def counting(flips: Any, overlap: float) -> Any:
+        def predict(images: list[np.ndarray]) -> Any:
+            seen.append(len(images))
+            return (predict_with(name, overlap)(images) for name in flips)
+
+        return predict
+
+    six = pairs[:1] * 6
+    together = measure_options(options, counting, six, card).dice
+    assert seen == [4, 2]
+    pixels = read_pair(pairs[0], card)[1].size
+    for allowed, expected in ((2.5 * pixels, [2, 2, 2]), (0.5 * pixels, [1] * 6)):
+        seen.clear()
+        monkeypatch.setattr("naslora_core.evaluation.choices._PIXELS_TOGETHER", allowed)
+        np.testing.assert_array_equal(measure_options(options, counting, six, card).dice, together)
+        assert seen == expected
 
 
 def test_the_gain_is_paired_and_of_what_is_in_use_nothing(pairs: list[Pair], card: DatasetCard) -> None:

@@ -62,10 +62,11 @@ def test_every_flip_takes_part_once() -> None:
 
 @pytest.mark.parametrize("scale", [None, 1.0])
 def test_flips_that_share_predictions_give_what_each_gives_alone(scale: float | None) -> None:
-    predictor, image = Predictor(sam_of(1, scale), "fp32"), noise(64, 90)
-    together = predictor.with_flips(image, list(FLIPPED_AXES))
+    predictor, images = Predictor(sam_of(1, scale), "fp32"), [noise(64, 90), noise(80, 40)]
+    together = predictor.with_flips(images, list(FLIPPED_AXES))
     for flips, found in zip(FLIPPED_AXES, together, strict=True):
-        np.testing.assert_array_equal(found, predictor.using(Inference(flips))([image])[0])
+        for one, alone in zip(found, predictor.using(Inference(flips))(images), strict=True):
+            np.testing.assert_array_equal(one, alone)
 
 
 @pytest.mark.parametrize("classes", [1, 3])

@@ -15,7 +15,7 @@ from naslora_core.geometry.tiling import Stitcher, Tiling
 from naslora_core.progress import Progress, silent
 from naslora_core.sam.build import normalise
 from naslora_core.sam.precision import best_device
-from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.segmenter import PromptFreeSegmenter, images_in_turn
 from naslora_core.sam.square import fit_into_square, window_side
 from naslora_core.sam.tiled import OVERLAP
 
@@ -79,17 +79,21 @@ def explain(
         DataError: if a file is missing or unreadable.
     """
     segmenter = segmenter.eval().to(best_device())
-    heats = {}
-    for pair in pairs:
-        image = read_pair(pair, card)[0]
-        heats[pair.name] = _of_whole(segmenter, image) if segmenter.scale is None else _of_parts(segmenter, image)
+    heats: dict[str, np.ndarray] = {}
+    turn = images_in_turn(segmenter.image_size) if segmenter.scale is None else 1
+    for start in range(0, len(pairs), turn):
+        names = [pair.name for pair in pairs[start : start + turn]]
+        images = [read_pair(pair, card)[0] for pair in pairs[start : start + turn]]
+        found = _of_whole(segmenter, images) if segmenter.scale is None else [_of_parts(segmenter, images[0])]
+        heats |= zip(names, found, strict=True)
         progress(len(heats), len(pairs), "grad-cam")
     return heats
 
 
-def _of_whole(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
-    embeddings, decode, shape = _encode(segmenter, image)
-    return _inside(grad_cam(embeddings, decode)[0], shape, segmenter.image_size).cpu().numpy()
+def _of_whole(segmenter: PromptFreeSegmenter, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    embeddings, decode, shapes = _encode(segmenter, images)
+    heats = grad_cam(embeddings, decode)
+    return [_inside(heat, shape, segmenter.image_size).cpu().numpy() for heat, shape in zip(heats, shapes, strict=True)]
 
 
 def _of_parts(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
@@ -103,7 +107,7 @@ def _of_parts(segmenter: PromptFreeSegmenter, image: np.ndarray) -> np.ndarray:
     tiling = Tiling((image.shape[0], image.shape[1]), side, OVERLAP)
     weights = _weights_of_all(segmenter, image, tiling)
     stitcher, rows, cell = Stitcher(tiling, most=None), [], 1.0
-    for embeddings, _, shape in _parts(segmenter, image, tiling):
+    for embeddings, _, (shape,) in _parts(segmenter, image, tiling):
         # The encoder's cells, as of an image that is seen whole; more would be interpolated.
         cell = side / embeddings.shape[-1]
         heat = _inside(_weighted(embeddings, weights)[0], shape, segmenter.image_size)
@@ -126,23 +130,23 @@ def _weights_of_all(segmenter: PromptFreeSegmenter, image: np.ndarray, tiling: T
     return weights.mean(dim=0)
 
 
-_Encoded = tuple[Tensor, Callable[[Tensor], Tensor], tuple[int, int]]
+_Encoded = tuple[Tensor, Callable[[Tensor], Tensor], list[tuple[int, int]]]
 
 
 def _parts(segmenter: PromptFreeSegmenter, image: np.ndarray, tiling: Tiling) -> Iterator[_Encoded]:
     # Encoded anew in every pass: the embeddings of a large image would take more memory than the image.
-    return (_encode(segmenter, tile.cut(image)) for tile in tiling.tiles)
+    return (_encode(segmenter, [tile.cut(image)]) for tile in tiling.tiles)
 
 
-def _encode(segmenter: PromptFreeSegmenter, image: np.ndarray) -> _Encoded:
-    """Return embeddings (1, C, h, w), what decodes them, and the (H, W) of the image within the square."""
+def _encode(segmenter: PromptFreeSegmenter, images: Sequence[np.ndarray]) -> _Encoded:
+    """Return embeddings (B, C, h, w), what decodes them, and the (H, W) of every image within its square."""
     scale = segmenter.scale and segmenter.image_size / window_side(segmenter.image_size, segmenter.scale)
-    square, shape = fit_into_square(image, segmenter.image_size, scale)
-    pixels = torch.tensor(square, device=segmenter.sam.device).permute(2, 0, 1)[None]
+    squares, shapes = zip(*(fit_into_square(image, segmenter.image_size, scale) for image in images), strict=True)
+    pixels = torch.tensor(np.stack(squares), device=segmenter.sam.device).permute(0, 3, 1, 2)
     with torch.no_grad():
         normalised = normalise(segmenter.sam, pixels)
         embeddings, *finer = segmenter.sam.encode(normalised)
-    return embeddings, lambda coarse: segmenter.decode((coarse, *finer), normalised), shape
+    return embeddings, lambda coarse: segmenter.decode((coarse, *finer), normalised), list(shapes)
 
 
 def _inside(heat: Tensor, shape: tuple[int, int], side: int) -> Tensor:

@@ -103,8 +103,12 @@ def segment_in_turns(segmenter: PromptFreeSegmenter, images: Tensor) -> Tensor:
         if images.device.type != "cpu":
             low_res_masks: Tensor = segmenter(images)
             return low_res_masks
-        turn = max(1, _PIXELS_IN_TURN // images[0, 0].numel())
-        return torch.cat([segmenter(part) for part in images.split(turn)])
+        return torch.cat([segmenter(part) for part in images.split(images_in_turn(images.shape[-1]))])
+
+
+def images_in_turn(side: int) -> int:
+    """Return how many square images of a side in pixels a CPU is to predict at once."""
+    return max(1, _PIXELS_IN_TURN // side**2)
 
 
 def predict_low_res(segmenter: PromptFreeSegmenter, images: Tensor, batch_size: int = 8) -> Tensor:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,16 @@ def test_the_detail_path_is_part_of_what_is_explained(card: DatasetCard, tmp_pat
     plain, fine = (explain(segmenter_of(MaskHead(1, detail)), [pair], card)["wide"] for detail in ("off", "half"))
     assert plain.shape == fine.shape
     assert not np.allclose(plain, fine, rtol=1e-3)
+
+
+def test_images_that_are_explained_together_have_the_heat_they_have_alone(card: DatasetCard, tmp_path: Path):
+    segmenter, pairs = segmenter_of(MaskHead(1, "half")), []
+    for number, shape in enumerate([(60, 90), (96, 40), (200, 210)]):
+        (folder := tmp_path / str(number)).mkdir()
+        pixels = np.random.default_rng(number).integers(0, 255, (*shape, 3), dtype=np.uint8)
+        pairs.append(replace(save_pair(folder, pixels), name=str(number)))
+    together = explain(segmenter, pairs, card)
+    assert list(together) == ["0", "1", "2"]
+    for pair in pairs:
+        alone = explain(segmenter, [pair], card)[pair.name]
+        np.testing.assert_allclose(together[pair.name], alone, atol=1e-5 * alone.max())

@@ -21,7 +21,7 @@ from naslora_core.timing import alternate, median
 from naslora_core.validation import mean_dice
 
 # Rounds, of which the median is taken.
-_TIMED = 5
+_TIMED = 3
 
 
 class Certificate(Section):

@@ -1,5 +1,7 @@
 """Least squares on the inputs of a layer, by second moments, so that memory does not grow with the images."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -75,13 +77,13 @@ class _ReachedError(Exception):
         self.x = x
 
 
-def input_of(layer: nn.Module, model: nn.Module, images: Tensor, precision: str = "fp32") -> Tensor:
+def input_of(layer: nn.Module, model: Callable[[Tensor], object], images: Tensor, precision: str = "fp32") -> Tensor:
     """Return the input of a layer for given images, without running the layers after it.
 
     Args:
         layer: a part of the model.
-        model: maps images to anything.
-        images: (B, 3, S, S).
+        model: maps images, or what has become of them, to anything.
+        images: (B, 3, S, S), or what the model goes on from.
         precision: of the layers before it: "auto", "fp32" or "bf16".
 
     Returns:

@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from naslora_core.adapted.held_weights import HeldWeights
 from naslora_core.merge.fitting.moments import input_of
 from naslora_core.sam.build import Sam
 from naslora_core.sam.families.vit_encoder import ViTEncoder
+from naslora_core.sam.precision import computing_type
 from naslora_core.sam.segmenter import PromptFreeSegmenter
 
 # Of one model, what its batches have become is kept up to this; the rest begins at the images again.
@@ -42,6 +45,8 @@ class Passes:
         self.model, encoder = model, model.image_encoder
         self._blocks = list(encoder.blocks) if isinstance(encoder, ViTEncoder) else []
         self._stations = [*self._blocks, next(encoder.neck.children())]
+        # Only while the model runs: between two batches its layers are fitted.
+        self._held = HeldWeights(encoder, computing_type(self._precision, model.device))
 
     def through(self, model: Sam) -> "Passes":
         """Return passes that go on in another model, which is the same as this one in what they have seen."""
@@ -62,24 +67,22 @@ class Passes:
             elif known is not None and start == len(self._blocks):
                 yield known.float()
                 continue
-            with self._beginning_at(start, known), self._recording(place, number):
-                x = input_of(layer, PromptFreeSegmenter(self.model), images, self._precision)
+            with self._held.hold(), self._recording(place, number):
+                if known is None:
+                    x = input_of(layer, PromptFreeSegmenter(self.model), images, self._precision)
+                else:
+                    x = input_of(layer, partial(self._go_on, start), known, self._precision)
             yield x
 
-    @contextmanager
-    def _beginning_at(self, start: int, known: Tensor | None) -> Iterator[None]:
-        """Leave out the blocks before one whose input is known."""
-        if known is None:
-            yield
-            return
+    def _go_on(self, start: int, tokens: Tensor) -> Tensor:
+        """Return the embeddings of what has come to a block."""
         encoder = self.model.image_encoder
-        hook = self._blocks[start].register_forward_pre_hook(lambda *_: (known,))
         encoder.blocks = nn.ModuleList(self._blocks[start:])
         try:
-            yield
+            embeddings: Tensor = encoder.encode_tokens(tokens)
         finally:
             encoder.blocks = nn.ModuleList(self._blocks)
-            hook.remove()
+        return embeddings
 
     @contextmanager
     def _recording(self, place: int | None, number: int) -> Iterator[None]:

@@ -1,8 +1,10 @@
 """The training loop: epochs of alternating steps, of which the best by validation Dice is kept."""
 
+import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -137,11 +139,18 @@ class SearchAndTrain:
         return time.process_time() - self._cpu_began
 
     def _state(self) -> dict[str, Any]:
+        record = self._record
         return {
             "weights": snapshot(self._phases.segmenter.sam),
             "best": self._best,
             "phases": self._phases.state(),
-            "record": asdict(self._record) | {"cpu_seconds": self._cpu_seconds()},
+            "record": {
+                # As one string: as objects its thousands of rows take more time to write than all weights.
+                "rows": json.dumps({"epochs": _contents(record.epochs), "alphas": _contents(record.alphas)}),
+                "best_epoch": record.best_epoch,
+                "best_dice": record.best_dice,
+                "cpu_seconds": self._cpu_seconds(),
+            },
             "seconds": time.monotonic() - self._epoch_began,
         }
 
@@ -155,9 +164,10 @@ class SearchAndTrain:
         self._epoch_began = time.monotonic() - state["seconds"]
         record = state["record"]
         self._cpu_began = time.process_time() - record["cpu_seconds"]
+        rows = json.loads(record["rows"])
         self._record = TrainingRecord(
-            [EpochRecord(**row) for row in record["epochs"]],
-            [AlphaRecord(**row) for row in record["alphas"]],
+            [EpochRecord(**row) for row in rows["epochs"]],
+            [AlphaRecord(**row) for row in rows["alphas"]],
             record["best_epoch"],
             record["best_dice"],
         )
@@ -167,9 +177,13 @@ class SearchAndTrain:
 def validation_dice(phases: AlternatingPhases, data: PreparedData) -> float:
     """Return the mean Dice of the current model; processes that train together divide the images."""
     share, weight = phases.processes.share(len(data))
-    return phases.processes.mean(
-        dice_per_image(phases.segmenter, data, range(len(data))[share], phases.precision), weight
-    )
+    with phases.held():
+        dice = dice_per_image(phases.segmenter, data, range(len(data))[share], phases.precision)
+    return phases.processes.mean(dice, weight)
+
+
+def _contents(rows: Sequence[EpochRecord] | Sequence[AlphaRecord]) -> list[dict[str, Any]]:
+    return [vars(row) for row in rows]
 
 
 def _mean(values: list[float]) -> float:

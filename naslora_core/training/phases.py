@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -152,8 +153,12 @@ class AlternatingPhases:
         """
         self._set_time(epoch)
         self.segmenter.train()
-        with self._held.hold():
+        with self.held():
             return self._run_epoch(epoch, progress)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Return a context in which frozen weights are in the type that products are computed in."""
+        return self._held.hold()
 
     def _run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:
         search, losses = self._search, self._losses

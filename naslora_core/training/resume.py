@@ -12,7 +12,7 @@ import torch
 from naslora_core.files import atomic_file
 
 # Changed whenever the content of a state changes, so that states of earlier versions match no run.
-_FORMAT = "naslora-state-4"
+_FORMAT = "naslora-state-5"
 
 
 def fingerprint(*parts: str) -> str:

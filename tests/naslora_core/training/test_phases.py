@@ -15,6 +15,7 @@ from naslora_core.training import loop
 from naslora_core.training.optim import arch_rate
 from naslora_core.training.phases import AlternatingPhases
 from naslora_core.training.resume import Checkpoints
+from naslora_core.validation import dice_per_image
 
 SIDE = 64
 SPATIAL = {"conv_3x3", "conv_5x5", "dw_conv_3x3", "dil_conv_3x3", "avg_pool_3x3"}
@@ -294,3 +295,16 @@ def test_joint_training_moves_weights_and_alphas_by_one_loss_on_all_images(start
     assert torch.equal(before[f"{name}.cell.edges.0_1.alphas"], after[f"{name}.cell.edges.0_1.alphas"])
     run, _, _ = start(alternate="joint", epochs=2, batch_size=5, augment=False)
     assert len({alpha.weight for alpha in run.run().alphas if (alpha.layer, alpha.epoch) == (name, 2)}) > 1
+
+
+def test_validation_with_weights_held_in_bf16_is_that_of_the_weights_themselves(small, adapter, search, train, data):
+    sam = load_base(small)
+    adapters = add_adapters(sam, adapter.model_copy(update={"method": "nas_lora"}), search, 3)
+    segmenter = PromptFreeSegmenter(sam).eval()
+    phases = AlternatingPhases(segmenter, adapters, data, train, search, "bf16", 3)
+    expected = dice_per_image(segmenter, data, range(len(data)), "bf16")
+    seen = []
+    sam.image_encoder.blocks[0].mlp.lin1.register_forward_pre_hook(lambda layer, _: seen.append(layer.weight.dtype))
+    assert loop.validation_dice(phases, data) == float(expected.mean())
+    assert set(seen) == {torch.bfloat16}
+    assert sam.image_encoder.blocks[0].mlp.lin1.weight.dtype is torch.float32

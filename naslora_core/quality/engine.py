@@ -1,5 +1,6 @@
 """Run the suite of checks on a table of measurements with Great Expectations."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -70,7 +71,11 @@ def run_suite(table: pd.DataFrame, suite: Sequence[Check], docs: Path | None = N
     if docs is not None:
         build_site(context, docs)
     checks = {check.name: check for check in suite}
-    return [_check_result(checks[_name(result)], result, table) for result in answer.results]
+    found = [_check_result(checks[_name(result)], result, table) for result in answer.results]
+    # Its objects know each other and the columns, of which they hold copies: hundreds of megabytes for very many pairs.
+    del answer, context, shown
+    gc.collect()
+    return found
 
 
 def _column_as_html(column: pd.Series) -> pd.Series:

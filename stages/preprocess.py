@@ -22,7 +22,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
     clearance_file = paths.source("validate", domain) / CLEARANCE_FILE
     dataset = read_dataset(paths.data(domain))
     digests = file_digests(dataset, paths.digests(domain))
-    if read_clearance(clearance_file, domain).dataset_sha256 != fingerprint(dataset, digests):
+    dataset_sha256 = fingerprint(dataset, digests)
+    if read_clearance(clearance_file, domain).dataset_sha256 != dataset_sha256:
         raise DataError(f"{dataset.root} has changed since {clearance_file} was written; run stage validate again")
     image_size = find_spec(params.model.name, params.model.image_size).image_size
     view = params.train.view
@@ -31,7 +32,8 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress) -> 
         view = suggested.view
         progress(0, len(dataset.pairs), suggested.reason)
     kept = paths.earlier_arrays(domain)
-    preprocess(dataset, image_size, paths.output("preprocess", domain), progress, None, kept, view, digests)
+    output = paths.output("preprocess", domain)
+    preprocess(dataset, image_size, output, progress, None, kept, view, digests, dataset_sha256)
 
 
 if __name__ == "__main__":

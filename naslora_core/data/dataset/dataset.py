@@ -59,7 +59,8 @@ class Dataset:
 
     def relative(self, path: Path | None) -> str:
         """Return "images/<file>" or "masks/<file>", wherever the dataset is unpacked; "" for None."""
-        return "" if path is None else f"{path.parent.name}/{path.name}"
+        # As text: of very many paths, asking each for its parts takes seconds.
+        return "" if path is None else "/".join(os.fspath(path).rsplit(os.sep, 2)[-2:])
 
 
 def read_dataset(root: Path) -> Dataset:
@@ -120,7 +121,10 @@ def list_images(folder: Path) -> dict[str, Path]:
             be written into a table.
     """
     found: dict[str, Path] = {}
-    for file in list_names(folder):
+    names = list_names(folder)
+    # A path that is listed is made in a third of the time of one that is joined.
+    paths = {path.name: path for path in folder.iterdir()} if names else {}
+    for file in names:
         if not is_image_name(file):
             continue
         if not file.isprintable():
@@ -132,7 +136,8 @@ def list_images(folder: Path) -> dict[str, Path]:
                 f"{folder} holds both {found[name].name} and {file}; images and masks "
                 "are paired by their name without extension, so rename or remove one"
             )
-        found[name] = folder / file
+        # What has come in the meantime counts the next time, and what has gone is told by whoever opens it.
+        found[name] = paths[file] if file in paths else folder / file
     return found
 
 
@@ -160,11 +165,11 @@ def fingerprint(dataset: Dataset, digests: Mapping[Path, str] | None = None) -> 
         digests: what `file_digest` returned for its files, to save reading them once more.
     """
     digest = hashlib.sha256(dataset.card.model_dump_json(exclude_none=True).encode())
+    known = file_digest if digests is None else digests.__getitem__
     for pair in dataset.pairs:
-        digest.update(f"\n{pair.name}\0{pair.split}\0{pair.group}".encode())
-        for path in (pair.image, pair.mask):
-            known = "" if path is None else file_digest(path) if digests is None else digests[path]
-            digest.update(bytes.fromhex(known) or b"\0")
+        image, mask = ("" if path is None else known(path) for path in (pair.image, pair.mask))
+        about = f"\n{pair.name}\0{pair.split}\0{pair.group}".encode()
+        digest.update(about + (bytes.fromhex(image) or b"\0") + (bytes.fromhex(mask) or b"\0"))
     return digest.hexdigest()
 
 

@@ -52,7 +52,8 @@ class EarlierOutput:
 
     def sizes(self, key: Key) -> Sizes:
         """Return (H, W) of the file a row was made from, and of the image within its square."""
-        (height, width), (inner_height, inner_width) = (self.items[key][of] for of in ("original_size", "input_size"))
+        item = self.items[key]
+        (height, width), (inner_height, inner_width) = item["original_size"], item["input_size"]
         return (height, width), (inner_height, inner_width)
 
     def link_or_copy(self, shard: str, keys: Sequence[Key], folder: Path) -> bool:

@@ -46,6 +46,7 @@ def preprocess(
     kept: Path | None = None,
     view: View = "whole",
     digests: Mapping[Path, str] | None = None,
+    dataset_sha256: str | None = None,
 ) -> None:
     """Resize every pair to `image_size` on its longer side, pad it to a square and write all as arrays.
 
@@ -65,6 +66,7 @@ def preprocess(
             missing, and deleted at any time.
         view: whether the model will see whole images, or crops.
         digests: what `file_digests` says of the dataset, to save reading its files once more.
+        dataset_sha256: what `fingerprint` says of both.
 
     Raises:
         DataError: if a partner is missing, a file is unreadable, or a mask and its image differ in size.
@@ -103,7 +105,7 @@ def preprocess(
                     sizes[shard].append(of_one)
                     tick(1)
                 sums[shard] = checksums(folder, shard, kinds_of(view))
-        about = {"recipe": recipe, "dataset_sha256": fingerprint(dataset, digests), "shards": sums}
+        about = {"recipe": recipe, "dataset_sha256": dataset_sha256 or fingerprint(dataset, digests), "shards": sums}
         # Of very many images: with an indent it takes as long to write as all else where one image has changed.
         write_json(folder / MANIFEST_FILE, about | {"items": _items(dataset, shards, sizes, view)}, indent=None)
     if kept is not None:
@@ -113,13 +115,14 @@ def preprocess(
 def _plan(dataset: Dataset, digests: Mapping[Path, str], view: View) -> dict[str, list[_Row]]:
     """Assign every pair a shard and a row in it; raises DataError where a partner is missing."""
     shards: dict[str, list[_Row]] = {}
-    counts = Counter(pair.split for pair in dataset.pairs)
+    images = Counter(pair.split for pair in dataset.pairs)
+    times = 1 if view == "whole" else _WHOLE_IMAGES_COUNT_FOR
+    counts = {split: shard_count(count * times) for split, count in images.items()}
     for pair in (pair for split in SPLITS for pair in dataset.of_split(split)):
         if pair.image is None or pair.mask is None:
             missing = "image" if pair.image is None else "mask"
             raise DataError(f"{dataset.root}: '{pair.name}' has no {missing}; run naslora data check")
-        count = counts[pair.split] * (1 if view == "whole" else _WHOLE_IMAGES_COUNT_FOR)
-        shard = shard_name(pair.split, pair.name, shard_count(count))
+        shard = shard_name(pair.split, pair.name, counts[pair.split])
         shards.setdefault(shard, []).append(_Row(pair, (digests[pair.image], digests[pair.mask])))
     return dict(sorted(shards.items()))
 

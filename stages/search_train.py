@@ -58,7 +58,7 @@ def main(domain: str, params: Params, paths: StagePaths, progress: Progress, for
     processes = Processes()
     keep_freed_memory()
     progress = progress if processes.is_main else silent
-    sam = load_base(params.model, progress)
+    sam = load_base(params.model, progress, mapped=True)
     set_head(sam, MaskHead(len(training.classes), detail, training.scale), params.seed)
     total = count_parameters(sam)
     search, warm = params.search, find_warm_start(paths.warm_start(domain))

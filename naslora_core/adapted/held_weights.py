@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from naslora_core.adapted.state import find_adapters
 from naslora_core.adapters import LowRankAdapter
+from naslora_core.sam.mapped import give_back, mapped_ranges
 
 
 def product_layers(encoder: nn.Module) -> list[nn.Module]:
@@ -28,8 +29,8 @@ class HeldWeights:
     """Copies of frozen weights in bfloat16, which take the weights' place while a model is trained or predicts.
 
     What is computed is the same: autocast rounds the same weights in the same way, only at every step. The weights
-    themselves stay in memory, and are back in their place outside of `hold`: whatever saves, merges or looks at them
-    finds them whole.
+    themselves are back in their place outside of `hold`: whatever saves, merges or looks at them finds them whole.
+    Meanwhile they stay in memory, unless they are mapped from a file, where nothing else needs them.
 
     Args:
         encoder: whose layers are looked up whenever copies are put in place.
@@ -48,17 +49,21 @@ class HeldWeights:
         # Others are held already, perhaps in another thread, which is to put them back.
         whole = {parameter: parameter.data for parameter in parameters if parameter.dtype is torch.float32}
         try:
-            for parameter in whole:
-                parameter.data = self._copy_of(parameter)
+            for parameter, copy in zip(whole, self._copies_of(list(whole)), strict=True):
+                parameter.data = copy
             yield
         finally:
             for parameter, weight in whole.items():
                 parameter.data = weight
 
-    def _copy_of(self, parameter: nn.Parameter) -> Tensor:
-        # Of the weight as it is now, should somebody have loaded another one.
-        state = parameter.data_ptr(), parameter._version
-        known = self._copies.get(parameter)
-        if known is None or known[0] != state:
-            known = self._copies[parameter] = state, parameter.data.to(self._dtype)
-        return known[1]
+    def _copies_of(self, parameters: list[nn.Parameter]) -> Iterator[Tensor]:
+        # Of the weights as they are now, should somebody have loaded others.
+        states = [(parameter.data_ptr(), parameter._version) for parameter in parameters]
+        known = [self._copies.get(parameter, (None,))[0] for parameter in parameters]
+        files = mapped_ranges() if states != known else []
+        for parameter, state, old in zip(parameters, states, known, strict=True):
+            if state != old:
+                self._copies[parameter] = state, parameter.data.to(self._dtype)
+                # One by one, so that they are never all in memory beside the copies.
+                give_back(parameter.data, files)
+            yield self._copies[parameter][1]

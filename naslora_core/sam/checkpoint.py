@@ -18,12 +18,15 @@ from naslora_core.sam.families.model import Sam
 from naslora_core.sam.layouts.folder import weight_files
 from naslora_core.sam.layouts.recognise import FRESH_SEED, Recognised, recognise
 from naslora_core.sam.layouts.sam_size import stored_image_size
+from naslora_core.sam.mapped import take_weights
 from naslora_core.sam.resize import resize_positions
 from naslora_core.sam.specs import MODEL_SPECS, ModelSpec, find_spec
 from naslora_core.sam.weights import describe_mismatch
 
+_ENCODER = "image_encoder."
 
-def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
+
+def load_base(model: ModelConfig, progress: Progress = silent, mapped: bool = False) -> Sam:
     """Build the configured SAM and load its pre-trained weights, resized to the configured image size.
 
     The checkpoint may have any layout of `naslora_core.sam.layouts`; parts that it does not hold start from
@@ -32,6 +35,7 @@ def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
     Args:
         model: which SAM, and where its weights are.
         progress: told in a line what was recognised.
+        mapped: leave the encoder's weights in the file, which must not be written over then, see `take_weights`.
 
     Returns:
         The model in evaluation mode, float32, on the CPU.
@@ -58,7 +62,11 @@ def load_base(model: ModelConfig, progress: Progress = silent) -> Sam:
         )
     if wrong := _describe_values(sam.state_dict(), weights):
         raise CheckpointError(f"{model.checkpoint} cannot be used: {wrong}")
-    sam.load_state_dict(weights)
+    if mapped:
+        encoder = {key.removeprefix(_ENCODER): value for key, value in weights.items() if key.startswith(_ENCODER)}
+        take_weights(sam.image_encoder, encoder)
+        weights = {key: value for key, value in weights.items() if not key.startswith(_ENCODER)}
+    sam.load_state_dict(weights, strict=not mapped)
     return sam
 
 

@@ -177,7 +177,7 @@ class SearchAndTrain:
 def validation_dice(phases: AlternatingPhases, data: PreparedData) -> float:
     """Return the mean Dice of the current model; processes that train together divide the images."""
     share, weight = phases.processes.share(len(data))
-    with phases.held():
+    with phases.hold_weights():
         dice = dice_per_image(phases.segmenter, data, range(len(data))[share], phases.precision)
     return phases.processes.mean(dice, weight)
 

@@ -153,11 +153,11 @@ class AlternatingPhases:
         """
         self._set_time(epoch)
         self.segmenter.train()
-        with self.held():
+        with self.hold_weights():
             return self._run_epoch(epoch, progress)
 
-    def held(self) -> AbstractContextManager[None]:
-        """Return a context in which frozen weights are in the type that products are computed in."""
+    def hold_weights(self) -> AbstractContextManager[None]:
+        """Return a context in which frozen weights are in the type that is computed in, see `HeldWeights`."""
         return self._held.hold()
 
     def _run_epoch(self, epoch: int, progress: Progress) -> EpochLosses:

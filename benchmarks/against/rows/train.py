@@ -1,9 +1,11 @@
 """A training step, from images to optimiser, against PEFT's LoRA on segment-anything's own modules."""
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from benchmarks.against.compare import Comparison, Measure, Sample, Target, take_turns
 from benchmarks.against.earlier import ROOT
@@ -14,14 +16,22 @@ TARGETS = ("attn.qkv", "mlp.lin1", "mlp.lin2")
 
 
 def our_step(model: str, image_size: int, batch_size: int, recompute: bool, searching: bool) -> Callable[[], object]:
-    """Return the pipeline's own step under the settings of params.yaml, in bfloat16."""
+    """Return the pipeline's own step under the settings of params.yaml, in bfloat16, with a base as stages load it."""
     from naslora_core.bench.cost import training_step
     from naslora_core.config import load_params
+    from naslora_core.sam.mapped import take_weights
+    from naslora_core.sam.weights import read_weights, save_weights
 
     settings = [f"model.name={model}", f"model.image_size={image_size}", f"train.batch_size={batch_size}"]
     settings += ["model.precision=bf16", "train.view=whole", "train.detail=off", "train.loss=ce_dice"]
     settings += [f"model.gradient_checkpointing={str(recompute).lower()}", "model.checkpoint=models/any.safetensors"]
-    return training_step(load_params(ROOT / "params.yaml", settings), searching)
+    step = training_step(load_params(ROOT / "params.yaml", settings), searching)
+    frozen = {name: value for name, value in step.segmenter.named_parameters() if not value.requires_grad}
+    with tempfile.TemporaryDirectory() as folder:
+        # The weights are random, and have no file yet in which they could stay.
+        save_weights(path := Path(folder) / "base.safetensors", frozen, {})
+        take_weights(step.segmenter, read_weights(path))
+    return step
 
 
 def their_step(

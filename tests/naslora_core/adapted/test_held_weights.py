@@ -8,7 +8,9 @@ import torch
 from naslora_core.adapted.attach import add_adapters
 from naslora_core.adapted.held_weights import HeldWeights, product_layers
 from naslora_core.sam.build import Sam, build_sam
+from naslora_core.sam.mapped import take_weights
 from naslora_core.sam.segmenter import PromptFreeSegmenter
+from naslora_core.sam.weights import read_weights, save_weights
 
 
 @pytest.fixture
@@ -99,3 +101,15 @@ def test_whoever_holds_them_first_puts_them_back(sam):
     second.__exit__(None, None, None)
     assert all(torch.equal(value, before[name]) for name, value in sam.state_dict().items())
     assert product_layers(sam.image_encoder)[0].weight.dtype is torch.float32
+
+
+def test_weights_that_stay_in_their_file_are_computed_with_as_others_are(sam, tmp_path):
+    in_memory = _step(sam, hold=True)
+    frozen = {name: value for name, value in sam.named_parameters() if not value.requires_grad}
+    save_weights(path := tmp_path / "base.safetensors", frozen, {})
+    expected = {name: value.detach().clone() for name, value in frozen.items()}
+    take_weights(sam, read_weights(path))
+    path.unlink()
+    for found, before in zip(_step(sam, hold=True), in_memory, strict=True):
+        assert torch.equal(found, before)
+    assert all(torch.equal(sam.get_parameter(name), value) for name, value in expected.items())

@@ -16,6 +16,7 @@ from naslora_core.sam import segmenter as segmenter_file
 from naslora_core.sam.build import build_sam, normalise
 from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
 from naslora_core.sam.decode import decode_masks
+from naslora_core.sam.mapped import mapped_ranges
 from naslora_core.sam.segmenter import PromptFreeSegmenter, segment_in_turns
 from naslora_core.sam.specs import MODEL_SPECS
 from naslora_core.sam.weights import read_metadata, read_weights, save_weights
@@ -86,6 +87,19 @@ def test_normalising_agrees_with_sams_own_preprocessing(images):
 def test_an_unknown_model_lists_the_known():
     with pytest.raises(ConfigError, match="unknown model 'vit_x'; known: sam_tiny, vit_b"):
         build_sam("vit_x")
+
+
+@pytest.mark.parametrize("image_size", ["native", 64])
+def test_a_base_that_stays_in_its_file_is_the_same(model, image_size):
+    config = model.model_copy(update={"image_size": image_size})
+    expected, sam = load_base(config), load_base(config, mapped=True)
+    assert sam.state_dict().keys() == expected.state_dict().keys()
+    assert all(torch.equal(value, expected.state_dict()[key]) for key, value in sam.state_dict().items())
+    in_file = [
+        any(low <= parameter.data_ptr() < high for low, high in mapped_ranges())
+        for parameter in (sam.image_encoder.blocks[0].mlp.lin1.weight, sam.mask_decoder.iou_token.weight)
+    ]
+    assert in_file == [True, False]
 
 
 def test_a_base_is_loaded_strictly(model, tmp_path):

@@ -13,7 +13,7 @@ from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, few
 from naslora_core.files import file_sha256
 from naslora_core.progress import Progress, silent
-from naslora_core.sam.build import build_sam
+from naslora_core.sam.build import WithoutRandomWeights, build_sam
 from naslora_core.sam.families.model import Sam
 from naslora_core.sam.layouts.folder import weight_files
 from naslora_core.sam.layouts.recognise import FRESH_SEED, Recognised, recognise
@@ -47,10 +47,13 @@ def load_base(model: ModelConfig, progress: Progress = silent, mapped: bool = Fa
     native, spec = MODEL_SPECS[model.name], find_spec(model.name, model.image_size)
     found = read_base(model)
     progress(1, 1, f"{model.checkpoint}: {found.in_a_line()}")
-    with torch.random.fork_rng(devices=[], enabled=bool(found.fresh)):
-        if found.fresh:
+    if found.fresh:
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(FRESH_SEED)
-        sam = build_sam(model.name, spec.image_size)
+            sam = build_sam(model.name, spec.image_size)
+    else:
+        with WithoutRandomWeights():
+            sam = build_sam(model.name, spec.image_size)
     sam.image_encoder.gradient_checkpointing = model.gradient_checkpointing
     fresh = {key: value for key, value in sam.state_dict().items() if key.partition(".")[0] in found.fresh}
     weights = resize_positions(found.weights, native, spec) | fresh

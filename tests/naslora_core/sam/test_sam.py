@@ -1,6 +1,7 @@
 import hashlib
 import os
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from naslora_core.config import ModelConfig
 from naslora_core.errors import CheckpointError, ConfigError
 from naslora_core.sam import checkpoint, precision
 from naslora_core.sam import segmenter as segmenter_file
-from naslora_core.sam.build import build_sam, normalise
+from naslora_core.sam.build import WithoutRandomWeights, build_sam, normalise
 from naslora_core.sam.checkpoint import checkpoint_sha256, load_base
 from naslora_core.sam.decode import decode_masks
 from naslora_core.sam.mapped import mapped_ranges
@@ -100,6 +101,21 @@ def test_a_base_that_stays_in_its_file_is_the_same(model, image_size):
         for parameter in (sam.image_encoder.blocks[0].mlp.lin1.weight, sam.mask_decoder.iou_token.weight)
     ]
     assert in_file == [True, False]
+
+
+def test_no_weights_are_drawn_for_a_base_that_has_all():
+    def after(parameters_are_drawn: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        with nullcontext() if parameters_are_drawn else WithoutRandomWeights():
+            build_sam("sam_tiny")
+        return torch.get_rng_state()
+
+    torch.manual_seed(0)
+    # The decoder's places are a buffer, not a parameter.
+    torch.randn(2, 64)
+    expected = torch.get_rng_state()
+    assert torch.equal(after(False), expected)
+    assert not torch.equal(after(True), expected)
 
 
 def test_a_base_is_loaded_strictly(model, tmp_path):

@@ -32,11 +32,15 @@ class Moments:
         """Add inputs (..., in_features) and their outputs (..., rank) to the sums."""
         tokens, outputs = x.flatten(0, -2).double(), t.flatten(0, -2).double()
         self.tokens += len(tokens)
-        for start in range(0, len(self._xx), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            self._xx[rows, start:] += tokens[:, rows].t() @ tokens[:, start:]
+        self.add_products(tokens)
         self.tx += outputs.t() @ tokens
         self.tt += outputs.t() @ outputs
+
+    def add_products(self, tokens: Tensor, sign: int = 1) -> None:
+        """Add the products x x' alone, or subtract them with -1, of inputs (N, in_features) in float64."""
+        for start in range(0, len(self._xx), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            self._xx[rows, start:] += sign * (tokens[:, rows].t() @ tokens[:, start:])
 
     @property
     def xx(self) -> Tensor:

@@ -3,16 +3,13 @@
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naslora_core.merge.fitting.moments import Moments, input_of
+from naslora_core.merge.fitting.moments import input_of
 from naslora_core.merge.fitting.passes import Passes
+from naslora_core.merge.fitting.patches import PatchMoments
 from naslora_core.sam.build import Sam
 from naslora_core.sam.segmenter import PromptFreeSegmenter
-
-# Of a pyramid's level, that are summed in float64 at once.
-_ROWS = 32
 
 
 @torch.no_grad()
@@ -45,10 +42,9 @@ def refit_neck(
     for place, layer in enumerate(own):
         if not isinstance(layer, nn.Conv2d):
             continue
-        moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
+        moments = _moments_of(layer)
         for own_input, other_input in zip(of_merged.inputs_of(own[0]), of_adapted.inputs_of(other[0]), strict=True):
-            wanted = other[: place + 1](other_input)
-            moments.add(_patches(layer, own[:place](own_input)), wanted.permute(0, 2, 3, 1))
+            moments.add_images(own[:place](own_input), other[: place + 1](other_input))
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
 
 
@@ -58,23 +54,18 @@ def _refit_pyramid(merged: Sam, adapted: Sam, batches: Iterable[Tensor], ridge: 
         if not isinstance(layer, nn.Conv2d):
             continue
         other = adapted.image_encoder.neck.get_submodule(name)
-        moments = Moments(layer.weight[0].numel(), layer.out_channels, layer.weight.device)
+        moments = _moments_of(layer)
         for images in batches:
             own_input, other_input = (
                 input_of(conv, model, images, precision) for conv, model in zip((layer, other), models, strict=True)
             )
-            # Image by image: patches of the finest level are larger than all activations of an image.
+            shift = 0 if layer.bias is None else layer.bias[:, None, None]
+            # Image by image: the finest level of all of them in float64 is larger than anything else.
             for x, wanted in zip(own_input.split(1), other(other_input).split(1), strict=True):
-                targets = wanted.permute(0, 2, 3, 1) - (0 if layer.bias is None else layer.bias)
-                for rows in zip(_patches(layer, x).split(_ROWS, 1), targets.split(_ROWS, 1), strict=True):
-                    moments.add(*rows)
+                moments.add_images(x, wanted - shift)
         layer.weight.copy_(moments.fit(layer.weight.double().flatten(1), ridge).view_as(layer.weight))
 
 
-def _patches(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """Return the input patch of each output pixel, (B, H, W, C * k * k), in the order of the flattened weight."""
-    height, width = x.shape[-2:]
+def _moments_of(layer: nn.Conv2d) -> PatchMoments:
     # A neck has stride 1 and padding that keeps the size.
-    size = (convolution.kernel_size[0], convolution.kernel_size[1])
-    columns = F.unfold(x, size, padding=(size[0] // 2, size[1] // 2))
-    return columns.transpose(1, 2).unflatten(1, (height, width))
+    return PatchMoments(layer.in_channels, layer.kernel_size[0], layer.out_channels, layer.weight.device)

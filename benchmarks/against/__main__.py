@@ -25,7 +25,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in known]:
         raise SystemExit(f"error: --row {unknown[0]} is unknown; there are {', '.join(known)}")
     if options.folder:
-        Path(options.folder).mkdir(parents=True, exist_ok=True)
+        options.folder.mkdir(parents=True, exist_ok=True)
     print(f"{_versions()}; Python {platform.python_version()}; threads: {options.threads}")
     for name in names:
         row = known[name]

@@ -13,7 +13,8 @@ from naslora_core.sam.families import vit_attention as subject
 from naslora_core.sam.families.vit_attention import FusedAttention, attend, fuse_attention
 from naslora_core.sam.specs import MODEL_SPECS, ViTSpec
 
-GRIDS = [(14, 14), (16, 16), (5, 7), (20, 12)]
+# Heads have 16 channels: the bias is as many more, fewer, twice as many, and in the last so many that it is added.
+GRIDS = [(9, 7), (5, 7), (20, 12), (24, 14)]
 
 
 def _upstream(grid: tuple[int, int], use_rel_pos: bool = True, table: int | None = None) -> Attention:
